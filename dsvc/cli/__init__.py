@@ -1,0 +1,1 @@
+"""The `dsvc` command: parse, call, print."""

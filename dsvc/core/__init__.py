@@ -1,0 +1,1 @@
+"""What users do: repositories, datasets, drafts, versions, history."""

@@ -1,0 +1,1 @@
+"""The Git plugin; dulwich lives here only."""

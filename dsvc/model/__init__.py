@@ -1,0 +1,1 @@
+"""Meaning: records, trees, snapshots, commits and views."""

@@ -1,0 +1,1 @@
+"""Bytes: ids, codec, backends, packs, objects and the head."""

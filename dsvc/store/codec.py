@@ -1,0 +1,138 @@
+"""Canonical msgpack: one value has one encoding, and decoders refuse every other.
+
+Maps have string keys in the order of their UTF-8 bytes, integers take their shortest form, floats are float64
+(-0.0 is kept; NaN and infinities are refused), integers beyond 64 bits are extension 1 (two's complement,
+big-endian, as short as possible), and nothing is deeper than `MAX_DEPTH`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgpack
+from msgpack import ExtType
+
+from dsvc.errors import DamagedError
+
+MAX_DEPTH = 64
+BIG_INTEGER = 1
+OUTSIDE_VALUE = 2
+
+
+class EncodeError(ValueError):
+    """A value that has no canonical encoding. The text says why, for the caller to name the record."""
+
+
+def canonical(value: Any, depth: int = 0) -> Any:
+    """`value` with maps in key order and big integers as extensions, ready to be packed.
+
+    Raises EncodeError for NaN, infinity, a lone surrogate, a key that is no string, an unknown type, or
+    nesting beyond `MAX_DEPTH`.
+    """
+    kind = type(value)
+    if kind is str:
+        check_text(value)
+        return value
+    if kind is int:
+        return value if -(1 << 63) <= value < 1 << 64 else _pack_big(value)
+    if kind is float:
+        if not math.isfinite(value):
+            raise EncodeError("NaN and infinity are not allowed")
+        return value
+    if value is None or kind is bool or kind is ExtType:
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if depth >= MAX_DEPTH:
+        raise EncodeError(f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, list | tuple):
+        return [canonical(item, depth + 1) for item in value]
+    if hasattr(value, "items"):
+        return _canonical_map(value, depth)
+    if isinstance(value, int):
+        return canonical(int(value), depth)
+    raise EncodeError(f"a value of type {kind.__name__} cannot be stored")
+
+
+def _canonical_map(value: Any, depth: int) -> dict[str, Any]:
+    for key in value:
+        if type(key) is not str:
+            raise EncodeError(f"a key is not text: {key!r}")
+        check_text(key)
+    # Code-point order is UTF-8's byte order.
+    return {key: canonical(value[key], depth + 1) for key in sorted(value)}
+
+
+def check_text(text: str) -> None:
+    """Raise EncodeError where `text` holds a lone surrogate, which UTF-8 cannot say."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise EncodeError(f"a lone surrogate in {text[:40]!r}") from error
+
+
+def _pack_big(value: int) -> ExtType:
+    length = (value + (value < 0)).bit_length() // 8 + 1
+    return ExtType(BIG_INTEGER, value.to_bytes(length, "big", signed=True))
+
+
+def encode(value: Any) -> bytes:
+    """The canonical encoding of `value`. Raises EncodeError."""
+    return pack(canonical(value))
+
+
+def pack(value: Any) -> bytes:
+    """Pack what is known to be canonical already: the fast half of `encode`."""
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
+def decode(data: bytes | memoryview, what: str = "object") -> Any:
+    """The value of a canonical encoding. Raises DamagedError, naming `what`, for anything else."""
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_unpack_ext)
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise DamagedError(f"{what} cannot be decoded: {error}") from error
+    if not _is_canonical(value, data):
+        raise DamagedError(f"{what} is not in canonical form")
+    return value
+
+
+def _is_canonical(value: Any, data: bytes | memoryview) -> bool:
+    try:
+        if _maps_are_sorted(value, 0):
+            return pack(value) == data
+        return False
+    except OverflowError:  # an integer beyond 64 bits: msgpack cannot pack it back by itself
+        try:
+            return encode(value) == data
+        except EncodeError:
+            return False
+
+
+def _maps_are_sorted(value: Any, depth: int) -> bool:
+    if depth > MAX_DEPTH:
+        return False
+    kind = type(value)
+    if kind is dict:
+        keys = list(value)
+        if keys != sorted(keys):
+            return False
+        return all(_maps_are_sorted(v, depth + 1) for v in value.values() if type(v) in _NESTED)
+    if kind is list:
+        return all(_maps_are_sorted(v, depth + 1) for v in value if type(v) in _NESTED)
+    return kind is not float or math.isfinite(value)
+
+
+_NESTED = (dict, list, float)
+
+
+def _unpack_ext(code: int, data: bytes) -> Any:
+    if code != BIG_INTEGER:
+        return ExtType(code, data)
+    value = int.from_bytes(data, "big", signed=True)
+    if -(1 << 63) <= value < 1 << 64 or _pack_big(value).data != data:
+        raise ValueError("an integer that is not in its shortest form")
+    return value
