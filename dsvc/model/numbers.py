@@ -1,0 +1,190 @@
+"""Coordinates in bytes: a decimal exponent and the narrowest integers where that is exact, else floats.
+
+A packed sequence is one header byte and a little-endian array. The header's low half is the exponent e, its
+high half the type of the array; each number is `integer / 10**e`. The choice is a function of the values alone:
+the smallest e from 0 to 9 for which every value is exact, then the narrowest type; else float32 where that is
+exact; else float64. The empty sequence is no bytes at all.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from dsvc.errors import DamagedError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+MAX_EXPONENT = 9
+FLOAT32, FLOAT64 = 6, 7
+# Type number -> array typecode; unsigned before signed of the same width.
+_TYPECODES = "BbHhIifd"
+_ITEM_SIZES = (1, 1, 2, 2, 4, 4, 4, 8)
+_UNSIGNED = ((0, 0xFF), (2, 0xFFFF), (4, 0xFFFFFFFF))
+_SIGNED = ((1, 0x7F), (3, 0x7FFF), (5, 0x7FFFFFFF))
+_SCALES = tuple(10.0**e for e in range(MAX_EXPONENT + 1))
+_SWAP = sys.byteorder == "big"
+
+
+def pack_numbers(values: Sequence[float]) -> bytes:
+    """Pack finite numbers. Raises ValueError for NaN, infinity, and integers that float64 cannot hold."""
+    if not values:
+        return b""
+    for value in values:
+        if not math.isfinite(value):
+            raise ValueError("NaN and infinity are not numbers that can be kept")
+        if float(value) != value:
+            raise ValueError(f"{value} is beyond what float64 holds exactly")
+    for exponent, scale in enumerate(_SCALES):
+        whole = _scaled(values, scale)
+        if whole is not None:
+            number = _integer_type(min(whole), max(whole))
+            if number is not None:
+                return bytes([number << 4 | exponent]) + _bytes(array(_TYPECODES[number], whole))
+            break
+    floats = array("d", values)
+    try:
+        narrow = array("f", floats)
+    except OverflowError:
+        narrow = array("f")
+    if list(narrow) == list(floats):
+        return bytes([FLOAT32 << 4]) + _bytes(narrow)
+    return bytes([FLOAT64 << 4]) + _bytes(floats)
+
+
+def _scaled(values: Sequence[float], scale: float) -> list[int] | None:
+    """The integers i with `i / scale == value`, or None where one value has none (-0.0 never has)."""
+    whole = []
+    for value in values:
+        product = value * scale
+        if not -4294967296.0 < product < 4294967296.0:
+            return None
+        integer = round(product)
+        if integer / scale != value or (integer == 0 and math.copysign(1.0, value) < 0):
+            return None
+        whole.append(integer)
+    return whole
+
+
+def _integer_type(low: int, high: int) -> int | None:
+    for number, limit in _UNSIGNED if low >= 0 else _SIGNED:
+        if high <= limit and low >= (0 if low >= 0 else -limit - 1):
+            return number
+    return None
+
+
+def _bytes(values: array[int] | array[float]) -> bytes:
+    if _SWAP:
+        values.byteswap()
+    return values.tobytes()
+
+
+def unpack_numbers(data: bytes) -> Sequence[float]:
+    """The numbers of a packed sequence; whole ones (exponent 0) as int. Raises DamagedError."""
+    if not data:
+        return ()
+    number, exponent = data[0] >> 4, data[0] & 15
+    if number > FLOAT64 or exponent > MAX_EXPONENT or (len(data) - 1) % _ITEM_SIZES[number] or len(data) == 1:
+        raise DamagedError("packed numbers are damaged")
+    values: array[int] | array[float] = array(_TYPECODES[number])
+    values.frombytes(data[1:])
+    if _SWAP:
+        values.byteswap()
+    if exponent == 0:
+        return values.tolist()
+    scale = _SCALES[exponent]
+    return [value / scale for value in values]
+
+
+def count_numbers(data: bytes) -> int:
+    """How many numbers a packed sequence holds."""
+    return (len(data) - 1) // _ITEM_SIZES[data[0] >> 4] if data else 0
+
+
+def pack_ragged(values: npt.NDArray[np.float64], counts: Iterable[int]) -> list[bytes]:
+    """Pack many sequences at once, laid end to end in `values`, `counts[i]` numbers each.
+
+    Gives the very bytes of `pack_numbers` for each. All values must be finite.
+    """
+    import numpy as np
+
+    lengths = np.fromiter(counts, dtype=np.int64)
+    packed: list[bytes] = [b""] * len(lengths)
+    rows = np.flatnonzero(lengths)
+    if not len(rows):
+        return packed
+    lengths = lengths[rows]
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    for exponent, scale in enumerate(_SCALES):
+        exact, low, high = _exact_rows(np, values, starts, scale)
+        if exact.any():
+            _emit_integers(np, packed, values, (rows, starts, lengths), (exact, low, high), exponent)
+            # A row that is exact but too large for 32 bits gets no second chance: it becomes floats.
+            late = exact & ~_fits(low, high)
+            _emit_floats(np, packed, values, rows[late], starts[late], lengths[late])
+            values, rows, starts, lengths = _keep(np, values, rows, lengths, ~exact)
+            if not len(rows):
+                return packed
+    _emit_floats(np, packed, values, rows, starts, lengths)
+    return packed
+
+
+def _exact_rows(np, values, starts, scale):  # type: ignore[no-untyped-def]
+    with np.errstate(over="ignore"):
+        product = values * scale
+    whole = np.rint(product)
+    bad = (whole / scale != values) | (np.abs(product) >= 4294967296.0)
+    bad |= (whole == 0) & np.signbit(values)
+    exact = ~np.logical_or.reduceat(bad, starts)
+    return exact, np.minimum.reduceat(whole, starts), np.maximum.reduceat(whole, starts)
+
+
+def _fits(low, high):  # type: ignore[no-untyped-def]
+    return ((low >= 0) & (high <= 0xFFFFFFFF)) | ((low < 0) & (low >= -0x80000000) & (high <= 0x7FFFFFFF))
+
+
+def _keep(np, values, rows, lengths, mask):  # type: ignore[no-untyped-def]
+    values = values[np.repeat(mask, lengths)]
+    rows, lengths = rows[mask], lengths[mask]
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(rows) else lengths
+    return values, rows, starts, lengths
+
+
+def _emit_integers(np, packed, values, table, found, exponent):  # type: ignore[no-untyped-def]
+    rows, starts, lengths = table
+    exact, low, high = found
+    left = exact.copy()
+    for limits, sign in ((_UNSIGNED, low >= 0), (_SIGNED, low < 0)):
+        for number, limit in limits:
+            chosen = left & sign & (high <= limit) & (low >= -limit - 1)
+            if chosen.any():
+                left &= ~chosen
+                part = values[np.repeat(chosen, lengths)]
+                whole = np.rint(part * _SCALES[exponent]).astype("<" + np.dtype(_TYPECODES[number]).str[1:])
+                _slice(packed, rows[chosen], lengths[chosen], whole, number << 4 | exponent)
+
+
+def _emit_floats(np, packed, values, rows, starts, lengths):  # type: ignore[no-untyped-def]
+    if not len(rows):
+        return
+    for row, start, length in zip(rows.tolist(), starts.tolist(), lengths.tolist(), strict=True):
+        part = values[start : start + length]
+        with np.errstate(over="ignore"):
+            narrow = part.astype("<f4")
+        if (narrow.astype("<f8") == part).all():
+            packed[row] = bytes([FLOAT32 << 4]) + narrow.tobytes()
+        else:
+            packed[row] = bytes([FLOAT64 << 4]) + part.astype("<f8").tobytes()
+
+
+def _slice(packed, rows, lengths, whole, header):  # type: ignore[no-untyped-def]
+    data, size, lead, at = whole.tobytes(), whole.itemsize, bytes([header]), 0
+    for row, length in zip(rows.tolist(), lengths.tolist(), strict=True):
+        end = at + length * size
+        packed[row] = lead + data[at:end]
+        at = end
