@@ -12,13 +12,17 @@ import math
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsvc.errors import DamagedError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Rows = npt.NDArray[np.int64]
+    Flags = npt.NDArray[np.bool_]
 
 MAX_EXPONENT = 9
 FLOAT32, FLOAT64 = 6, 7
@@ -121,20 +125,22 @@ def pack_ragged(values: npt.NDArray[np.float64], counts: Iterable[int]) -> list[
     lengths = lengths[rows]
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     for exponent, scale in enumerate(_SCALES):
-        exact, low, high = _exact_rows(np, values, starts, scale)
+        exact, low, high = _exact_rows(values, starts, scale)
         if exact.any():
-            _emit_integers(np, packed, values, (rows, starts, lengths), (exact, low, high), exponent)
+            _emit_integers(packed, values, (rows, lengths), (exact, low, high), exponent)
             # A row that is exact but too large for 32 bits gets no second chance: it becomes floats.
             late = exact & ~_fits(low, high)
-            _emit_floats(np, packed, values, rows[late], starts[late], lengths[late])
-            values, rows, starts, lengths = _keep(np, values, rows, lengths, ~exact)
+            _emit_floats(packed, values, rows[late], starts[late], lengths[late])
+            values, rows, starts, lengths = _keep(values, rows, lengths, ~exact)
             if not len(rows):
                 return packed
-    _emit_floats(np, packed, values, rows, starts, lengths)
+    _emit_floats(packed, values, rows, starts, lengths)
     return packed
 
 
-def _exact_rows(np, values, starts, scale):  # type: ignore[no-untyped-def]
+def _exact_rows(values: Floats, starts: Rows, scale: float) -> tuple[Flags, Floats, Floats]:
+    import numpy as np
+
     with np.errstate(over="ignore"):
         product = values * scale
     whole = np.rint(product)
@@ -144,19 +150,30 @@ def _exact_rows(np, values, starts, scale):  # type: ignore[no-untyped-def]
     return exact, np.minimum.reduceat(whole, starts), np.maximum.reduceat(whole, starts)
 
 
-def _fits(low, high):  # type: ignore[no-untyped-def]
-    return ((low >= 0) & (high <= 0xFFFFFFFF)) | ((low < 0) & (low >= -0x80000000) & (high <= 0x7FFFFFFF))
+def _fits(low: Floats, high: Floats) -> Flags:
+    fits: Flags = ((low >= 0) & (high <= 0xFFFFFFFF)) | ((low < 0) & (low >= -0x80000000) & (high <= 0x7FFFFFFF))
+    return fits
 
 
-def _keep(np, values, rows, lengths, mask):  # type: ignore[no-untyped-def]
+def _keep(values: Floats, rows: Rows, lengths: Rows, mask: Flags) -> tuple[Floats, Rows, Rows, Rows]:
+    import numpy as np
+
     values = values[np.repeat(mask, lengths)]
     rows, lengths = rows[mask], lengths[mask]
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(rows) else lengths
     return values, rows, starts, lengths
 
 
-def _emit_integers(np, packed, values, table, found, exponent):  # type: ignore[no-untyped-def]
-    rows, starts, lengths = table
+def _emit_integers(
+    packed: list[bytes],
+    values: Floats,
+    table: tuple[Rows, Rows],
+    found: tuple[Flags, Floats, Floats],
+    exponent: int,
+) -> None:
+    import numpy as np
+
+    rows, lengths = table
     exact, low, high = found
     left = exact.copy()
     for limits, sign in ((_UNSIGNED, low >= 0), (_SIGNED, low < 0)):
@@ -169,7 +186,9 @@ def _emit_integers(np, packed, values, table, found, exponent):  # type: ignore[
                 _slice(packed, rows[chosen], lengths[chosen], whole, number << 4 | exponent)
 
 
-def _emit_floats(np, packed, values, rows, starts, lengths):  # type: ignore[no-untyped-def]
+def _emit_floats(packed: list[bytes], values: Floats, rows: Rows, starts: Rows, lengths: Rows) -> None:
+    import numpy as np
+
     if not len(rows):
         return
     for row, start, length in zip(rows.tolist(), starts.tolist(), lengths.tolist(), strict=True):
@@ -182,7 +201,7 @@ def _emit_floats(np, packed, values, rows, starts, lengths):  # type: ignore[no-
             packed[row] = bytes([FLOAT64 << 4]) + part.astype("<f8").tobytes()
 
 
-def _slice(packed, rows, lengths, whole, header):  # type: ignore[no-untyped-def]
+def _slice(packed: list[bytes], rows: Rows, lengths: Rows, whole: npt.NDArray[Any], header: int) -> None:
     data, size, lead, at = whole.tobytes(), whole.itemsize, bytes([header]), 0
     for row, length in zip(rows.tolist(), lengths.tolist(), strict=True):
         end = at + length * size

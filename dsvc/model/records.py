@@ -347,7 +347,7 @@ def decode_annotation(tree_key: bytes, value: bytes) -> Annotation:
             keypoints=_unpack(get("k")),
             point=_unpack(get("pt")),
             text=get("t"),
-            span=_tuple(get("sp")),  # type: ignore[arg-type]
+            span=_tuple(get("sp")),
             time=_pair(get("ti")),
             frame=get("f"),
             track=get("tr"),

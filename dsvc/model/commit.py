@@ -1,0 +1,78 @@
+"""Commits: a snapshot, its parents, who made it, when, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dsvc.errors import DamagedError
+from dsvc.model.node import Reader, Store
+from dsvc.store import codec
+from dsvc.store.ids import Kind, ObjectId
+
+
+class Author(msgspec.Struct, frozen=True):
+    """Who did something."""
+
+    name: str
+    email: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>" if self.email else self.name
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """A time: seconds since 1970 in UTC, and the offset of the clock that told it, in minutes."""
+
+    seconds: int
+    offset: int = 0
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """One commit. `sources` maps a source's name to the commit of its line that has been taken in so far;
+    `notes` holds what else a command says of it (an import: the file's name, size and hash)."""
+
+    snapshot: ObjectId
+    parents: tuple[ObjectId, ...] = ()
+    author: Author
+    time: Moment
+    message: str
+    sources: Mapping[str, ObjectId] = {}
+    notes: Mapping[str, Any] = {}
+
+
+def store_commit(store: Store, commit: Commit) -> ObjectId:
+    """Keep a commit and give its id. Raises codec.EncodeError."""
+    return store.put(
+        Kind.COMMIT,
+        codec.encode(
+            {
+                "author": [commit.author.name, commit.author.email],
+                "message": commit.message,
+                "notes": commit.notes,
+                "parents": list(commit.parents),
+                "snapshot": commit.snapshot,
+                "sources": commit.sources,
+                "time": [commit.time.seconds, commit.time.offset],
+            }
+        ),
+    )
+
+
+def load_commit(store: Reader, id: ObjectId) -> Commit:
+    """The commit of an id. Raises DamagedError."""
+    fields = codec.decode(store.get(id, Kind.COMMIT), f"commit {id.short()}")
+    try:
+        return Commit(
+            snapshot=ObjectId(fields["snapshot"]),
+            parents=tuple(ObjectId(parent) for parent in fields["parents"]),
+            author=Author(*fields["author"]),
+            time=Moment(*fields["time"]),
+            message=fields["message"],
+            sources={name: ObjectId(source) for name, source in fields["sources"].items()},
+            notes=fields["notes"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"commit {id.short()} is damaged") from error

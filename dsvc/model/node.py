@@ -1,0 +1,256 @@
+"""Tree nodes: their bytes, and the rule that cuts a sequence of entries into nodes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import msgpack
+import msgspec
+from msgpack import ExtType
+from xxhash import xxh3_64_intdigest
+
+from dsvc.errors import DamagedError
+from dsvc.store import codec
+from dsvc.store.ids import Kind, ObjectId
+
+# Format 1 for ever. An entry ends its node where the hash of its key falls under the threshold of its level.
+LEAF_MEAN, INNER_MEAN = 40, 128
+LEAF_THRESHOLD = (1 << 64) // LEAF_MEAN
+INNER_THRESHOLD = (1 << 64) // INNER_MEAN
+LEAF_MAX_ENTRIES, INNER_MAX_ENTRIES = 160, 512
+INNER_MIN_ENTRIES = 2
+MAX_NODE_BYTES = 32768
+MAX_INLINE = 4096
+MAX_KEY = 4096
+MAX_LEVEL = 40
+# What a conflicted record's value begins with: a small map whose first key is "!".
+_CONFLICT_MARK = b"\xa1!"
+
+
+class Reader(Protocol):
+    """Where nodes come from."""
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """The bytes of an object, verified."""
+
+
+class Store(Reader, Protocol):
+    """Where nodes come from and go to."""
+
+    def put(self, kind: Kind, data: bytes) -> ObjectId:
+        """Keep an object and give its id."""
+
+
+class Child(NamedTuple):
+    """An inner node's entry: a child's last key, its id, and the entries and conflicts below it."""
+
+    key: bytes
+    id: ObjectId
+    entries: int
+    conflicts: int
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """Sorted keys and their values; a value that lies outside the node is an ExtType that names it."""
+
+    keys: list[bytes]
+    values: list[Any]
+
+    @property
+    def level(self) -> int:
+        """How many levels lie below."""
+        return 0
+
+    @property
+    def count(self) -> int:
+        """Entries below this node."""
+        return len(self.keys)
+
+    @property
+    def conflicts(self) -> int:
+        """Records below this node that hold a conflict."""
+        return sum(map(has_conflict, self.values))
+
+
+class Inner(msgspec.Struct, frozen=True):
+    """The children of a node, in the order of their last keys."""
+
+    level: int
+    keys: list[bytes]
+    children: list[Child]
+
+    @property
+    def count(self) -> int:
+        """Entries below this node."""
+        return sum(child.entries for child in self.children)
+
+    @property
+    def conflicts(self) -> int:
+        """Records below this node that hold a conflict."""
+        return sum(child.conflicts for child in self.children)
+
+
+Node = Leaf | Inner
+
+
+def has_conflict(value: Any) -> bool:
+    """Whether an encoded record holds a conflict (a value outside its node carries that in its pointer)."""
+    if type(value) is ExtType:
+        return bool(value.data[0])
+    return bool(value[1:3] == _CONFLICT_MARK and 0x80 < value[0] <= 0x8F)
+
+
+def encode_leaf(keys: list[bytes], values: list[Any]) -> bytes:
+    """The bytes of a leaf."""
+    packed: bytes = msgpack.packb((0, keys, values), use_bin_type=True)
+    return packed
+
+
+def encode_inner(level: int, children: list[Child]) -> bytes:
+    """The bytes of an inner node of a level from 1."""
+    packed: bytes = msgpack.packb(
+        (
+            level,
+            [child.key for child in children],
+            b"".join([child.id for child in children]),
+            [child.entries for child in children],
+            [child.conflicts for child in children],
+        ),
+        use_bin_type=True,
+    )
+    return packed
+
+
+def decode_node(data: bytes, id: ObjectId) -> Node:
+    """The node of its bytes. Raises DamagedError for whatever `encode` would not have written."""
+    what = f"node {id.short()}"
+    fields = codec.decode(data, what)
+    try:
+        if fields[0] == 0:
+            _, keys, values = fields
+            node: Node = Leaf(keys, values)
+            sound = len(keys) == len(values) and all(type(v) is bytes or _is_pointer(v) for v in values)
+        else:
+            level, keys, ids, counts, conflicts = fields
+            columns = zip(keys, _ids(ids), counts, conflicts, strict=True)
+            node = Inner(level, keys, [Child(*column) for column in columns])
+            sound = 0 < level <= MAX_LEVEL and len(keys) > 0
+        if not sound or not all(map(bytes.__lt__, keys, keys[1:])):
+            raise ValueError("entries out of order")
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise DamagedError(f"{what} is damaged: {error}") from error
+    return node
+
+
+def _ids(joined: bytes) -> list[ObjectId]:
+    size = ObjectId.SIZE
+    return [ObjectId(joined[at : at + size]) for at in range(0, len(joined), size)]
+
+
+def _is_pointer(value: Any) -> bool:
+    return type(value) is ExtType and value.code == codec.OUTSIDE_VALUE and len(value.data) == 1 + ObjectId.SIZE
+
+
+def store_value(store: Store, value: bytes) -> Any:
+    """What a leaf holds for a value: itself, or a pointer where it is larger than `MAX_INLINE`."""
+    if len(value) <= MAX_INLINE:
+        return value
+    return ExtType(codec.OUTSIDE_VALUE, bytes([has_conflict(value)]) + store.put(Kind.VALUE, value))
+
+
+def load_value(store: Reader, value: Any) -> bytes:
+    """The value that a leaf's entry stands for."""
+    if type(value) is bytes:
+        return value
+    return store.get(ObjectId(value.data[1:]), Kind.VALUE)
+
+
+def find(keys: list[bytes], key: bytes) -> int:
+    """The index of the first entry whose key is not below `key`."""
+    return bisect_left(keys, key)
+
+
+def cut_leaves(store: Store, entries: Iterable[tuple[bytes, Any]]) -> Iterator[Child]:
+    """Cut sorted entries (values as a leaf holds them) into leaves, store them and name them."""
+    chunker = LeafChunker(store)
+    for key, value in entries:
+        if child := chunker.add(key, value):
+            yield child
+    if child := chunker.close():
+        yield child
+
+
+class LeafChunker:
+    """Takes sorted entries one by one and gives a leaf's name whenever one is full."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._keys: list[bytes] = []
+        self._values: list[Any] = []
+        self._size = 0
+
+    def add(self, key: bytes, value: Any) -> Child | None:
+        """Take the next entry; the name of the leaf that it completes, if it does."""
+        self._keys.append(key)
+        self._values.append(value)
+        self._size += len(key) + (len(value) if type(value) is bytes else 33)
+        if (
+            xxh3_64_intdigest(key, 0) < LEAF_THRESHOLD
+            or len(self._keys) >= LEAF_MAX_ENTRIES
+            or self._size >= MAX_NODE_BYTES
+        ):
+            return self.close()
+        return None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next entry begins a new leaf."""
+        return not self._keys
+
+    def close(self) -> Child | None:
+        """End the leaf here; its name, or None where it has no entry."""
+        keys, values = self._keys, self._values
+        if not keys:
+            return None
+        self._keys, self._values, self._size = [], [], 0
+        id = self._store.put(Kind.NODE, encode_leaf(keys, values))
+        return Child(keys[-1], id, len(keys), sum(map(has_conflict, values)))
+
+
+class InnerChunker:
+    """Takes sorted children one by one and gives an inner node's name whenever one is full."""
+
+    def __init__(self, store: Store, level: int) -> None:
+        self._store = store
+        self._level = level
+        self._children: list[Child] = []
+        self._size = 0
+
+    def add(self, key: bytes, child: Child) -> Child | None:
+        """Take the next child; the name of the node that it completes, if it does."""
+        self._children.append(child)
+        self._size += len(key) + 40
+        if len(self._children) >= INNER_MIN_ENTRIES and (
+            xxh3_64_intdigest(key, self._level) < INNER_THRESHOLD
+            or len(self._children) >= INNER_MAX_ENTRIES
+            or self._size >= MAX_NODE_BYTES
+        ):
+            return self.close()
+        return None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next child begins a new node."""
+        return not self._children
+
+    def close(self) -> Child | None:
+        """End the node here; its name, or None where it has no child."""
+        children = self._children
+        if not children:
+            return None
+        self._children, self._size = [], 0
+        id = self._store.put(Kind.NODE, encode_inner(self._level, children))
+        count = sum(child.entries for child in children)
+        return Child(children[-1].key, id, count, sum(child.conflicts for child in children))

@@ -1,0 +1,165 @@
+"""Views and operations: every ref of a repository at one moment, and the transactions that moved them.
+
+A view is a prolly tree of refs. A ref's key is its kind and its names, joined by NUL; its value is a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from dsvc.errors import DamagedError
+from dsvc.model.commit import Author, Moment
+from dsvc.model.node import Reader, Store
+from dsvc.model.tree import NodeCache, Tree
+from dsvc.store import codec
+from dsvc.store.ids import Kind, ObjectId
+
+DATASET, BRANCH, VERSION, DRAFT = "dataset", "branch", "version", "draft"
+Ref = tuple[str, ...]
+
+
+class DatasetRef(msgspec.Struct, frozen=True):
+    """That a dataset exists, and what it is for. The ref ("dataset", name)."""
+
+    description: str = ""
+
+
+class BranchRef(msgspec.Struct, frozen=True):
+    """Where a branch stands; no commit yet is None. The ref ("branch", dataset, branch)."""
+
+    commit: ObjectId | None = None
+
+
+class VersionRef(msgspec.Struct, frozen=True):
+    """A named, described tag. The ref ("version", dataset, name)."""
+
+    commit: ObjectId
+    message: str
+    author: Author
+    time: Moment
+
+
+class DraftRef(msgspec.Struct, frozen=True):
+    """A workspace's uncommitted work. The ref ("draft", workspace, dataset, branch).
+
+    `base` is the commit it was begun on, `snapshot` its state, `sources` what it has imported.
+    """
+
+    base: ObjectId | None
+    snapshot: ObjectId
+    sources: Mapping[str, ObjectId] = {}
+
+
+AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef
+
+
+def ref_key(ref: Ref) -> bytes:
+    """The tree key of a ref."""
+    return "\0".join(ref).encode()
+
+
+def encode_ref(ref: AnyRef) -> bytes:
+    """The value of a ref."""
+    match ref:
+        case DatasetRef():
+            return codec.encode({"description": ref.description})
+        case BranchRef():
+            return codec.encode({"commit": ref.commit} if ref.commit else {})
+        case VersionRef():
+            author, time = [ref.author.name, ref.author.email], [ref.time.seconds, ref.time.offset]
+            return codec.encode({"author": author, "commit": ref.commit, "message": ref.message, "time": time})
+        case DraftRef():
+            base = {"base": ref.base} if ref.base else {}
+            return codec.encode({**base, "snapshot": ref.snapshot, "sources": ref.sources})
+
+
+def decode_ref(kind: str, value: bytes) -> AnyRef:
+    """The ref of its value. Raises DamagedError."""
+    fields = codec.decode(value, f"{kind} ref")
+    try:
+        if kind == DATASET:
+            return DatasetRef(fields["description"])
+        if kind == BRANCH:
+            return BranchRef(_id(fields.get("commit")))
+        if kind == VERSION:
+            author, time = Author(*fields["author"]), Moment(*fields["time"])
+            return VersionRef(ObjectId(fields["commit"]), fields["message"], author, time)
+        if kind == DRAFT:
+            sources = {name: ObjectId(source) for name, source in fields["sources"].items()}
+            return DraftRef(_id(fields.get("base")), ObjectId(fields["snapshot"]), sources)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"a {kind} ref is damaged") from error
+    raise DamagedError(f"a ref of unknown kind {kind!r}")
+
+
+def _id(raw: bytes | None) -> ObjectId | None:
+    return ObjectId(raw) if raw is not None else None
+
+
+class View:
+    """The refs of one moment."""
+
+    def __init__(self, store: Reader, root: ObjectId, cache: NodeCache | None = None) -> None:
+        self.tree = Tree(store, root, cache)
+
+    def get(self, *ref: str) -> AnyRef | None:
+        """The ref of a kind and names, or None."""
+        value = self.tree.get(ref_key(ref))
+        return decode_ref(ref[0], value) if value is not None else None
+
+    def list(self, *prefix: str) -> Iterator[tuple[Ref, AnyRef]]:
+        """The refs whose key begins with these parts, in order."""
+        for key, value in self.tree.prefix(ref_key(prefix) + b"\0"):
+            ref = tuple(key.decode().split("\0"))
+            yield ref, decode_ref(ref[0], value)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction. `view` is the root of the refs after it; `inverts` names the operation it undid or redid,
+    `action` says which: "undo", "redo" or "restore"; None for all else."""
+
+    view: ObjectId
+    parents: tuple[ObjectId, ...]
+    author: Author
+    time: Moment
+    workspace: str
+    command: str
+    inverts: ObjectId | None = None
+    action: str | None = None
+
+
+def store_operation(store: Store, operation: Operation) -> ObjectId:
+    """Keep an operation and give its id."""
+    fields = {
+        "author": [operation.author.name, operation.author.email],
+        "command": operation.command,
+        "parents": list(operation.parents),
+        "time": [operation.time.seconds, operation.time.offset],
+        "view": operation.view,
+        "workspace": operation.workspace,
+    }
+    if operation.inverts:
+        fields |= {"inverts": operation.inverts}
+    if operation.action:
+        fields |= {"action": operation.action}
+    return store.put(Kind.OPERATION, codec.encode(fields))
+
+
+def load_operation(store: Reader, id: ObjectId) -> Operation:
+    """The operation of an id. Raises DamagedError."""
+    fields = codec.decode(store.get(id, Kind.OPERATION), f"operation {id.short()}")
+    try:
+        return Operation(
+            view=ObjectId(fields["view"]),
+            parents=tuple(ObjectId(parent) for parent in fields["parents"]),
+            author=Author(*fields["author"]),
+            time=Moment(*fields["time"]),
+            workspace=fields["workspace"],
+            command=fields["command"],
+            inverts=_id(fields.get("inverts")),
+            action=fields.get("action"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"operation {id.short()} is damaged") from error
