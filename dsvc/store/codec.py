@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 import msgpack
-from msgpack import ExtType
+from msgpack import ExtType, Timestamp
 
 from dsvc.errors import DamagedError
 
@@ -113,20 +113,27 @@ def _is_canonical(value: Any, data: bytes | memoryview) -> bool:
 
 
 def _maps_are_sorted(value: Any, depth: int) -> bool:
-    if depth > MAX_DEPTH:
-        return False
     kind = type(value)
+    if depth >= MAX_DEPTH and kind in (dict, list):
+        return False
     if kind is dict:
         keys = list(value)
-        if keys != sorted(keys):
+        try:
+            if keys != sorted(keys):
+                return False
+        except TypeError:  # text and bytes together
+            return False
+        if keys and type(keys[0]) is not str:
             return False
         return all(_maps_are_sorted(v, depth + 1) for v in value.values() if type(v) in _NESTED)
     if kind is list:
         return all(_maps_are_sorted(v, depth + 1) for v in value if type(v) in _NESTED)
+    if kind is Timestamp:  # msgpack's own extension -1, which format 1 does not have
+        return False
     return kind is not float or math.isfinite(value)
 
 
-_NESTED = (dict, list, float)
+_NESTED = (dict, list, float, Timestamp)
 
 
 def _unpack_ext(code: int, data: bytes) -> Any:

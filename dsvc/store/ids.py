@@ -15,6 +15,7 @@ class ObjectId(bytes):
     SIZE = 32
 
     def __new__(cls, raw: bytes) -> Self:
+        """Take 32 raw bytes. Raises ValueError for any other length."""
         if len(raw) != cls.SIZE:
             raise ValueError(f"an object id has {cls.SIZE} bytes, not {len(raw)}")
         return super().__new__(cls, raw)

@@ -1,0 +1,75 @@
+"""Version control for machine-learning datasets that works the way Git works.
+
+import dsvc
+
+repo = dsvc.init(".")
+pets = repo.create("pets", description="Cats and dogs")
+with pets.edit() as draft:
+    draft.add("images")
+    draft.import_("instances.json")
+pets.commit("first batch")
+v1 = pets.create_version("v1")
+v1.export("coco", "out")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.draft import Draft
+    from dsvc.core.repository import Repository
+    from dsvc.core.state import State
+    from dsvc.errors import DsvcError
+    from dsvc.model.commit import Author, Moment
+    from dsvc.model.records import Annotation, Concept, Input, Mask, Media, Shape
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Annotation": "dsvc.model.records",
+    "Author": "dsvc.model.commit",
+    "Concept": "dsvc.model.records",
+    "Dataset": "dsvc.core.dataset",
+    "Draft": "dsvc.core.draft",
+    "DsvcError": "dsvc.errors",
+    "Input": "dsvc.model.records",
+    "Mask": "dsvc.model.records",
+    "Media": "dsvc.model.records",
+    "Moment": "dsvc.model.commit",
+    "Repository": "dsvc.core.repository",
+    "Shape": "dsvc.model.records",
+    "State": "dsvc.core.state",
+}
+
+__all__ = ["__version__", "init", "open", *_PLACES]  # noqa: PLE0604
+
+
+def open(path: str | Path = ".", author: Author | None = None) -> Repository:
+    """The repository of a folder or of the nearest one above it; `author` signs. Raises NotRepositoryError."""
+    from pathlib import Path
+
+    from dsvc.core.repository import Repository
+
+    return Repository.open(Path(path), author)
+
+
+def init(path: str | Path = ".", author: Author | None = None) -> Repository:
+    """Make a repository in a project folder. Raises RefusedError where one is."""
+    from pathlib import Path
+
+    from dsvc.core.repository import Repository
+
+    return Repository.init(Path(path), author)
+
+
+def __getattr__(name: str) -> Any:
+    # Names load their modules when they are first used, so that `import dsvc` costs next to nothing.
+    if name in _PLACES:
+        from importlib import import_module
+
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'dsvc' has no attribute {name!r}")

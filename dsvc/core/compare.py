@@ -1,0 +1,74 @@
+"""What changed between two snapshots, record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from dsvc.model.records import Annotation, Concept, Input, decode_annotation, decode_concept, decode_input
+from dsvc.model.snapshot import Snapshot
+from dsvc.model.treediff import diff_trees
+
+Record = Concept | Input | Annotation
+Noun = Literal["concept", "input", "annotation"]
+Verb = Literal["added", "removed", "changed"]
+
+
+class RecordChange(NamedTuple):
+    """One record that differs: `name` is the concept, the input key, or KEY#ANN."""
+
+    noun: Noun
+    verb: Verb
+    name: str
+    old: Record | None
+    new: Record | None
+
+    def fields(self) -> list[str]:
+        """The names of the fields that differ, where the record is on both sides."""
+        if self.old is None or self.new is None:
+            return []
+        names = self.old.__struct_fields__
+        return [n for n in names if n != "number" and getattr(self.old, n) != getattr(self.new, n)]
+
+
+def compare(old: Snapshot, new: Snapshot) -> Iterator[RecordChange]:
+    """The records that differ: concepts, then inputs, then annotations, each by key. Numbering is no difference."""
+    trees = (
+        ("concept", old.concept_tree, new.concept_tree, decode_concept),
+        ("input", old.input_tree, new.input_tree, decode_input),
+        ("annotation", old.annotation_tree, new.annotation_tree, decode_annotation),
+    )
+    for noun, before, after, decode in trees:
+        for key, old_value, new_value in diff_trees(before, after):
+            a = decode(key, old_value) if old_value is not None else None  # type: ignore[operator]
+            b = decode(key, new_value) if new_value is not None else None  # type: ignore[operator]
+            if a is not None and b is not None and same_but_number(a, b):
+                continue
+            verb: Verb = "added" if a is None else "removed" if b is None else "changed"
+            yield RecordChange(noun, verb, key.decode().replace("\0", "#"), a, b)  # type: ignore[arg-type]
+
+
+def same_but_number(a: Record, b: Record) -> bool:
+    """Whether two records differ in their numbering at most."""
+    return a == b or msgspec.structs.replace(a, number=None) == msgspec.structs.replace(b, number=None)
+
+
+class Summary(msgspec.Struct):
+    """Counts of changed records, by noun and verb."""
+
+    concepts: dict[str, int]
+    inputs: dict[str, int]
+    annotations: dict[str, int]
+
+    def __bool__(self) -> bool:
+        return any(self.concepts.values()) or any(self.inputs.values()) or any(self.annotations.values())
+
+
+def summarize(changes: Iterator[RecordChange]) -> Summary:
+    """Count changes."""
+    counts = {noun: {"added": 0, "removed": 0, "changed": 0} for noun in ("concept", "input", "annotation")}
+    for change in changes:
+        counts[change.noun][change.verb] += 1
+    return Summary(counts["concept"], counts["input"], counts["annotation"])

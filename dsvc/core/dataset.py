@@ -1,0 +1,376 @@
+"""A dataset: a named line of history, its draft and its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from dsvc.core.compare import RecordChange, Summary, compare, summarize
+from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state
+from dsvc.core.names import check_name
+from dsvc.core.revisions import Revision, resolve
+from dsvc.core.state import State
+from dsvc.core.transaction import ReadOnly, Refs
+from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
+from dsvc.model.node import Store
+from dsvc.model.records import Annotation
+from dsvc.model.snapshot import Snapshot, store_roots
+from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, DraftRef, VersionRef
+from dsvc.store.ids import ObjectId
+
+if TYPE_CHECKING:
+    from dsvc.core.adding import AddReport
+    from dsvc.core.importing import ImportReport
+    from dsvc.core.repository import Repository
+
+AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
+# A clock that is behind the last operation by more than this is wrong, not merely out of step with another machine.
+CLOCK_SLACK = 86400
+
+
+class LoggedCommit(NamedTuple):
+    """A commit and its id."""
+
+    id: ObjectId
+    commit: Commit
+
+
+class NamedVersion(NamedTuple):
+    """A version and its name."""
+
+    name: str
+    version: VersionRef
+
+
+class Status(NamedTuple):
+    """Where a dataset stands: its branch, that branch's head, and what the draft changes."""
+
+    dataset: str
+    branch: str
+    head: ObjectId | None
+    versions: list[str]
+    counts: dict[str, int]
+    summary: Summary
+    conflicts: int
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the draft changes nothing."""
+        return not self.summary
+
+
+class Dataset:
+    """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
+
+    def __init__(self, repository: Repository, name: str, branch: str) -> None:
+        self.repository = repository
+        self.name = name
+        self.branch = branch
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r})"
+
+    @property
+    def description(self) -> str:
+        """What the dataset is for."""
+        return self._ref().description
+
+    def _ref(self) -> DatasetRef:
+        ref = self.repository.view.get(DATASET, self.name)
+        if ref is None:
+            raise NotFoundError(f"no dataset named {self.name!r}", "see: dsvc list")
+        return cast(DatasetRef, ref)
+
+    @property
+    def head(self) -> ObjectId | None:
+        """The commit that the current branch stands on."""
+        branch = cast("BranchRef | None", self.repository.view.get(BRANCH, self.name, self.branch))
+        return branch.commit if branch else None
+
+    # ---- states
+
+    def at(self, revision: str = "HEAD") -> State:
+        """The state of a commit. Raises NotFoundError, UsageError."""
+        return self.state_of(self._resolve(revision))
+
+    def state_of(self, revision: Revision) -> State:
+        """The state that a revision names."""
+        state = committed_state(self._scratch, revision.commit)
+        return State(self.repository, state.roots, revision)
+
+    def draft(self) -> State:
+        """The state with the uncommitted edits."""
+        store = self._scratch
+        state = load_state(store, Refs(self.repository.view), self)
+        return State(self.repository, state.roots, Revision(self.name, self.branch, None, None, False))
+
+    @property
+    def _scratch(self) -> Store:
+        return ReadOnly(self.repository.store)
+
+    def _resolve(self, revision: str) -> Revision:
+        if revision == "HEAD" or revision.startswith(("~", "HEAD~")):
+            revision = f"{self.name}:{self.branch}{revision.removeprefix('HEAD')}"
+        elif revision.startswith("@"):
+            revision = f"{self.name}{revision}"
+        elif self.repository.view.get(VERSION, self.name, revision) is not None:
+            revision = f"{self.name}@{revision}"
+        return resolve(self.repository, revision)
+
+    def __len__(self) -> int:
+        return len(self.draft())
+
+    # ---- edits
+
+    @contextmanager
+    def edit(self, command: str = "edit") -> Iterator[Draft]:
+        """Edit the draft in one transaction: all of it is published at the end, or none."""
+        with self.repository.transaction(command) as transaction:
+            draft = Draft(self, transaction)
+            yield draft
+            draft.finish()
+
+    def add(self, *paths: str | Path, root: str | Path | None = None, **options: Any) -> AddReport:
+        """Take files and folders into the draft; keys are relative to `root`, by default the project folder."""
+        from dsvc.core.adding import add_files
+
+        with self.edit(f"add {' '.join(map(str, paths))}"[:200]) as draft:
+            return add_files(draft, [Path(path) for path in paths], Path(root) if root else None, **options)
+
+    def import_(self, path: str | Path, **options: Any) -> ImportReport:
+        """Import a file of annotations into the draft; see `dsvc.core.importing.import_file` for the options."""
+        from dsvc.core.importing import import_file
+
+        with self.edit(f"import {path}") as draft:
+            return import_file(draft, Path(path), **options)
+
+    def annotate(self, key: str, concept: str | None = None, **fields: Any) -> Annotation:
+        """Add one annotation to an input of the draft, and give it with its id."""
+        from dsvc.core.draft import new_annotation
+
+        with self.edit(f"annotate {key}") as draft:
+            return draft.annotate(new_annotation(key, concept, **fields))
+
+    def remove(self, *names: str) -> int:
+        """Take inputs (KEY) and annotations (KEY#ANN) out of the draft; how many annotations went."""
+        with self.edit(f"rm {' '.join(names)}"[:200]) as draft:
+            keys = [name for name in names if draft.snapshot.input(name) is not None or "#" not in name]
+            removed = draft.remove_inputs(keys) if keys else 0
+            for name in names:
+                if name not in keys:
+                    draft.remove_annotation(*name.rsplit("#", 1))
+                    removed += 1
+            return removed
+
+    def discard(self, *keys: str) -> None:
+        """Drop the draft, or what it changed of some inputs."""
+        with self.edit("discard") as draft:
+            draft.discard(keys or None)
+
+    # ---- history
+
+    def status(self) -> Status:
+        """Where the dataset stands."""
+        self._ref()
+        store, view = self._scratch, self.repository.view
+        state = load_state(store, Refs(view), self)
+        clean = committed_state(store, state.base)
+        cache = self.repository.cache
+        now, before = Snapshot(store, state.roots, cache), Snapshot(store, clean.roots, cache)
+        head = self.head
+        versions = [v.name for v in self.versions() if v.version.commit == head]
+        summary = summarize(compare(before, now))
+        return Status(self.name, self.branch, head, versions, now.counts(), summary, now.conflicts)
+
+    def changes(self) -> Iterator[RecordChange]:
+        """What the draft changes."""
+        store = self._scratch
+        state = load_state(store, Refs(self.repository.view), self)
+        clean = committed_state(store, state.base)
+        cache = self.repository.cache
+        return compare(Snapshot(store, clean.roots, cache), Snapshot(store, state.roots, cache))
+
+    def diff(self, old: str = "HEAD", new: str | None = None) -> Iterator[RecordChange]:
+        """What changed from one revision to another, or to the draft."""
+        return compare(self.at(old).snapshot, (self.at(new) if new is not None else self.draft()).snapshot)
+
+    def commit(
+        self,
+        message: str,
+        author: Author | None = None,
+        time: Moment | None = None,
+        allow_empty: bool = False,
+    ) -> LoggedCommit:
+        """Make a commit of the draft. Raises RefusedError where nothing is staged or nobody signs."""
+        if not message.strip():
+            raise UsageError("a commit needs a message", "-m TEXT")
+        who = self._author(author)
+
+        def change(refs: Refs) -> LoggedCommit:
+            return self._commit(refs, transaction.writer, who, message, time, allow_empty)
+
+        with self.repository.transaction(f"commit -m {message.splitlines()[0][:80]}") as transaction:
+            return transaction.run(change)
+
+    def _commit(
+        self, refs: Refs, store: Store, author: Author, message: str, time: Moment | None, allow_empty: bool = False
+    ) -> LoggedCommit:
+        branch_ref = (BRANCH, self.name, self.branch)
+        draft = cast("DraftRef | None", refs.get(*draft_ref(self)))
+        branch = cast("BranchRef | None", refs.get(*branch_ref))
+        if draft is None and not allow_empty:
+            raise RefusedError("nothing to commit", "stage something first: dsvc add, import, annotate, rm")
+        head = branch.commit if branch else None
+        state = load_state(store, refs, self)
+        if state.base != head:
+            state = self._rebased(store, state, head)
+        known = committed_state(store, head).sources
+        lines = [id for name, id in sorted(state.sources.items()) if known.get(name) != id]
+        commit = Commit(
+            snapshot=store_roots(store, state.roots),
+            parents=(*([head] if head else []), *lines),
+            author=author,
+            time=time or self._now(),
+            message=message,
+            sources=state.sources,
+        )
+        id = store_commit(store, commit)
+        refs.set(branch_ref, BranchRef(id))
+        refs.set(draft_ref(self), None)
+        return LoggedCommit(id, commit)
+
+    def _rebased(self, store: Store, state: DraftState, head: ObjectId | None) -> DraftState:
+        from dsvc.core.rebase import rebase
+
+        return rebase(store, state, head)
+
+    def _author(self, author: Author | None) -> Author:
+        who = author or self.repository.author
+        if who is None:
+            raise RefusedError("no author is known", AUTHOR_HINT)
+        return who
+
+    def _now(self) -> Moment:
+        now, last = self.repository.now(), self.repository.operation.time
+        if now.seconds < last.seconds - CLOCK_SLACK:
+            raise RefusedError(
+                "the clock is more than a day behind this repository's last operation",
+                "set the clock, or give the time: --date",
+            )
+        return now
+
+    def log(self, revision: str = "HEAD") -> Iterator[LoggedCommit]:
+        """The commits of a revision's line, the last first."""
+        id = self._resolve(revision).commit
+        while id is not None:
+            commit = load_commit(self.repository.store, id)
+            yield LoggedCommit(id, commit)
+            known = committed_parents(self.repository, commit)
+            id = known[0] if known else None
+
+    # ---- versions
+
+    def create_version(
+        self,
+        name: str | None = None,
+        message: str = "",
+        *,
+        revision: str | None = None,
+        commit: bool = False,
+        author: Author | None = None,
+        time: Moment | None = None,
+    ) -> State:
+        """Tag a commit, by default the branch's head, as a version. Without a name: v1, v2, ...
+
+        Raises RefusedError where the draft has changes (`commit` commits them first), where the name is bound to
+        another commit, where conflicts are open. Tagging the same commit by the same name again changes nothing.
+        """
+        who = self._author(author)
+        if name is not None:
+            check_name(name, "version")
+
+        def change(refs: Refs) -> str:
+            target = self._version_target(refs, transaction.writer, revision, commit, (who, message, time, name))
+            return self._tag(refs, transaction.writer, name, target, (who, message, time))
+
+        with self.repository.transaction(f"version create {name or ''}".strip()) as transaction:
+            made = transaction.run(change)
+        return self.at(f"@{made}")
+
+    def _version_target(
+        self,
+        refs: Refs,
+        store: Store,
+        revision: str | None,
+        commit: bool,
+        signed: tuple[Author, str, Moment | None, str | None],
+    ) -> ObjectId:
+        who, message, time, name = signed
+        if revision is not None:
+            id = self._resolve(revision).commit
+        elif refs.get(*draft_ref(self)) is None:
+            id = cast(BranchRef, refs.get(BRANCH, self.name, self.branch) or BranchRef()).commit
+        elif commit:
+            id = self._commit(refs, store, who, message or f"version {name or ''}".strip(), time).id
+        else:
+            hint = "commit them first: dsvc commit -m TEXT, or: dsvc version create --commit"
+            raise RefusedError("the draft has changes that are in no commit", hint)
+        if id is None:
+            raise RefusedError(f"dataset {self.name!r} has no commit yet", "dsvc add PATH, then dsvc commit -m TEXT")
+        return id
+
+    def _tag(
+        self, refs: Refs, store: Store, name: str | None, id: ObjectId, signed: tuple[Author, str, Moment | None]
+    ) -> str:
+        who, message, time = signed
+        name = name or _free_name({ref[2] for ref, _ in refs.list(VERSION, self.name)})
+        existing = cast("VersionRef | None", refs.get(VERSION, self.name, name))
+        if existing is not None:
+            if existing.commit == id:
+                return name
+            hint = f"choose another name, or first: dsvc version delete {name}"
+            raise RefusedError(f"version {name!r} is bound to another commit, {existing.commit.short()}", hint)
+        conflicts = Snapshot(store, committed_state(store, id).roots).conflicts
+        if conflicts:
+            raise RefusedError(f"{conflicts} records have open conflicts", "settle them first: dsvc conflicts")
+        refs.set((VERSION, self.name, name), VersionRef(id, message, who, time or self._now()))
+        return name
+
+    def versions(self) -> list[NamedVersion]:
+        """All versions, in the order in which they were made."""
+        found = [NamedVersion(ref[2], cast(VersionRef, v)) for ref, v in self.repository.view.list(VERSION, self.name)]
+        return sorted(found, key=lambda v: (v.version.time.seconds, v.name))
+
+    def version(self, name: str) -> NamedVersion:
+        """A version by name. Raises NotFoundError."""
+        version = self.repository.view.get(VERSION, self.name, name)
+        if version is None:
+            names = ", ".join(v.name for v in self.versions()[-5:])
+            hint = f"there is: {names}" if names else "make one: dsvc version create"
+            raise NotFoundError(f"dataset {self.name!r} has no version {name!r}", hint)
+        return NamedVersion(name, cast(VersionRef, version))
+
+    def delete_version(self, name: str) -> None:
+        """Take a version's name away; its commit stays, and `undo` brings the name back."""
+        self.version(name)
+        self.repository.change(f"version delete {name}", lambda refs: refs.set((VERSION, self.name, name), None))
+
+    def has_draft(self) -> bool:
+        """Whether this workspace has uncommitted work on the current branch."""
+        return self.repository.view.get(*draft_ref(self)) is not None
+
+
+def committed_parents(repository: Repository, commit: Commit) -> list[ObjectId]:
+    """A commit's parents on the dataset's own line: those that are no line of a source."""
+    lines = set(commit.sources.values())
+    return [parent for parent in commit.parents if parent not in lines]
+
+
+def _free_name(taken: Iterable[str]) -> str:
+    names, number = set(taken), 1
+    while f"v{number}" in names:
+        number += 1
+    return f"v{number}"

@@ -1,0 +1,300 @@
+"""Drafts: a workspace's uncommitted work on a branch, edited in one transaction.
+
+Every edit is a step: a function from one state to the next that reads no more than the state. Steps are applied
+as they come, so their errors show at once; where another writer came first, they are replayed on what it left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from dsvc.core.keys import check_key
+from dsvc.core.transaction import Refs, Transaction
+from dsvc.errors import NotFoundError
+from dsvc.model.commit import load_commit
+from dsvc.model.node import Store
+from dsvc.model.records import (
+    Annotation,
+    Concept,
+    Input,
+    Media,
+    annotation_fields,
+    annotation_key,
+    concept_id,
+    content_id,
+    decode_input,
+    encode_annotation,
+    encode_concept,
+    encode_input,
+)
+from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
+from dsvc.model.view import BRANCH, DATASET, DRAFT, BranchRef, DraftRef
+from dsvc.store.ids import ObjectId
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+
+
+class DraftState(msgspec.Struct, frozen=True):
+    """What a draft is between two steps."""
+
+    base: ObjectId | None
+    roots: Roots
+    sources: Mapping[str, ObjectId]
+
+
+Step = Callable[[Store, DraftState], DraftState]
+
+
+def load_state(store: Store, refs: Refs, dataset: Dataset) -> DraftState:
+    """The draft of a dataset as a view has it; the branch's head where nothing is staged. Raises NotFoundError."""
+    if refs.get(DATASET, dataset.name) is None:
+        raise NotFoundError(f"no dataset named {dataset.name!r}", "see: dsvc list")
+    branch = cast("BranchRef | None", refs.get(BRANCH, dataset.name, dataset.branch))
+    draft = cast("DraftRef | None", refs.get(*draft_ref(dataset)))
+    if draft is not None:
+        return DraftState(draft.base, load_roots(store, draft.snapshot), draft.sources)
+    return committed_state(store, branch.commit if branch else None)
+
+
+def committed_state(store: Store, commit: ObjectId | None) -> DraftState:
+    """The state of a commit, with nothing staged."""
+    if commit is None:
+        return DraftState(None, empty_roots(store), {})
+    record = load_commit(store, commit)
+    return DraftState(commit, load_roots(store, record.snapshot), record.sources)
+
+
+def save_state(store: Store, refs: Refs, dataset: Dataset, state: DraftState) -> None:
+    """Note a draft in the refs; one that changes nothing is none."""
+    clean = committed_state(store, state.base)
+    unchanged = clean.roots == state.roots and dict(clean.sources) == dict(state.sources)
+    draft = None if unchanged else DraftRef(state.base, store_roots(store, state.roots), state.sources)
+    refs.set(draft_ref(dataset), draft)
+
+
+def draft_ref(dataset: Dataset) -> tuple[str, str, str, str]:
+    """The ref of this workspace's draft of a dataset's branch."""
+    return (DRAFT, dataset.repository.workspace.id, dataset.name, dataset.branch)
+
+
+class Draft:
+    """Edits of one dataset, published together when the context ends. An error in between drops them all."""
+
+    def __init__(self, dataset: Dataset, transaction: Transaction) -> None:
+        self.dataset = dataset
+        self.transaction = transaction
+        self._steps: list[Step] = []
+        repository = dataset.repository
+        self._state = load_state(transaction.writer, Refs(repository.view), dataset)
+        self._seen = repository.store.head.operation
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state with the edits so far."""
+        return Snapshot(self.transaction.writer, self._state.roots, self.dataset.repository.cache)
+
+    @property
+    def sources(self) -> Mapping[str, ObjectId]:
+        """What has been imported so far: a source's name -> the commit of its line."""
+        return self._state.sources
+
+    def apply(self, step: Step) -> None:
+        """Take one step, and keep it for replays."""
+        self._state = step(self.transaction.writer, self._state)
+        self._steps.append(step)
+
+    def finish(self) -> None:
+        """Publish the edits."""
+
+        def change(refs: Refs) -> None:
+            store = self.transaction.writer
+            state = self._state
+            if self.dataset.repository.store.head.operation != self._seen:
+                state = load_state(store, refs, self.dataset)
+                for step in self._steps:
+                    state = step(store, state)
+            save_state(store, refs, self.dataset, state)
+
+        if self._steps:
+            self.transaction.run(change)
+
+    # ---- steps
+
+    def put_media(self, media: Mapping[str, Media]) -> tuple[int, int, int]:
+        """Give inputs their media: key -> media; new keys become inputs. How many are new, changed, unchanged."""
+        counts = (0, 0, 0)
+
+        def step(store: Store, state: DraftState) -> DraftState:
+            nonlocal counts
+            snapshot, edits, new, changed = self._snapshot(store, state), SnapshotEdits(), 0, 0
+            inputs = snapshot.input_tree
+            for key, found in media.items():
+                tree_key = key.encode()
+                value = inputs.get(tree_key)
+                old = decode_input(tree_key, value) if value is not None else None
+                if old is not None and old.media == found:
+                    continue
+                record = Input(key=key, media=found) if old is None else msgspec.structs.replace(old, media=found)
+                new, changed = new + (old is None), changed + (old is not None)
+                edits.inputs[tree_key] = encode_input(record)
+            counts = (new, changed, len(media) - new - changed)
+            return self._edited(store, state, edits)
+
+        self.apply(step)
+        return counts
+
+    def annotate(self, annotation: Annotation) -> Annotation:
+        """Add an annotation to an input; with an empty id it gets one of its content. Raises NotFoundError."""
+        result = annotation
+
+        def step(store: Store, state: DraftState) -> DraftState:
+            nonlocal result
+            snapshot, edits = self._snapshot(store, state), SnapshotEdits()
+            if snapshot.input(annotation.key) is None:
+                raise _no_input(annotation.key)
+            self._ensure_concept(snapshot, edits, annotation.concept)
+            result = annotation if annotation.id else _with_new_id(snapshot, annotation)
+            edits.annotations[annotation_key(result.key, result.id)] = encode_annotation(result)
+            return self._edited(store, state, edits)
+
+        self.apply(step)
+        return result
+
+    def change_annotation(self, key: str, id: str, fields: Mapping[str, Any]) -> None:
+        """Set fields of an annotation; its id stays. Raises NotFoundError."""
+
+        def step(store: Store, state: DraftState) -> DraftState:
+            snapshot, edits = self._snapshot(store, state), SnapshotEdits()
+            old = snapshot.annotation(key, id)
+            if old is None:
+                raise _no_annotation(key, id)
+            new = msgspec.structs.replace(old, **fields)
+            self._ensure_concept(snapshot, edits, new.concept)
+            edits.annotations[annotation_key(key, id)] = encode_annotation(new)
+            return self._edited(store, state, edits)
+
+        self.apply(step)
+
+    def remove_inputs(self, keys: Iterable[str]) -> int:
+        """Take inputs away with all their annotations; how many annotations went. Raises NotFoundError."""
+        wanted, removed = list(keys), 0
+
+        def step(store: Store, state: DraftState) -> DraftState:
+            nonlocal removed
+            snapshot, edits = self._snapshot(store, state), SnapshotEdits()
+            for key in wanted:
+                if key.encode() not in snapshot.input_tree:
+                    raise _no_input(key)
+                edits.inputs[key.encode()] = None
+                for tree_key, _ in snapshot.annotation_tree.prefix(f"{key}\0".encode()):
+                    edits.annotations[tree_key] = None
+            removed = len(edits.annotations)
+            return self._edited(store, state, edits)
+
+        self.apply(step)
+        return removed
+
+    def remove_annotation(self, key: str, id: str) -> None:
+        """Take one annotation away; of equal copies, the highest goes. Raises NotFoundError."""
+
+        def step(store: Store, state: DraftState) -> DraftState:
+            snapshot, edits = self._snapshot(store, state), SnapshotEdits()
+            old = snapshot.annotation(key, id)
+            if old is None:
+                raise _no_annotation(key, id)
+            edits.annotations[annotation_key(key, _highest_copy(snapshot, old))] = None
+            return self._edited(store, state, edits)
+
+        self.apply(step)
+
+    def discard(self, keys: Iterable[str] | None = None) -> None:
+        """Drop the draft, or what it changed of some inputs and their annotations."""
+        wanted = list(keys) if keys is not None else None
+
+        def step(store: Store, state: DraftState) -> DraftState:
+            clean = committed_state(store, state.base)
+            if wanted is None:
+                return clean
+            return self._edited(store, state, _reverting(self._snapshot(store, state), clean, store, wanted))
+
+        self.apply(step)
+
+    def put_concept(self, concept: Concept) -> None:
+        """Add or replace a concept."""
+
+        def step(store: Store, state: DraftState) -> DraftState:
+            edits = SnapshotEdits()
+            edits.concepts[concept.id.encode()] = encode_concept(concept)
+            return self._edited(store, state, edits)
+
+        self.apply(step)
+
+    # ---- what the steps share
+
+    def _snapshot(self, store: Store, state: DraftState) -> Snapshot:
+        return Snapshot(store, state.roots, self.dataset.repository.cache)
+
+    def _edited(self, store: Store, state: DraftState, edits: SnapshotEdits) -> DraftState:
+        roots = edit_roots(store, state.roots, edits, self.dataset.repository.cache)
+        return msgspec.structs.replace(state, roots=roots)
+
+    def _ensure_concept(self, snapshot: Snapshot, edits: SnapshotEdits, id: str | None) -> None:
+        if id is not None and id.encode() not in snapshot.concept_tree:
+            edits.concepts[id.encode()] = encode_concept(Concept(id=id, name=id))
+
+
+def new_annotation(key: str, concept: str | None = None, **fields: Any) -> Annotation:
+    """An annotation without an id, of a concept by name."""
+    return Annotation(key=check_key(key), id="", concept=concept_id(concept) if concept is not None else None, **fields)
+
+
+def _with_new_id(snapshot: Snapshot, annotation: Annotation) -> Annotation:
+    """The content's hash, and from the second equal copy on an ordinal."""
+    content = content_id(annotation.key, annotation_fields(annotation))
+    id, ordinal = content, 1
+    while snapshot.annotation(annotation.key, id) is not None:
+        ordinal += 1
+        id = f"{content}-{ordinal}"
+    return msgspec.structs.replace(annotation, id=id)
+
+
+def _highest_copy(snapshot: Snapshot, annotation: Annotation) -> str:
+    """The id of the highest equal copy of an annotation: the one that goes when one of them is taken away."""
+    stem, _, ordinal = annotation.id.partition("-")
+    highest = int(ordinal) if ordinal.isdigit() else 1
+    best = annotation.id
+    for other in snapshot.annotations(annotation.key):
+        base, _, number = other.id.partition("-")
+        same = msgspec.structs.replace(other, id=annotation.id, number=annotation.number) == annotation
+        if base == stem and number.isdigit() and int(number) > highest and same:
+            best, highest = other.id, int(number)
+    return best
+
+
+def _reverting(now: Snapshot, clean: DraftState, store: Store, keys: list[str]) -> SnapshotEdits:
+    """The edits that bring some inputs and their annotations back to a clean state."""
+    before, edits = Snapshot(store, clean.roots), SnapshotEdits()
+    for key in keys:
+        tree_key, prefix = key.encode(), f"{key}\0".encode()
+        edits.inputs[tree_key] = before.input_tree.get(tree_key)
+        if edits.inputs[tree_key] is None and tree_key not in now.input_tree:
+            raise _no_input(key)
+        edits.annotations |= dict.fromkeys(k for k, _ in now.annotation_tree.prefix(prefix))
+        edits.annotations |= dict(before.annotation_tree.prefix(prefix))
+        for annotation in before.annotations(key):
+            concept = annotation.concept
+            if concept is not None and concept.encode() not in now.concept_tree:
+                edits.concepts[concept.encode()] = before.concept_tree.get(concept.encode())
+    return edits
+
+
+def _no_input(key: str) -> NotFoundError:
+    return NotFoundError(f"no input {key!r} in the dataset", "add it first: dsvc add PATH; list: dsvc show --inputs")
+
+
+def _no_annotation(key: str, id: str) -> NotFoundError:
+    return NotFoundError(f"no annotation {key}#{id}", f"see: dsvc show {key!r}")

@@ -1,0 +1,142 @@
+"""The operation log: what was done, and how to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from dsvc.core.transaction import Refs
+from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.tree import Tree
+from dsvc.model.treediff import diff_trees
+from dsvc.model.view import Operation, Ref, View, decode_ref, load_operation
+from dsvc.store.ids import ObjectId
+
+if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
+
+
+class LoggedOperation(NamedTuple):
+    """An operation and its id."""
+
+    id: ObjectId
+    operation: Operation
+
+
+def operations(repository: Repository) -> Iterator[LoggedOperation]:
+    """All operations, the last first."""
+    id: ObjectId | None = repository.store.head.operation
+    while id is not None:
+        operation = load_operation(repository.store, id)
+        yield LoggedOperation(id, operation)
+        id = operation.parents[0] if operation.parents else None
+
+
+def find_operation(repository: Repository, prefix: str) -> LoggedOperation:
+    """The operation whose id begins with these digits. Raises NotFoundError, UsageError."""
+    if len(prefix) < 4:
+        raise UsageError(f"{prefix!r} is too short to name an operation", "give at least 4 digits; see: dsvc op log")
+    found = [logged for logged in operations(repository) if logged.id.hex().startswith(prefix.lower())]
+    if not found:
+        raise NotFoundError(f"no operation {prefix!r}", "see: dsvc op log")
+    if len(found) > 1:
+        raise UsageError(f"{prefix!r} is ambiguous", ", ".join(logged.id.short() for logged in found[:5]))
+    return found[0]
+
+
+def undo(repository: Repository, prefix: str | None = None) -> LoggedOperation:
+    """Invert this workspace's last operation, or the one named. Raises RefusedError, NotFoundError.
+
+    Again goes one further back. Refs that moved since are named in the refusal.
+    """
+    target = find_operation(repository, prefix) if prefix else _last(repository)
+    if not target.operation.parents:
+        raise RefusedError("the repository's first operation cannot be undone")
+    _invert(repository, target, "undo")
+    return target
+
+
+def redo(repository: Repository) -> LoggedOperation:
+    """Invert this workspace's last `undo`. Raises RefusedError where there is none, or something came after it."""
+    cancelled: set[ObjectId] = set()
+    for logged in _own(repository):
+        if logged.operation.action == "redo":
+            if logged.operation.inverts:
+                cancelled.add(logged.operation.inverts)
+        elif logged.operation.action != "undo":
+            break
+        elif logged.id not in cancelled:
+            _invert(repository, logged, "redo")
+            return logged
+    raise RefusedError("nothing to redo", "redo follows an undo: dsvc op log")
+
+
+def restore(repository: Repository, prefix: str) -> LoggedOperation:
+    """Set every ref to what it was after an operation. That is an operation too, so it can be undone."""
+    target = find_operation(repository, prefix)
+
+    def change(refs: Refs) -> None:
+        wanted = Tree(repository.store, target.operation.view, repository.cache)
+        for entry in diff_trees(refs.view.tree, wanted):
+            ref = _ref(entry.key)
+            refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
+
+    with repository.transaction(f"op restore {target.id.short()}") as transaction:
+        transaction.run(change, inverts=None, action="restore")
+    return target
+
+
+def _own(repository: Repository) -> Iterator[LoggedOperation]:
+    workspace = repository.workspace.id
+    return (logged for logged in operations(repository) if logged.operation.workspace == workspace)
+
+
+def _last(repository: Repository) -> LoggedOperation:
+    """This workspace's last operation that is neither an undo nor undone."""
+    cancelled: set[ObjectId] = set()
+    for logged in _own(repository):
+        if logged.id in cancelled:
+            continue
+        if logged.operation.inverts is None:
+            return logged
+        cancelled.add(logged.operation.inverts)
+    raise RefusedError("nothing to undo", "this workspace has done nothing yet; see: dsvc op log")
+
+
+def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple[Ref, bytes | None, bytes | None]]:
+    """The refs that an operation moved, with their encoded values before and after."""
+    parent = load_operation(repository.store, operation.parents[0])
+    before = Tree(repository.store, parent.view, repository.cache)
+    after = Tree(repository.store, operation.view, repository.cache)
+    for entry in diff_trees(before, after):
+        yield _ref(entry.key), entry.old, entry.new
+
+
+def _invert(repository: Repository, target: LoggedOperation, action: str) -> None:
+    moved = list(changed_refs(repository, target.operation))
+
+    def change(refs: Refs) -> None:
+        stuck = [ref for ref, _, new in moved if _encoded(refs.view, ref) != new]
+        if stuck:
+            names = ", ".join(describe_ref(ref) for ref in stuck)
+            hint = "undo what came after it first: dsvc op log"
+            raise RefusedError(f"{target.operation.command!r} cannot be inverted: {names} moved since", hint)
+        for ref, old, _ in moved:
+            refs.set(ref, decode_ref(ref[0], old) if old is not None else None)
+
+    with repository.transaction(f"{action} {target.id.short()} ({target.operation.command})") as transaction:
+        transaction.run(change, inverts=target.id, action=action)
+
+
+def _encoded(view: View, ref: Ref) -> bytes | None:
+    return view.tree.get("\0".join(ref).encode())
+
+
+def _ref(key: bytes) -> Ref:
+    return tuple(key.decode().split("\0"))
+
+
+def describe_ref(ref: Ref) -> str:
+    """A ref in words: its kind and names, without the workspace."""
+    names = ref[2:] if ref[0] == "draft" else ref[1:]
+    return f"{ref[0]} {' '.join(names)}"

@@ -1,0 +1,52 @@
+"""The formats that dsvc knows: its own, and those that other packages bring as entry points.
+
+A package brings an importer or exporter under the entry point group `dsvc.importers` or `dsvc.exporters`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dsvc.errors import UsageError
+from dsvc.model.incoming import Importer
+
+IMPORTERS = {"coco": "dsvc.formats.coco_read:CocoImporter"}
+EXPORTERS = {
+    "clarifai-protobuf": "dsvc.formats.clarifai:ProtobufExporter",
+    "clarifai-json": "dsvc.formats.clarifai:JsonExporter",
+    "coco": "dsvc.formats.coco_write:CocoExporter",
+}
+
+
+def importer(format: str | None, path: Path, data: memoryview) -> Importer:
+    """The importer of a format; without one, of what the file looks like. Raises UsageError."""
+    return _load("importers", IMPORTERS, format or "coco")()
+
+
+def exporter(format: str) -> Any:
+    """The exporter of a format, which may name a profile: `coco` or `coco/1`. Raises UsageError."""
+    name, _, profile = format.partition("/")
+    found = _load("exporters", EXPORTERS, name)()
+    if profile and found.profile != format:
+        raise UsageError(f"no export profile {format!r}", f"there is: {found.profile}")
+    return found
+
+
+def container() -> Any:
+    """The module that knows folders, archives and single files as targets."""
+    return import_module("dsvc.formats.container")
+
+
+def _load(group: str, known: dict[str, str], name: str) -> Any:
+    place = known.get(name)
+    if place is not None:
+        module, _, attribute = place.partition(":")
+        return getattr(import_module(module), attribute)
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=f"dsvc.{group}"):
+        if entry.name == name:
+            return entry.load()
+    raise UsageError(f"no format named {name!r}", f"there is: {', '.join(sorted(known))}")

@@ -1,0 +1,244 @@
+"""A repository: one `.dsvc` folder that holds many datasets, and the operations that made it what it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from dsvc.core.names import check_name
+from dsvc.core.transaction import Refs, Transaction
+from dsvc.core.workspace import Workspace
+from dsvc.errors import NotFoundError, NotRepositoryError, RefusedError
+from dsvc.model.commit import Author, Moment
+from dsvc.model.node import Store
+from dsvc.model.tree import NodeCache, empty_tree
+from dsvc.model.view import (
+    BRANCH,
+    DATASET,
+    DRAFT,
+    VERSION,
+    BranchRef,
+    DatasetRef,
+    Operation,
+    Ref,
+    View,
+    load_operation,
+    store_operation,
+)
+from dsvc.store.backend import Backend
+from dsvc.store.ids import ObjectId
+from dsvc.store.local import LocalBackend
+from dsvc.store.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+
+FOLDER = ".dsvc"
+MAIN = "main"
+ANONYMOUS = Author("unknown")
+DAY = 86400
+
+
+def _clock() -> Moment:
+    now = time.time()
+    return Moment(int(now), time.localtime(now).tm_gmtoff // 60)
+
+
+class Repository:
+    """An open repository. `author` signs commits, versions and operations; `clock` tells the time."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        root: Path | None = None,
+        author: Author | None = None,
+        clock: Callable[[], Moment] = _clock,
+    ) -> None:
+        self.root = root
+        self.workspace = Workspace(root / FOLDER if root is not None else None)
+        self.author = author or self.workspace.author
+        self.now = clock
+        self.store = ObjectStore(backend)
+        self.cache = NodeCache()
+
+    @classmethod
+    def init(cls, path: Path, author: Author | None = None) -> Repository:
+        """Make a repository in a project folder, which is made too. Raises RefusedError where one is."""
+        folder = path / FOLDER
+        if (folder / "head").exists():
+            raise RefusedError(f"{path} holds a repository already", "use it as it is: dsvc list")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise RefusedError(f"{folder} cannot be made: {error.strerror}") from error
+        repository = cls.create_in(LocalBackend(folder), path, author)
+        repository.workspace.save()
+        return repository
+
+    @classmethod
+    def create_in(cls, backend: Backend, root: Path | None = None, author: Author | None = None) -> Repository:
+        """Make a repository in an empty backend. Raises RefusedError where one is."""
+        moment, workspace = _clock(), "0" * 16
+
+        def first(store: Store) -> ObjectId:
+            operation = Operation(
+                view=empty_tree(store),
+                parents=(),
+                author=author or ANONYMOUS,
+                time=moment,
+                workspace=workspace,
+                command="init",
+            )
+            return store_operation(store, operation)
+
+        with ObjectStore.create(backend).writer() as writer:
+            writer.publish(first(writer))
+        return cls(backend, root, author)
+
+    @classmethod
+    def open(cls, path: Path, author: Author | None = None) -> Repository:
+        """The repository of a folder or of the nearest one above it. Raises NotRepositoryError."""
+        start = path.absolute()
+        for folder in (start, *start.parents):
+            if (folder / FOLDER / "head").exists():
+                return cls(LocalBackend(folder / FOLDER), folder, author)
+        raise NotRepositoryError(f"no dsvc repository in {start} or above", "make one with: dsvc init")
+
+    # ---- views and operations
+
+    @property
+    def identity(self) -> Author:
+        """Who signs operations."""
+        return self.author or ANONYMOUS
+
+    @property
+    def view(self) -> View:
+        """The refs as they are now."""
+        return View(self.store, self.operation.view, self.cache)
+
+    @property
+    def operation(self) -> Operation:
+        """The last operation."""
+        return load_operation(self.store, self.store.head.operation)
+
+    def transaction(self, command: str) -> Transaction:
+        """Begin a transaction; use it as a context."""
+        self.store.refresh()
+        return Transaction(self, command)
+
+    def change(self, command: str, change: Callable[[Refs], None]) -> None:
+        """A transaction that only moves refs."""
+        with self.transaction(command) as transaction:
+            transaction.run(change)
+
+    # ---- datasets
+
+    def datasets(self) -> Iterator[Dataset]:
+        """All datasets, by name."""
+        for ref, _ in self.view.list(DATASET):
+            yield self._dataset(ref[1])
+
+    def dataset(self, name: str | None = None, branch: str | None = None) -> Dataset:
+        """A dataset by name, or the current one. Raises NotFoundError."""
+        if name is None:
+            name = self.workspace.dataset
+            if name is None:
+                hint = "choose one: dsvc use NAME, or make one: dsvc create NAME"
+                raise NotFoundError("no dataset is selected here", hint)
+        if self.view.get(DATASET, name) is None:
+            raise NotFoundError(f"no dataset named {name!r}", self._nearest(name))
+        dataset = self._dataset(name)
+        if branch is not None:
+            dataset.branch = branch
+        return dataset
+
+    def _dataset(self, name: str) -> Dataset:
+        from dsvc.core.dataset import Dataset
+
+        return Dataset(self, name, self.workspace.branch(name))
+
+    def _nearest(self, name: str) -> str:
+        import difflib
+
+        names = [ref[1] for ref, _ in self.view.list(DATASET)]
+        near = difflib.get_close_matches(name, names, 3) or names[:5]
+        return f"there is: {', '.join(near)}" if near else "make one: dsvc create NAME"
+
+    def create(self, name: str, description: str = "") -> Dataset:
+        """Make a dataset and make it the current one. Raises RefusedError where it exists."""
+        check_name(name, "dataset")
+
+        def change(refs: Refs) -> None:
+            if refs.get(DATASET, name) is not None:
+                raise RefusedError(f"dataset {name!r} exists already", f"use it: dsvc use {name}")
+            refs.set((DATASET, name), DatasetRef(description))
+            refs.set((BRANCH, name, MAIN), BranchRef())
+
+        self.change(f"create {name}", change)
+        self.use(name)
+        return self._dataset(name)
+
+    def use(self, name: str) -> None:
+        """Make a dataset the current one of this workspace. Raises NotFoundError."""
+        self.dataset(name)
+        if self.workspace.dataset != name:
+            self.workspace.save(dataset=name)
+
+    def describe(self, name: str, description: str) -> None:
+        """Set a dataset's description."""
+
+        def change(refs: Refs) -> None:
+            _expect(refs, name)
+            refs.set((DATASET, name), DatasetRef(description))
+
+        self.change(f"describe {name}", change)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a dataset another name; branches, versions and drafts follow. Raises RefusedError."""
+        check_name(new, "dataset")
+
+        def change(refs: Refs) -> None:
+            _expect(refs, name)
+            if refs.get(DATASET, new) is not None:
+                raise RefusedError(f"dataset {new!r} exists already", "choose another name")
+            for ref, value in list(_refs_of(refs, name)):
+                refs.set(ref, None)
+                refs.set(_renamed(ref, new), value)
+
+        self.change(f"rename {name} {new}", change)
+        if self.workspace.dataset == name:
+            self.workspace.save(dataset=new)
+
+    def delete(self, name: str) -> None:
+        """Take a dataset away with all its branches, versions and drafts; `undo` brings it back whole."""
+
+        def change(refs: Refs) -> None:
+            _expect(refs, name)
+            for ref, _ in list(_refs_of(refs, name)):
+                refs.set(ref, None)
+
+        self.change(f"delete {name}", change)
+
+
+def _expect(refs: Refs, name: str) -> DatasetRef:
+    dataset = refs.get(DATASET, name)
+    if dataset is None:
+        raise NotFoundError(f"no dataset named {name!r}", "see: dsvc list")
+    return cast(DatasetRef, dataset)
+
+
+def _refs_of(refs: Refs, name: str) -> Iterator[tuple[Ref, object]]:
+    yield (DATASET, name), refs.get(DATASET, name)
+    yield from refs.list(BRANCH, name)
+    yield from refs.list(VERSION, name)
+    for ref, value in refs.list(DRAFT):
+        if ref[2] == name:
+            yield ref, value
+
+
+def _renamed(ref: Ref, new: str) -> Ref:
+    at = 2 if ref[0] == DRAFT else 1
+    return (*ref[:at], new, *ref[at + 1 :])

@@ -1,0 +1,57 @@
+"""Sorting more entries than memory should hold: sorted runs on disk, merged when they are read."""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from msgpack import Packer, Unpacker
+
+RUN_BYTES = 256 << 20
+# What a tuple and two bytes objects cost beside their contents.
+_OVERHEAD = 150
+
+
+class Sorter:
+    """Takes pairs of bytes in any order and gives them sorted. `folder` is where runs are spilled to."""
+
+    def __init__(self, folder: Path | None = None, run_bytes: int = RUN_BYTES) -> None:
+        self._folder = folder
+        self._limit = run_bytes
+        self._pairs: list[tuple[bytes, bytes]] = []
+        self._size = 0
+        self._runs: list[IO[bytes]] = []
+
+    def extend(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take some more pairs."""
+        before = len(self._pairs)
+        self._pairs.extend(pairs)
+        self._size += sum(len(a) + len(b) + _OVERHEAD for a, b in self._pairs[before:])
+        if self._size >= self._limit:
+            self._spill()
+
+    def _spill(self) -> None:
+        self._pairs.sort()
+        run: IO[bytes] = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+        pack: Any = Packer(use_bin_type=True).pack
+        for pair in self._pairs:
+            run.write(pack(pair))
+        self._runs.append(run)
+        self._pairs, self._size = [], 0
+
+    def sorted(self) -> Iterator[tuple[bytes, bytes]]:
+        """All pairs in order. Equal pairs all come."""
+        self._pairs.sort()
+        runs: list[Iterator[tuple[bytes, bytes]]] = [iter(self._pairs)]
+        for run in self._runs:
+            run.seek(0)
+            runs.append(map(tuple, Unpacker(run, raw=False, read_size=1 << 20)))  # type: ignore[arg-type]
+        return heapq.merge(*runs) if self._runs else runs[0]
+
+    def close(self) -> None:
+        """Drop the runs."""
+        for run in self._runs:
+            run.close()

@@ -1,0 +1,122 @@
+"""A state of a dataset to read: a commit's, a version's, or the draft's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsvc.core.compare import RecordChange, compare
+from dsvc.core.revisions import Revision
+from dsvc.errors import NotFoundError, RefusedError
+from dsvc.model.records import Annotation, Concept, Input
+from dsvc.model.snapshot import Roots, Snapshot
+from dsvc.model.walk import Sample
+from dsvc.store.ids import ObjectId
+
+if TYPE_CHECKING:
+    from dsvc.core.exporting import ExportReport
+
+    from dsvc.core.repository import Repository
+
+
+class SampleView:
+    """One input with its annotations, and its bytes on demand."""
+
+    __slots__ = ("_state", "annotations", "input")
+
+    def __init__(self, state: State, sample: Sample) -> None:
+        self._state = state
+        self.input = sample.input
+        self.annotations = sample.annotations
+
+    @property
+    def key(self) -> str:
+        """The input's key."""
+        return self.input.key
+
+    def read_bytes(self) -> bytes:
+        """The media's bytes, verified. Raises NotFoundError where the repository does not hold them."""
+        media = self.input.media
+        if media is None or media.blob is None:
+            raise NotFoundError(f"{self.key}: the repository does not hold its bytes", "add them: dsvc add PATH")
+        return b"".join(self._state.read_blob(media.blob))
+
+    def __repr__(self) -> str:
+        return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
+
+
+class State:
+    """What a dataset holds at one moment. Iterating gives its samples in the order of their keys."""
+
+    def __init__(self, repository: Repository, roots: Roots, revision: Revision) -> None:
+        self.repository = repository
+        self.revision = revision
+        self.snapshot = Snapshot(repository.store, roots, repository.cache)
+
+    @property
+    def commit(self) -> ObjectId | None:
+        """The commit that this is the state of; None for a draft."""
+        return self.revision.commit
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The dataset's metadata, by source format."""
+        return self.snapshot.meta
+
+    def concepts(self) -> Iterator[Concept]:
+        """All concepts, by id."""
+        return self.snapshot.concepts()
+
+    def inputs(self) -> Iterator[Input]:
+        """All inputs, by key."""
+        return self.snapshot.inputs()
+
+    def annotations(self, key: str) -> Iterator[Annotation]:
+        """The annotations of one input, by id."""
+        return self.snapshot.annotations(key)
+
+    def samples(self) -> Iterator[Sample]:
+        """All inputs with their annotations, as plain tuples."""
+        return self.snapshot.samples()
+
+    def read_blob(self, blob: ObjectId) -> Iterator[bytes]:
+        """The bytes of a blob, in pieces, verified."""
+        return self.repository.store.open_blob(blob)
+
+    def counts(self) -> dict[str, int]:
+        """How many concepts, inputs and annotations there are."""
+        return self.snapshot.counts()
+
+    def __len__(self) -> int:
+        return len(self.snapshot)
+
+    def __iter__(self) -> Iterator[SampleView]:
+        return (SampleView(self, sample) for sample in self.snapshot.samples())
+
+    def __getitem__(self, at: int | str) -> SampleView:
+        """The sample of an index or an input key. Raises IndexError, NotFoundError."""
+        key = at if isinstance(at, str) else self.snapshot.input_tree.at(at)[0].decode()
+        record = self.snapshot.input(key)
+        if record is None:
+            raise NotFoundError(f"no input {key!r}")
+        return SampleView(self, Sample(record, tuple(self.snapshot.annotations(key))))
+
+    def diff(self, other: State) -> Iterator[RecordChange]:
+        """What changed from this state to another."""
+        return compare(self.snapshot, other.snapshot)
+
+    def export(
+        self,
+        format: str = "clarifai-protobuf",
+        target: str | Path = ".",
+        *,
+        media: bool = False,
+        force: bool = False,
+    ) -> ExportReport:
+        """Write this state to a folder, a `.zip` or (COCO) one `.json`. Raises RefusedError."""
+        from dsvc.core.exporting import export_state
+
+        if self.snapshot.conflicts:
+            raise RefusedError("there are open conflicts", "settle them first: dsvc conflicts")
+        return export_state(self, format, Path(target), media=media, force=force)

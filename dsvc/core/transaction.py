@@ -1,0 +1,132 @@
+"""Transactions: every change of a repository goes through one, and one place swaps the head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from dsvc.model.node import Reader, Store
+from dsvc.model.tree import Tree
+from dsvc.model.view import AnyRef, Operation, Ref, View, encode_ref, load_operation, ref_key, store_operation
+from dsvc.store.ids import Kind, ObjectId, object_id
+from dsvc.store.head import HeadMovedError
+from dsvc.store.writer import ObjectWriter
+
+if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
+
+T = TypeVar("T")
+
+
+class ReadOnly:
+    """A store that reads what is stored and forgets what is put: for looking at states without a transaction."""
+
+    def __init__(self, store: Reader) -> None:
+        self._store = store
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """The bytes of an object, verified."""
+        return self._store.get(id, kind)
+
+    def put(self, kind: Kind, data: bytes) -> ObjectId:
+        """The id that an object would have."""
+        return object_id(kind, data)
+
+
+class Refs:
+    """A view with changes laid over it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.changes: dict[Ref, AnyRef | None] = {}
+
+    def get(self, *ref: str) -> AnyRef | None:
+        """The ref of a kind and names, or None."""
+        return self.changes[ref] if ref in self.changes else self.view.get(*ref)
+
+    def set(self, ref: Ref, value: AnyRef | None) -> None:
+        """Move a ref; None takes it away. Setting what it is already changes nothing."""
+        self.changes[ref] = value
+        if self.view.get(*ref) == value:
+            del self.changes[ref]
+
+    def list(self, *prefix: str) -> Iterator[tuple[Ref, AnyRef]]:
+        """The refs whose key begins with these parts, in order."""
+        found = dict(self.view.list(*prefix))
+        found |= {r: v for r, v in self.changes.items() if r[: len(prefix)] == prefix}  # type: ignore[dict-item]
+        for ref in sorted(found, key=ref_key):
+            if found[ref] is not None:
+                yield ref, found[ref]
+
+
+class Transaction:
+    """Objects staged for one operation. Leaving the context without `run` drops them."""
+
+    def __init__(self, repository: Repository, command: str) -> None:
+        self.repository = repository
+        self.command = command
+        self.writer: ObjectWriter = repository.store.writer()
+
+    @property
+    def store(self) -> Store:
+        """Where to put objects, and where staged and stored ones are read."""
+        return self.writer
+
+    def __enter__(self) -> Self:
+        self.writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writer.__exit__(kind, error, trace)
+
+    def run(
+        self,
+        change: Callable[[Refs], T],
+        *,
+        inverts: ObjectId | None = None,
+        action: str | None = None,
+    ) -> T:
+        """Apply `change` to the refs and publish; where another operation came first, again on the new view.
+
+        `change` may run several times, so its objects must be the same or cheap. A change that moves no ref makes
+        no operation.
+        """
+        try:
+            return self._attempt(change, inverts, action)
+        except HeadMovedError:
+            pass
+        # Lost a race. Local writers now queue up, so that everyone gets a turn.
+        with self.writer.turn():
+            while True:
+                self.repository.store.refresh()
+                try:
+                    return self._attempt(change, inverts, action)
+                except HeadMovedError:
+                    continue
+
+    def _attempt(self, change: Callable[[Refs], T], inverts: ObjectId | None, action: str | None) -> T:
+        repository = self.repository
+        parent = repository.store.head.operation
+        refs = Refs(View(self.writer, load_operation(self.writer, parent).view, repository.cache))
+        result = change(refs)
+        if refs.changes:
+            operation = Operation(
+                view=self._store_view(refs),
+                parents=(parent,),
+                author=repository.identity,
+                time=repository.now(),
+                workspace=repository.workspace.id,
+                command=self.command,
+                inverts=inverts,
+                action=action,
+            )
+            self.writer.publish(store_operation(self.writer, operation))
+        return result
+
+    def _store_view(self, refs: Refs) -> ObjectId:
+        edits = {ref_key(ref): encode_ref(v) if v is not None else None for ref, v in refs.changes.items()}
+        tree: Tree = refs.view.tree
+        return tree.edit(self.writer, edits)

@@ -1,0 +1,210 @@
+"""Uniting a source's records with a dataset's: fields that only one side has join, equal ones stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from dsvc.errors import InvalidRecordsError
+from dsvc.model.incoming import Problems
+from dsvc.model.node import Store
+from dsvc.model.records import (
+    Annotation,
+    Shape,
+    decode_annotation,
+    encode_annotation,
+    split_annotation_key,
+)
+from dsvc.model.snapshot import Roots
+from dsvc.model.tree import Tree
+from dsvc.store import codec
+from dsvc.store.ids import ObjectId
+
+CHUNK = 20_000
+Place = tuple[Any, ...]
+
+
+def unite(store: Store, ours: Roots, theirs: Roots) -> Roots:
+    """Both sides' records. Raises InvalidRecordsError that names every record on which they disagree."""
+    problems = Problems()
+    roots = Roots(
+        concepts=_unite_tree(store, ours.concepts, theirs.concepts, _fields_of("concept", problems)),
+        inputs=_unite_tree(store, ours.inputs, theirs.inputs, _fields_of("input", problems)),
+        annotations=_unite_annotations(store, ours, theirs),
+        meta=_unite_meta(ours.meta, theirs.meta),
+    )
+    if problems.count:
+        hint = "import it into a dataset of its own: dsvc create NAME"
+        message = f"{problems.count} records say something else than the dataset"
+        raise InvalidRecordsError(message, problems.found, hint)
+    return roots
+
+
+def _unite_meta(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    formats = sorted(ours.keys() | theirs.keys())
+    return {name: {**ours.get(name, {}), **theirs.get(name, {})} for name in formats}
+
+
+Joiner = Callable[[bytes, bytes, bytes], bytes]
+
+
+def _unite_tree(store: Store, ours: ObjectId, theirs: ObjectId, join: Joiner) -> ObjectId:
+    mine, other = Tree(store, ours), Tree(store, theirs)
+    if not len(mine):
+        return theirs
+    entries = iter(other)
+    while chunk := list(islice(entries, CHUNK)):
+        edits: dict[bytes, bytes | None] = {}
+        for key, value in chunk:
+            old = mine.get(key)
+            if old is None:
+                edits[key] = value
+            elif old != value and (joined := join(key, old, value)) != old:
+                edits[key] = joined
+        mine = Tree(store, mine.edit(store, edits))
+    return mine.root
+
+
+def _fields_of(what: str, problems: Problems) -> Joiner:
+    def join(key: bytes, old: bytes, new: bytes) -> bytes:
+        clashes: list[str] = []
+        fields = _join_maps(codec.decode(old, what), codec.decode(new, what), clashes)
+        if clashes:
+            problems.add(f"{what} {key.decode()!r}: " + "; ".join(clashes))
+            return old
+        return codec.encode(fields)
+
+    return join
+
+
+# Fields whose maps are joined key by key, to this depth; all others are one value.
+_NESTED = {"extras": 2, "metadata": 1, "x": 2, "at": 1, "embeddings": 1}
+
+
+def _join_maps(old: dict[str, Any], new: dict[str, Any], clashes: list[str]) -> dict[str, Any]:
+    joined = dict(old)
+    for name, value in new.items():
+        if name not in old or old[name] == value:
+            joined[name] = value
+        elif name in ("number", "n"):
+            joined[name] = _smaller(old[name], value)
+        elif name == "name":
+            # Two spellings of one name (NFC and NFD): the first by encoding, whoever came first.
+            joined[name] = min(old[name], value)
+        elif name in _NESTED:
+            joined[name] = _join_nested(name, old[name], value, _NESTED[name], clashes)
+        else:
+            clashes.append(f"{name} is {old[name]!r} in the dataset and {value!r} in the file"[:300])
+    return joined
+
+
+def _join_nested(path: str, old: Any, new: Any, depth: int, clashes: list[str]) -> Any:
+    if depth == 0 or not isinstance(old, dict) or not isinstance(new, dict):
+        clashes.append(f"{path} is {old!r} in the dataset and {new!r} in the file"[:300])
+        return old
+    joined = dict(old)
+    for name, value in new.items():
+        if name not in old or old[name] == value:
+            joined[name] = value
+        else:
+            joined[name] = _join_nested(f"{path}.{name}", old[name], value, depth - 1, clashes)
+    return joined
+
+
+def _smaller(a: Any, b: Any) -> Any:
+    return min((a, b), key=lambda number: (isinstance(number, str), number))
+
+
+def _unite_annotations(store: Store, ours: Roots, theirs: Roots) -> ObjectId:
+    """Annotations of one id are one; so are those of the same number, concept and box, which join their parts."""
+    mine, other = Tree(store, ours.annotations), Tree(store, theirs.annotations)
+    if not len(mine):
+        return theirs.annotations
+    entries = _by_input(iter(other))
+    while chunk := list(islice(entries, 1000)):
+        edits: dict[bytes, bytes | None] = {}
+        for key, incoming in chunk:
+            edits |= _join_input(dict(mine.prefix(f"{key}\0".encode())), incoming)
+        mine = Tree(store, mine.edit(store, edits))
+    return mine.root
+
+
+def _by_input(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[str, dict[bytes, bytes]]]:
+    current, group = "", dict[bytes, bytes]()
+    for tree_key, value in entries:
+        key, _ = split_annotation_key(tree_key)
+        if key != current and group:
+            yield current, group
+            group = {}
+        current = key
+        group[tree_key] = value
+    if group:
+        yield current, group
+
+
+def _join_input(existing: dict[bytes, bytes], incoming: dict[bytes, bytes]) -> dict[bytes, bytes | None]:
+    new = {k: v for k, v in incoming.items() if k not in existing}
+    edits: dict[bytes, bytes | None] = {}
+    for tree_key in incoming.keys() & existing.keys():
+        old, value = existing[tree_key], incoming[tree_key]
+        if old != value:  # the same content, so that the numbering differs at most
+            edits[tree_key] = _renumbered(tree_key, old, value)
+    if not new or not existing:
+        return edits | new
+    places = {_place(a): a for a in (decode_annotation(k, v) for k, v in existing.items() if k not in incoming)}
+    places.pop(None, None)
+    for tree_key, value in new.items():
+        annotation = decode_annotation(tree_key, value)
+        place = _place(annotation)
+        partner = places.pop(place, None) if place is not None else None
+        joined = _join_parts(partner, annotation) if partner is not None else None
+        if joined is None:
+            edits[tree_key] = value
+        else:
+            edits[f"{joined.key}\0{joined.id}".encode()] = encode_annotation(joined)
+    return edits
+
+
+def _renumbered(tree_key: bytes, old: bytes, new: bytes) -> bytes:
+    a, b = decode_annotation(tree_key, old), decode_annotation(tree_key, new)
+    numbers = [n for n in (a.number, b.number) if n is not None]
+    return encode_annotation(msgspec.structs.replace(a, number=_smaller(numbers[0], numbers[-1]) if numbers else None))
+
+
+def _place(annotation: Annotation) -> Place | None:
+    """What makes two annotations from different sources the same: number, concept and box."""
+    if annotation.number is None or annotation.shape is None or annotation.shape.box is None:
+        return None
+    return (annotation.number, annotation.concept, annotation.shape.box)
+
+
+def _join_parts(old: Annotation, new: Annotation) -> Annotation | None:
+    """The older annotation with the parts that only the newer has; None where they disagree."""
+    clashes: list[str] = []
+    fields: dict[str, Any] = {}
+    for name in old.__struct_fields__:
+        a, b = getattr(old, name), getattr(new, name)
+        if name == "shape":
+            fields[name] = _join_shapes(a, b, clashes)
+        elif name in ("extras", "attributes"):
+            fields[name] = _join_nested(name, dict(a), dict(b), 2, clashes) if a and b else a or b
+        elif name not in ("key", "id"):
+            fields[name] = a if a is not None else b
+            if a is not None and b is not None and a != b:
+                clashes.append(name)
+    return None if clashes else msgspec.structs.replace(old, **fields)
+
+
+def _join_shapes(a: Shape | None, b: Shape | None, clashes: list[str]) -> Shape | None:
+    if a is None or b is None:
+        return a or b
+    fields = {}
+    for name in a.__struct_fields__:
+        mine, other = getattr(a, name), getattr(b, name)
+        fields[name] = mine if mine is not None else other
+        if mine is not None and other is not None and mine != other:
+            clashes.append(name)
+    return Shape(**fields)

@@ -1,0 +1,98 @@
+"""The workspace: one working copy's id, its current dataset and branch, and its settings."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from dsvc.errors import DamagedError, RefusedError
+from dsvc.model.commit import Author
+
+FILE = "workspace.toml"
+TEAM_FILE = "dsvc.toml"
+
+
+class Workspace:
+    """`workspace.toml` of a repository's folder; without a folder, kept in memory."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / FILE if folder is not None else None
+        self._values = read_toml(self._path) if self._path is not None else {}
+        self._team = read_toml(folder.parent / TEAM_FILE) if folder is not None else {}
+        self._id = str(self._values.get("id") or secrets.token_hex(8))
+
+    @property
+    def id(self) -> str:
+        """What names this workspace's drafts and operations: 16 hex digits."""
+        return self._id
+
+    @property
+    def dataset(self) -> str | None:
+        """The current dataset's name, if one was chosen."""
+        name = self._values.get("dataset")
+        return name if isinstance(name, str) else None
+
+    def branch(self, dataset: str) -> str:
+        """The current branch of a dataset here."""
+        branches = self._values.get("branches")
+        name = branches.get(dataset) if isinstance(branches, dict) else None
+        return name if isinstance(name, str) else "main"
+
+    def setting(self, section: str, name: str) -> Any:
+        """A setting of this workspace, else of the team's `dsvc.toml`, else None."""
+        for values in (self._values, self._team):
+            table = values.get(section)
+            if isinstance(table, dict) and name in table:
+                return table[name]
+        return None
+
+    @property
+    def author(self) -> Author | None:
+        """The author that the settings name under [author]."""
+        name, email = self.setting("author", "name"), self.setting("author", "email")
+        return Author(str(name), str(email or "")) if name else None
+
+    def save(self, **changes: str | None) -> None:
+        """Set top-level values (None takes one away) and keep the rest of the file as it is, comments too."""
+        if self._path is None:
+            self._values.update(changes)
+            return
+        import tomlkit
+
+        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+        document = tomlkit.parse(text)
+        for name, value in {"id": self._id, **changes}.items():
+            if value is None:
+                document.pop(name, None)
+            else:
+                document[name] = value
+        _replace(self._path, tomlkit.dumps(document))
+        self._values = read_toml(self._path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file; none where it is absent. Raises DamagedError, RefusedError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{path} cannot be read: {error}", hint="mend the file by hand") from error
+    except OSError as error:
+        raise RefusedError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RefusedError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,132 @@
+"""The two exporters: samples in, an archive of batches out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dsvc.errors import RefusedError
+from dsvc.formats.clarifai.build import Encoded, Mapper
+from dsvc.formats.clarifai.form import Form
+from dsvc.formats.clarifai.ids import short_id
+from dsvc.formats.clarifai.residue import concept_residue, exact_text
+from dsvc.formats.clarifai.text import Text
+from dsvc.formats.clarifai.wire import Wire
+from dsvc.formats.container import ExportReport, Target
+from dsvc.model.records import Concept
+from dsvc.model.walk import Walk
+
+MAX_INPUTS = 128
+MAX_BYTES = 32 << 20
+MAX_WEIGHT = 100_000
+NO_SPLIT = "all"
+NO_INPUTS = "concepts and metadata of a dataset without inputs, left out"
+
+
+class Batches:
+    """The inputs that wait for their batch, one batch for each split."""
+
+    def __init__(self, form: Form, target: Target) -> None:
+        self.form = form
+        self.target = target
+        self.entries = 0
+        self._waiting: dict[str, list[bytes]] = {}
+        self._sizes: dict[str, int] = {}
+        self._written: dict[str, int] = {}
+
+    def add(self, encoded: Encoded) -> None:
+        """Take an input; a batch that has no room for it is written first, and the largest when too much waits."""
+        folder = short_id(encoded.split) if encoded.split is not None else NO_SPLIT
+        if self._sizes.get(folder, 0) + len(encoded.data) > MAX_BYTES:
+            self._write(folder)
+        self._waiting.setdefault(folder, []).append(encoded.data)
+        self._sizes[folder] = self._sizes.get(folder, 0) + len(encoded.data)
+        if len(self._waiting[folder]) >= MAX_INPUTS:
+            self._write(folder)
+        while sum(self._sizes.values()) > MAX_BYTES:
+            self._write(max(self._sizes, key=lambda name: (self._sizes[name], name)))
+
+    def finish(self) -> None:
+        """Write what waits, split by split."""
+        for folder in sorted(self._waiting):
+            self._write(folder)
+
+    def _write(self, folder: str) -> None:
+        inputs = self._waiting.pop(folder, [])
+        self._sizes.pop(folder, None)
+        if not inputs:
+            return
+        number = self._written.get(folder, 0)
+        self._written[folder] = number + 1
+        pieces = self.form.batch(inputs)
+        self._put(f"{folder}/{number:06d}_n{len(inputs)}", pieces)
+
+    def _put(self, name: str, pieces: list[bytes]) -> None:
+        with self.target.add(name, sum(map(len, pieces))) as stream:
+            for piece in pieces:
+                stream.write(piece)
+        self.entries += 1
+
+    def begin(self) -> None:
+        """Write the entry that says what the archive is."""
+        self._put("mimetype", [self.form.mimetype])
+
+
+class _Exporter:
+    profile: str
+    _form: Form
+
+    def export(self, walk: Walk, target: Target, *, media: bool = False) -> ExportReport:
+        """Write all of `walk` into a ZIP target; with `media`, the bytes of images, videos, audio and text too.
+
+        Raises RefusedError for two concepts that would get one id, and whatever the walk and the target raise.
+        """
+        batches = Batches(self._form, target)
+        batches.begin()
+        mapper = Mapper(self._form, walk, media)
+        inputs = annotations = 0
+        for encoded in _encode(walk, mapper):
+            batches.add(encoded)
+            inputs += 1
+            annotations += encoded.annotations
+        batches.finish()
+        if not inputs:
+            mapper.counts[NO_INPUTS] = sum(1 for _ in walk.concepts()) + len(walk.meta)
+        notes = tuple(f"{what}: {count}" for what, count in sorted(mapper.counts.items()) if count)
+        return ExportReport(batches.entries, inputs, annotations, notes)
+
+
+def _encode(walk: Walk, mapper: Mapper) -> Iterator[Encoded]:
+    dataset = _dataset_texts(walk)
+    for sample in walk.samples():
+        mapper.add(sample, dataset)
+        dataset = {}
+        if mapper.weight >= MAX_WEIGHT:
+            yield from mapper.drain()
+    yield from mapper.drain()
+
+
+def _dataset_texts(walk: Walk) -> dict[str, str]:
+    """What belongs to the whole dataset, for the first input to carry."""
+    table: dict[str, Concept] = {}
+    for concept in walk.concepts():
+        other = table.setdefault(short_id(concept.id), concept)
+        if other is not concept:
+            raise RefusedError(f"the concepts {other.id!r} and {concept.id!r} would get the same id at Clarifai")
+    texts = {"concepts": exact_text(concept_residue(table.items()))}
+    if walk.meta:
+        texts["meta"] = exact_text(walk.meta)
+    return texts
+
+
+class ProtobufExporter(_Exporter):
+    """Clarifai-Data-Protobuf: a ZIP of serialized InputBatch messages."""
+
+    profile = "clarifai-protobuf/1"
+    _form = Wire()
+
+
+class JsonExporter(_Exporter):
+    """Clarifai-Data-JSON: the same archive, each batch in Protobuf's JSON mapping."""
+
+    profile = "clarifai-json/1"
+    _form = Text()

@@ -1,0 +1,141 @@
+"""Messages as Protobuf's JSON mapping writes them: camelCase, float32 in its shortest form, bytes in base64."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dsvc.formats.clarifai.digits import WIDTH, shortest, shortest_rows
+from dsvc.formats.clarifai.schema import SCHEMA, VISIBILITY, Field
+
+if TYPE_CHECKING:
+    from dsvc.formats.clarifai.form import Floats, Indices
+
+Encoder = Callable[[Any], bytes]
+_END = b"\x01"  # between messages that are written together; neither it nor NUL occurs in them
+
+
+class Text:
+    """The form of the profile `clarifai-json/1`."""
+
+    mimetype = b"application/x.clarifai-data+json"
+
+    def message(self, kind: str, fields: Mapping[str, Any]) -> bytes:
+        """The message as a JSON object."""
+        table = ENCODERS[kind]
+        return b"{" + b",".join([table[name](value) for name, value in fields.items() if value is not None]) + b"}"
+
+    def struct(self, values: Mapping[str, Any]) -> bytes:
+        """A Struct, its keys in order, its numbers as float64."""
+        return dumps(_numbers(values))
+
+    def boxes(self, edges: Floats) -> list[bytes]:
+        """All four edges, also where they are zero."""
+        names = ('{"topRow":', ',"leftCol":', ',"bottomRow":', ',"rightCol":')
+        return _split(_rows(names, edges, [b"}" + _END]))
+
+    def polygons(self, points: Floats, counts: Indices) -> list[bytes]:
+        """Rows and columns, also where they are zero."""
+        rows = _rows(('{"row":', ',"col":'), points[:, ::-1], [b"},", b"}" + _END], _lasts(counts))
+        return [b'{"points":[' + ring + b"]}" for ring in _split(rows)]
+
+    def keypoints(self, points: Floats, visible: Indices, counts: Indices) -> list[bytes]:
+        """The array of points, each with its visibility."""
+        names = [f',"visibility":"{name}"}}'.encode() for name in VISIBILITY]
+        ends = [name + b"," for name in names] + [name + _END for name in names]
+        kinds = visible.copy()
+        kinds[counts.cumsum() - 1] += len(names)
+        return [b"[" + text + b"]" for text in _split(_rows(('{"row":', ',"col":'), points[:, ::-1], ends, kinds))]
+
+    def batch(self, inputs: Sequence[bytes]) -> list[bytes]:
+        """One object on one line."""
+        pieces = [b'{"inputs":[']
+        for data in inputs:
+            pieces += [data, b","]
+        return [*pieces[: -1 if inputs else None], b"]}"]
+
+
+def dumps(value: Any) -> bytes:
+    """JSON without spaces, keys in order, in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(item) for item in value]
+    return float(value) if type(value) is int else value
+
+
+def _lasts(counts: Any) -> Any:
+    import numpy as np
+
+    kinds = np.zeros(int(counts.sum()), dtype=np.int64)
+    kinds[counts.cumsum() - 1] = 1
+    return kinds
+
+
+def _rows(names: Sequence[str], values: Any, ends: Sequence[bytes], kinds: Any = None) -> Any:
+    """A row of text for each row of `values`: name, number, name, number, ..., the end of its kind; NULs between."""
+    import numpy as np
+
+    longest = max(map(len, ends))
+    columns = len(names)
+    width = sum(map(len, names)) + columns * WIDTH + longest
+    rows = np.empty((len(values), width), dtype=np.uint8)
+    digits = shortest_rows(np.ascontiguousarray(values).reshape(-1)).reshape(len(values), columns, WIDTH)
+    at = 0
+    for column, name in enumerate(names):
+        rows[:, at : at + len(name)] = np.frombuffer(name.encode(), dtype=np.uint8)
+        at += len(name)
+        rows[:, at : at + WIDTH] = digits[:, column]
+        at += WIDTH
+    table = np.frombuffer(b"".join(end.ljust(longest, b"\0") for end in ends), dtype=np.uint8).reshape(-1, longest)
+    rows[:, at:] = table[kinds] if kinds is not None else table[0]
+    return rows
+
+
+def _split(rows: Any) -> list[bytes]:
+    data: bytes = rows.tobytes()
+    return data.translate(None, b"\0").split(_END)[:-1]
+
+
+# ---- one encoder for each field
+
+
+def _encoder(name: str, field: Field) -> Encoder:
+    lead = json.dumps(name).encode() + b":"
+    one = _SCALARS.get(field.type, bytes)
+    if not field.repeated:
+        return lambda value: lead + one(value)
+    return lambda values: lead + b"[" + b",".join([one(value) for value in values]) + b"]"
+
+
+def _base64(value: bytes) -> bytes:
+    return b'"' + base64.b64encode(value) + b'"'
+
+
+def _float(value: float) -> bytes:
+    return shortest(struct.unpack("<f", struct.pack("<f", value))[0]).encode()
+
+
+def _integer(value: int) -> bytes:
+    return b"%d" % value
+
+
+_SCALARS: dict[str, Encoder] = {
+    "string": lambda value: json.dumps(value, ensure_ascii=False).encode(),
+    "bytes": _base64,
+    "float": _float,
+    "int32": _integer,
+    "uint32": _integer,
+    "uint64": lambda value: b'"%d"' % value,
+    "enum": lambda value: b'"' + VISIBILITY[value].encode() + b'"',
+}
+ENCODERS = {kind: {name: _encoder(name, field) for name, field in fields.items()} for kind, fields in SCHEMA.items()}
+# The keypoints come as one array.
+ENCODERS["RegionInfo"]["keypointLocations"] = lambda value: b'"keypointLocations":' + value

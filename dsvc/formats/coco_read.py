@@ -1,0 +1,175 @@
+"""The COCO importer: instances, keypoints of any number, captions, and whatever else the records carry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dsvc.formats.coco_annotations import read_batch
+from dsvc.formats.coco_file import (
+    DuplicateKey,
+    InvalidNumber,
+    batches,
+    count_keys,
+    join_batch,
+    records,
+    refuse,
+    split_sections,
+    value_of,
+)
+from dsvc.formats.coco_tables import Categories, Images, Licences, is_id, what_is_wrong
+from dsvc.model.incoming import Entry, Problems, Progress
+from dsvc.model.records import Concept, Input
+
+LISTS = ("images", "annotations", "categories")
+
+
+class CocoImporter:
+    """Reads COCO files."""
+
+    def open(self, data: memoryview, name: str, progress: Progress | None = None) -> CocoIncoming:
+        """Read a file's tables. Raises InvalidRecordsError where it is no COCO file."""
+        return CocoIncoming(data, name)
+
+
+class CocoIncoming:
+    """One COCO file; see `dsvc.model.incoming.Incoming`."""
+
+    format = "coco"
+
+    def __init__(self, data: memoryview, name: str) -> None:
+        self.name = name
+        self.problems = Problems()
+        self.notes: list[str] = []
+        self._sections, _ = split_sections(data, name)
+        self._check_kind()
+        self._annotations = self._records("annotations")
+        self.licences = Licences(value_of(self._sections.get("licenses")))
+        self.categories = Categories(map(value_of, self._records("categories")), self.problems)
+        self.images = Images(self.problems, self.notes)
+        self._refused: list[Any] = []
+        self._captions = self._keypoints = self._others = 0
+
+    def _records(self, section: str) -> list[Any]:
+        return records(self._sections[section], section, self.name) if section in self._sections else []
+
+    def _check_kind(self) -> None:
+        keys = set(self._sections)
+        if "images" not in keys:
+            looks = "has no 'images': " + (f"its keys are {', '.join(sorted(keys)[:8])}" if keys else "it is {}")
+            raise refuse(self.name, looks, "a COCO file has images, annotations and categories")
+        annotations = self._records("annotations")
+        if annotations:
+            first = value_of(annotations[0])
+            if isinstance(first, dict) and "segments_info" in first and "id" not in first:
+                raise refuse(self.name, "is panoptic: not yet", "import its detection-style file")
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The file's task, its other top-level fields, and which lists it has not. Complete after `annotations`."""
+        others = {name: value_of(raw) for name, raw in self._sections.items() if name not in LISTS}
+        if wrong := what_is_wrong(others):
+            raise refuse(self.name, wrong, "mend it in the file")
+        absent = [name for name in LISTS if name not in self._sections]
+        return {"fields": others, "task": self._task()} | ({"absent": absent} if absent else {})
+
+    def _task(self) -> str:
+        """What COCO's own files of this kind are called."""
+        if self._captions and not self._others and not self._keypoints:
+            return "captions"
+        if self._keypoints and not self._others:
+            return "person_keypoints"
+        return "instances"
+
+    def concepts(self) -> list[Concept]:
+        """The file's categories."""
+        return self.categories.concepts
+
+    def inputs(self) -> Iterator[Input]:
+        """The file's images."""
+        return self.images.inputs(self._rows(), self.licences, self.categories)
+
+    def _rows(self) -> Iterator[Any]:
+        from msgspec import Raw
+        from msgspec import json as fast_json
+
+        for batch in batches(self._records("images")):
+            if not isinstance(batch[0], Raw):
+                yield from batch
+                continue
+            text = join_batch(batch)
+            try:
+                found = fast_json.decode(text)
+            except ValueError:
+                found = None
+            if found is not None and count_keys(text) == sum(map(_keys_in, found)):
+                yield from found
+            else:
+                yield from map(value_of, batch)
+
+    def annotations(self) -> Iterator[list[Entry]]:
+        """The file's annotations, encoded, in batches. The inputs must have been walked before."""
+        for batch in batches(self._annotations):
+            entries = read_batch(batch, self)
+            self._count_parts(entries)
+            yield entries
+        self._annotations = []
+
+    def _count_parts(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            value = entry.value
+            if b"\xa1k\xc4" in value:
+                self._keypoints += 1
+            elif b"\xa1t" in value and b"\xa1c" not in value:
+                self._captions += 1
+            else:
+                self._others += 1
+
+    def refuse_annotation(self, record: Any, wrong: str | None) -> None:
+        """Note the error of an annotation and keep the record for the file of rejects."""
+        known = isinstance(record, dict)
+        number = record.get("id") if known else None
+        image = record.get("image_id") if known else None
+        key = self.images.keys.get(image) if is_id(image) else None
+        label = f"annotation {number!r}" if is_id(number) else "an annotation"
+        where = f" (image {key!r})" if key else f" (image {image!r})" if is_id(image) else ""
+        self.problems.add(f"{label}{where}: {wrong}")
+        self._refused.append(record)
+
+    def rejects(self) -> bytes | None:
+        """The refused records, with the images and categories that they name, as a COCO file."""
+        if not (self._refused or self.images.rejected or self.categories.rejected):
+            return None
+        rows = [row for row in self._refused if isinstance(row, dict)]
+        images = {row["image_id"] for row in rows if is_id(row.get("image_id"))}
+        categories = {row["category_id"] for row in rows if is_id(row.get("category_id"))}
+        refused = [row.get("id") for row in self.images.rejected if isinstance(row, dict)]
+        kept = [r for r in self._rows() if isinstance(r, dict) and r.get("id") in images and r["id"] not in refused]
+        document = {
+            "images": kept + self.images.rejected,
+            "annotations": self._refused,
+            "categories": [r for n, r in self.categories.declared.items() if n in categories]
+            + self.categories.rejected,
+        }
+        return json.dumps(_plain(document), indent=1, ensure_ascii=True).encode()
+
+
+def _keys_in(value: Any) -> int:
+    """How many keys all objects in a parsed value have together."""
+    if type(value) is dict:
+        return len(value) + sum(_keys_in(v) for v in value.values() if type(v) in (dict, list))
+    if type(value) is list:
+        return sum(_keys_in(v) for v in value if type(v) in (dict, list))
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    """A parsed value with wrong numbers as Python writes them, so that the person sees what to mend."""
+    if isinstance(value, InvalidNumber):
+        return float(value.text)
+    if isinstance(value, DuplicateKey):
+        return None
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list) else value

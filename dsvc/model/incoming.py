@@ -1,0 +1,64 @@
+"""What an importer gives: the records of one source file, ready to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from dsvc.model.records import Concept, Input
+
+# Reports how far long work has come: what is being done, how much is done, and of how much, where that is known.
+Progress = Callable[[str, int, int | None], None]
+
+
+class Entry(NamedTuple):
+    """An encoded annotation: `stem` is its tree key, still without the ordinal that tells equal copies apart."""
+
+    stem: bytes
+    value: bytes
+
+
+class Problems:
+    """The errors of a source, in its order. Beyond `limit` they are counted, not kept."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self.found: list[str] = []
+        self.count = 0
+        self._limit = limit
+
+    def add(self, text: str) -> None:
+        """Note one error; its text names the record."""
+        self.count += 1
+        if len(self.found) < self._limit:
+            self.found.append(text)
+
+
+class Incoming(Protocol):
+    """One source file, read. `annotations` may be walked once; problems and rejects are complete after that."""
+
+    format: str
+    problems: Problems
+    notes: list[str]
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What belongs to the file as a whole."""
+
+    def concepts(self) -> list[Concept]:
+        """The concepts that the file declares."""
+
+    def inputs(self) -> Iterator[Input]:
+        """The inputs that the file declares, without media."""
+
+    def annotations(self) -> Iterator[list[Entry]]:
+        """The annotations, in batches."""
+
+    def rejects(self) -> bytes | None:
+        """The refused records as a file of the same format that can be mended and imported; None without any."""
+
+
+class Importer(Protocol):
+    """Reads one format."""
+
+    def open(self, data: memoryview, name: str, progress: Progress | None = None) -> Incoming:
+        """Read a file's bytes. Raises InvalidRecordsError where it is not of this format at all."""

@@ -1,0 +1,135 @@
+"""Frames: how one object lies in a pack.
+
+2 bytes magic, 1 kind, 1 codec, 8 raw length, 8 stored length | payload | 32 object id, 8 XXH3-64 of all before
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from typing import Any, NamedTuple
+
+import xxhash
+import zstandard
+
+from dsvc.errors import DamagedError
+from dsvc.store.ids import Kind, ObjectId, object_id
+
+FRAME_HEAD = struct.Struct(">2sBBQQ")
+FRAME_TAIL = struct.Struct(">32sQ")
+FRAME_OVERHEAD = FRAME_HEAD.size + FRAME_TAIL.size
+FRAME_MAGIC = b"dF"
+RAW = 0
+ZSTD = 1
+MAX_COMPRESSED = 64 << 20  # a bigger object is stored raw, so that no frame can unfold into more
+_LEVEL = 3
+_SAMPLE = 64 << 10
+_WORTH = 0.95  # a blob is compressed when that saves a twentieth: media that was compressed already never does
+_DAMAGE_HINT = "Run `dsvc check` for the whole extent, and fetch the object from a remote or a backup."
+
+
+class Entry(NamedTuple):
+    """Where in its pack a frame lies, and what it holds."""
+
+    offset: int
+    stored: int
+    raw: int
+    kind: int
+    codec: int
+
+    @property
+    def length(self) -> int:
+        """The frame's bytes in the pack."""
+        return self.stored + FRAME_OVERHEAD
+
+
+class _Zstd(threading.local):
+    """One compressor and one decompressor per thread: neither may be shared."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=_LEVEL).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
+
+
+def squeeze(kind: int, data: bytes) -> tuple[int, bytes]:
+    """The codec and payload to store `data` with: compressed where that helps."""
+    size = len(data)
+    if size > MAX_COMPRESSED:
+        return RAW, data
+    if kind != Kind.BLOB:
+        packed = _zstd.compress(data)
+        return (ZSTD, packed) if len(packed) < size else (RAW, data)
+    if size > _SAMPLE and len(_zstd.compress(memoryview(data)[:_SAMPLE])) > _SAMPLE * _WORTH:
+        return RAW, data
+    packed = _zstd.compress(data)
+    return (ZSTD, packed) if len(packed) <= size * _WORTH else (RAW, data)
+
+
+def frame_parts(id: ObjectId, kind: int, codec: int, raw: int, payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """A frame as three pieces to be written one after the other."""
+    head = FRAME_HEAD.pack(FRAME_MAGIC, kind, codec, raw, len(payload))
+    check = xxhash.xxh3_64(head)
+    check.update(payload)
+    check.update(id)
+    return head, payload, FRAME_TAIL.pack(id, check.intdigest())
+
+
+def damaged(id: ObjectId, kind: int, where: str, why: str) -> DamagedError:
+    """The error for an object that is not what was written."""
+    name = Kind(kind).name.lower() if kind in _KINDS else f"kind {kind}"
+    return DamagedError(f"{name} {id} in {where} is damaged: {why}", _DAMAGE_HINT)
+
+
+_KINDS = frozenset(int(kind) for kind in Kind)
+
+
+def check_frame_head(head: bytes, id: ObjectId, entry: Entry, where: str) -> None:
+    """Raise DamagedError unless a frame's first bytes agree with what the index says of it."""
+    if head != FRAME_HEAD.pack(FRAME_MAGIC, entry.kind, entry.codec, entry.raw, entry.stored):
+        raise damaged(id, entry.kind, where, "its frame is not what the index says")
+
+
+def check_frame(frame: bytes, id: ObjectId, entry: Entry, where: str) -> memoryview:
+    """The payload of a whole frame whose checksum was verified. Raises DamagedError."""
+    if len(frame) != entry.length:
+        raise damaged(id, entry.kind, where, "the pack ends too early")
+    view = memoryview(frame)
+    check_frame_head(frame[: FRAME_HEAD.size], id, entry, where)
+    if view[-FRAME_TAIL.size :] != FRAME_TAIL.pack(id, xxhash.xxh3_64_intdigest(view[:-8])):
+        raise damaged(id, entry.kind, where, "its checksum does not match")
+    return view[FRAME_HEAD.size : -FRAME_TAIL.size]
+
+
+def open_frame(frame: bytes, id: ObjectId, entry: Entry, where: str) -> bytes:
+    """The object in a frame, verified against its id. Raises DamagedError."""
+    payload = check_frame(frame, id, entry, where)
+    data = unpack_payload(payload, id, entry, where)
+    if object_id(Kind(entry.kind), data) != id:
+        raise damaged(id, entry.kind, where, "its bytes do not hash to its id")
+    return data
+
+
+def unpack_payload(payload: memoryview, id: ObjectId, entry: Entry, where: str) -> bytes:
+    """Undo the codec, within the length that the index promises. Raises DamagedError."""
+    if entry.kind not in _KINDS:
+        raise damaged(id, entry.kind, where, "its kind is unknown")
+    if entry.codec == RAW and entry.raw == entry.stored:
+        return bytes(payload)
+    # The length is compared before anything of that size is allocated.
+    if entry.codec != ZSTD or entry.raw > MAX_COMPRESSED or _content_size(payload) != entry.raw:
+        raise damaged(id, entry.kind, where, "its lengths or its codec make no sense")
+    try:
+        data: bytes = _zstd.decompress(payload)
+    except zstandard.ZstdError as error:
+        raise damaged(id, entry.kind, where, "it cannot be decompressed") from error
+    return data
+
+
+def _content_size(payload: Any) -> int:
+    try:
+        return zstandard.frame_content_size(payload)
+    except zstandard.ZstdError:
+        return -1

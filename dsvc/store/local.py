@@ -1,0 +1,203 @@
+"""A repository in a folder of a local file system."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsvc.errors import NotFoundError
+from dsvc.store.backend import FOLDERS, Upload
+from dsvc.store.files import OsFiles, refusing
+
+_OPEN_FILES = 64
+_HEAD_LIMIT = 1 << 20
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(fd: int) -> None:
+        while True:
+            try:
+                return msvcrt.locking(fd, msvcrt.LK_LOCK, 1)
+            except OSError:  # LK_LOCK gives up after ten tries, a second apart
+                continue
+
+else:
+    import fcntl
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+class _OpenFile:
+    """An open descriptor that closes with its last user, so that evicting it disturbs no reader."""
+
+    def __init__(self, files: OsFiles, path: Path) -> None:
+        self._files = files
+        self.path = path
+        self.fd = -1
+        self.fd = files.open(path)
+        self.size = files.size(self.fd, path)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            self._files.close(self.fd)
+
+
+class _LocalUpload:
+    """A temporary file that `finish` syncs and renames into place."""
+
+    def __init__(self, files: OsFiles, root: Path) -> None:
+        self._files = files
+        self._root = root
+        self._path = root / "tmp" / secrets.token_hex(16)
+        self._fd = files.create(self._path)
+        self._open = True
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._files.write(self._fd, self._path, data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._files.read(self._fd, self._path, offset, length)
+
+    def finish(self, name: str) -> None:
+        target = self._root / name
+        self._files.sync(self._fd, self._path)
+        self._open = False
+        self._files.close(self._fd)
+        try:
+            self._files.replace(self._path, target)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._files.unlink(self._path)
+            raise
+        self._files.sync_folder(target.parent)
+
+    def abort(self) -> None:
+        if self._open:
+            self._open = False
+            self._files.close(self._fd)
+            with contextlib.suppress(Exception):
+                self._files.unlink(self._path)
+
+
+class LocalBackend:
+    """The folder `root` (usually `.dsvc`) as a backend. Reading creates nothing."""
+
+    def __init__(self, root: Path | str, files: OsFiles | None = None) -> None:
+        self.root = Path(root)
+        self._files = files or OsFiles()
+        self._cache: OrderedDict[str, _OpenFile] = OrderedDict()
+        self._cache_lock = threading.Lock()
+        self._prepared = False
+        self._turn = threading.RLock()
+        self._turn_depth = 0
+
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Read through a small cache of open files."""
+        file = self._opened(name)
+        wanted = file.size - offset if length is None else min(length, file.size - offset)
+        return self._files.read(file.fd, file.path, offset, wanted) if wanted > 0 else b""
+
+    def size(self, name: str) -> int:
+        """The byte size of a file."""
+        return self._opened(name).size
+
+    def _opened(self, name: str) -> _OpenFile:
+        with self._cache_lock:
+            file = self._cache.get(name)
+            if file is not None:
+                self._cache.move_to_end(name)
+                return file
+        file = _OpenFile(self._files, self.root / name)
+        with self._cache_lock:
+            self._cache[name] = file
+            if len(self._cache) > _OPEN_FILES:
+                self._cache.popitem(last=False)
+        return file
+
+    def create(self) -> Upload:
+        """Begin a temporary file under `tmp/`."""
+        self._prepare()
+        return _LocalUpload(self._files, self.root)
+
+    def _prepare(self) -> None:
+        """Make the folders once, and make them last: a synced file in a lost folder is lost."""
+        if self._prepared:
+            return
+        self._make_lasting(self.root)
+        for folder in FOLDERS:
+            self._make_lasting(self.root / folder)
+        self._prepared = True
+
+    def _make_lasting(self, folder: Path) -> None:
+        missing = [folder]
+        while not missing[-1].parent.is_dir() and missing[-1].parent != missing[-1]:
+            missing.append(missing[-1].parent)
+        for path in reversed(missing):
+            if self._files.make_folder(path):
+                self._files.sync_folder(path.parent)
+
+    def delete(self, name: str) -> None:
+        """Remove a file; readers that have it open keep it."""
+        with self._cache_lock:
+            self._cache.pop(name, None)
+        self._files.unlink(self.root / name)
+
+    def names(self, prefix: str = "") -> list[str]:
+        """List the files of the repository's folders."""
+        found = [f"{folder}/{name}" for folder in FOLDERS for name in self._files.names(self.root / folder)]
+        return sorted(name for name in found if name.startswith(prefix))
+
+    def read_head(self) -> bytes | None:
+        """Read the head file anew."""
+        try:
+            file = _OpenFile(self._files, self.root / "head")
+        except NotFoundError:
+            return None
+        return self._files.read(file.fd, file.path, 0, min(file.size, _HEAD_LIMIT))
+
+    def swap_head(self, expected: bytes | None, new: bytes) -> bool:
+        """Compare and rename, under the lock."""
+        with self.turn():
+            if self.read_head() != expected:
+                return False
+            upload = self.create()
+            try:
+                upload.write(new)
+                upload.finish("head")
+            finally:
+                upload.abort()
+            return True
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the lock file; the same thread may enter again."""
+        with self._turn:
+            fd = self._take_lock() if self._turn_depth == 0 else -1
+            self._turn_depth += 1
+            try:
+                yield
+            finally:
+                self._turn_depth -= 1
+                if fd >= 0:
+                    os.close(fd)  # gives up the lock with it
+
+    def _take_lock(self) -> int:
+        self._prepare()
+        path = self.root / "lock"
+        # A file of its own, never renamed or removed: a lock on a replaced file would guard nothing.
+        with refusing(path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                _lock(fd)
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd

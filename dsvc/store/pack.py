@@ -1,0 +1,249 @@
+"""Packs: immutable files of many objects, with their own index at the end.
+
+    8 bytes magic | frames | index: 16 nonce, 1 class, 4 count, (32 id, 4 offset)* by id | 8 index offset, 8 magic
+
+Bytes between frames that no index names have no meaning: a stream that broke off leaves such a gap.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import xxhash
+
+from dsvc.errors import DamagedError, RefusedError
+from dsvc.store.backend import Backend, Upload
+from dsvc.store.frame import (
+    FRAME_HEAD,
+    FRAME_MAGIC,
+    FRAME_TAIL,
+    RAW,
+    Entry,
+    damaged,
+    frame_parts,
+    squeeze,
+)
+from dsvc.store.ids import PACK_CONTEXT, Kind, ObjectId, blob_hasher, derived_id
+
+PACK_MAGIC = b"dsvcpack"
+PACK_END = b"dsvcPEND"
+PACK_HEAD = struct.Struct(">16sBI")
+PACK_ROW = struct.Struct(">32sI")
+PACK_FOOT = struct.Struct(">Q8s")
+PACK_TARGET = 64 << 20
+PIECE = 1 << 20
+_BUFFER = 1 << 20
+
+
+class PackClass(enum.IntEnum):
+    """Media lies apart from structure, so that a clone can take structure alone."""
+
+    STRUCTURE = 0
+    MEDIA = 1
+
+    @classmethod
+    def of(cls, kind: int) -> PackClass:
+        """The class of packs that objects of `kind` go to."""
+        return cls.MEDIA if kind == Kind.BLOB else cls.STRUCTURE
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """One pack: its id, its file's byte size, its class."""
+
+    id: ObjectId
+    size: int
+    pack_class: PackClass
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return pack_name(self.id)
+
+
+def pack_name(id: ObjectId) -> str:
+    """The file name of a pack."""
+    return f"packs/{id}"
+
+
+class PackWriter:
+    """A pack that grows at its end, and whose frames can be read back at any time.
+
+    One thread may append while others read.
+    """
+
+    def __init__(self, backend: Backend, pack_class: PackClass, nonce: bytes | None = None) -> None:
+        self.pack_class = pack_class
+        self.info: PackInfo | None = None
+        self.size = 0
+        # Two writers that pack the same objects must not share a file: one may delete it after a merge.
+        self._nonce = secrets.token_bytes(16) if nonce is None else nonce
+        self._backend = backend
+        self._upload: Upload = backend.create()
+        self._lock = threading.Lock()
+        # One buffer for the pack's life: joining many frames in fresh memory costs more than hashing them.
+        self._buffer = bytearray(_BUFFER)
+        self._buffered = 0
+        self._rows: list[tuple[ObjectId, int]] = []
+        self._write(PACK_MAGIC)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to close this pack."""
+        return self.size >= PACK_TARGET
+
+    @property
+    def empty(self) -> bool:
+        """Whether no frame is in it."""
+        return not self._rows
+
+    def append(self, id: ObjectId, kind: int, data: bytes) -> Entry:
+        """Add one object, compressed when that helps."""
+        codec, payload = squeeze(kind, data)
+        parts = frame_parts(id, kind, codec, len(data), payload)
+        with self._lock:
+            entry = Entry(self.size, len(payload), len(data), kind, codec)
+            self._write(*parts)
+        self._rows.append((id, entry.offset))
+        return entry
+
+    def append_frame(self, id: ObjectId, entry: Entry, frame: bytes) -> Entry:
+        """Add a verified frame of another pack as it is."""
+        with self._lock:
+            moved = entry._replace(offset=self.size)
+            self._write(frame)
+        self._rows.append((id, moved.offset))
+        return moved
+
+    def append_stream(self, pieces: Iterable[bytes], size: int) -> tuple[ObjectId, Entry]:
+        """Add a blob of `size` bytes piece by piece. Raises RefusedError when the pieces disagree with that.
+
+        The frame is not listed until `keep`, so that the caller can leave it as a gap when the blob is known.
+        """
+        entry = Entry(self.size, size, size, Kind.BLOB, RAW)
+        head = FRAME_HEAD.pack(FRAME_MAGIC, Kind.BLOB, RAW, size, size)
+        hasher, check, left = blob_hasher(), xxhash.xxh3_64(head), size
+        self._write_locked(head)
+        for piece in pieces:
+            left -= len(piece)
+            if left < 0:
+                break
+            hasher.update(piece)
+            check.update(piece)
+            self._write_locked(bytes(piece))
+        if left:
+            more = "more" if left < 0 else "fewer"
+            raise RefusedError(
+                f"a blob was announced with {size} bytes, but {more} came",
+                "The file changed while it was read: run the command again.",
+            )
+        id = ObjectId(hasher.digest())
+        check.update(id)
+        self._write_locked(FRAME_TAIL.pack(id, check.intdigest()))
+        return id, entry
+
+    def keep(self, id: ObjectId, entry: Entry) -> None:
+        """List a frame that `append_stream` wrote."""
+        self._rows.append((id, entry.offset))
+
+    def _write_locked(self, data: bytes) -> None:
+        with self._lock:
+            self._write(data)
+
+    def _write(self, *parts: bytes) -> None:
+        for part in parts:
+            length = len(part)
+            if self._buffered + length > _BUFFER:
+                self._flush()
+            if length > _BUFFER:
+                self._upload.write(part)
+            else:
+                self._buffer[self._buffered : self._buffered + length] = part
+                self._buffered += length
+            self.size += length
+
+    def _flush(self) -> None:
+        if self._buffered:
+            self._upload.write(memoryview(self._buffer)[: self._buffered])
+            self._buffered = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of what was written so far."""
+        with self._lock:
+            if self.info is None:
+                self._flush()
+                return self._upload.read(offset, length)
+        return self._backend.read(self.info.name, offset, length)
+
+    def finish(self) -> PackInfo:
+        """Write the index, and make the pack durable and visible."""
+        with self._lock:
+            start = self.size
+            rows = sorted(self._rows)
+            index = PACK_HEAD.pack(self._nonce, self.pack_class, len(rows)) + b"".join(
+                PACK_ROW.pack(*row) for row in rows
+            )
+            self._write(index, PACK_FOOT.pack(start, PACK_END))
+            self._flush()
+            id = derived_id(PACK_CONTEXT, index)
+            self._upload.finish(pack_name(id))
+            self.info = PackInfo(id, self.size, self.pack_class)
+            return self.info
+
+    def abort(self) -> None:
+        """Drop the pack, unless it is finished."""
+        self._upload.abort()
+
+
+def read_pack_index(backend: Backend, pack: PackInfo) -> list[tuple[ObjectId, int]]:
+    """The ids and frame offsets of a pack, by id. Raises NotFoundError or DamagedError."""
+    where = f"pack {pack.id.short()}"
+    size = backend.size(pack.name)
+    least = len(PACK_MAGIC) + PACK_HEAD.size + PACK_FOOT.size
+    if size != pack.size or size < least:
+        raise DamagedError(f"{where} has {size} bytes, not {pack.size}")
+    start, magic = PACK_FOOT.unpack(backend.read(pack.name, size - PACK_FOOT.size, PACK_FOOT.size))
+    if magic != PACK_END or not len(PACK_MAGIC) <= start <= size - PACK_FOOT.size - PACK_HEAD.size:
+        raise DamagedError(f"{where} is damaged: its end is not an end")
+    index = backend.read(pack.name, start, size - PACK_FOOT.size - start)
+    if derived_id(PACK_CONTEXT, index) != pack.id:
+        raise DamagedError(f"{where} is damaged: its index does not hash to its id")
+    if backend.read(pack.name, 0, len(PACK_MAGIC)) != PACK_MAGIC:
+        raise DamagedError(f"{where} is damaged: its beginning is no pack's")
+    return _parse_index(index, pack, where)
+
+
+def _parse_index(index: bytes, pack: PackInfo, where: str) -> list[tuple[ObjectId, int]]:
+    _, pack_class, count = PACK_HEAD.unpack_from(index)
+    if pack_class != pack.pack_class or len(index) != PACK_HEAD.size + count * PACK_ROW.size:
+        raise DamagedError(f"{where} is malformed")
+    return [(ObjectId(id), at) for id, at in PACK_ROW.iter_unpack(memoryview(index)[PACK_HEAD.size :])]
+
+
+def read_frame(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> bytes:
+    """A frame's bytes, not yet verified. Raises NotFoundError or DamagedError."""
+    if entry.offset + entry.length > pack.size:
+        raise damaged(id, entry.kind, f"pack {pack.id.short()}", "its frame lies beyond the pack's end")
+    return backend.read(pack.name, entry.offset, entry.length)
+
+
+def stream_payload(read: Callable[[int, int], bytes], size: int, id: ObjectId, where: str) -> Iterator[bytes]:
+    """A blob of `size` bytes in pieces that `read` fetches by offset and length.
+
+    Raises DamagedError at the end when the whole does not hash to `id`.
+    """
+    hasher, at = blob_hasher(), 0
+    while at < size:
+        piece = read(at, min(PIECE, size - at))
+        if not piece:
+            raise damaged(id, Kind.BLOB, where, "the pack ends too early")
+        hasher.update(piece)
+        at += len(piece)
+        yield piece
+    if hasher.digest() != id:
+        raise damaged(id, Kind.BLOB, where, "its bytes do not hash to its id")

@@ -1,0 +1,186 @@
+"""Staging: the objects of one transaction on their way into packs, off the caller's thread."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from dsvc.store.backend import Backend
+from dsvc.store.frame import Entry
+from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
+
+_BATCH_BYTES = 1 << 20
+_BATCH_OBJECTS = 512
+_QUEUED = 16  # batches, so that what waits in memory stays near 16 MiB
+_CLOSING = 2  # packs that may be syncing while the next one grows
+
+
+class Pending(NamedTuple):
+    """An object that waits to be packed."""
+
+    id: ObjectId
+    kind: Kind
+    data: bytes
+
+
+class Staged(NamedTuple):
+    """An object in one of the transaction's packs."""
+
+    writer: PackWriter
+    entry: Entry
+
+
+class Staging:
+    """The transaction's packs, and where in them its objects lie.
+
+    A worker thread compresses and appends; it starts with the second batch, so small transactions have none.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.objects: dict[ObjectId, Pending | Staged] = {}
+        self.folded: dict[ObjectId, Staged] = {}
+        self._backend = backend
+        self._open: dict[PackClass, PackWriter] = {}
+        self._packs: list[PackWriter] = []
+        self._batch: list[Pending] = []
+        self._batch_bytes = 0
+        self._queue: queue.Queue[list[Pending] | None] = queue.Queue(_QUEUED)
+        self._worker: threading.Thread | None = None
+        self._closers: list[threading.Thread] = []
+        self._error: BaseException | None = None
+
+    def put(self, id: ObjectId, kind: Kind, data: bytes) -> None:
+        """Stage an object that is not staged yet."""
+        pending = Pending(id, kind, data)
+        self.objects[id] = pending
+        self._batch.append(pending)
+        self._batch_bytes += len(data)
+        if self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= _BATCH_OBJECTS:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._raise_error()
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, name="dsvc-pack", daemon=True)
+            self._worker.start()
+        self._queue.put(self._batch)
+        self._batch, self._batch_bytes = [], 0
+
+    def _work(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            if self._error is None:  # after one, only empty the queue, so that nobody waits for ever
+                self._guard(self._append, batch)
+            self._queue.task_done()
+
+    def _guard(self, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except BaseException as error:  # handed to the caller's thread
+            self._error = error
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _append(self, batch: list[Pending]) -> None:
+        for id, kind, data in batch:
+            writer = self._writer(PackClass.of(kind))
+            self.objects[id] = Staged(writer, writer.append(id, kind, data))
+
+    def _writer(self, pack_class: PackClass) -> PackWriter:
+        """The pack of this class that has room."""
+        writer = self._open.get(pack_class)
+        if writer is not None and writer.full:
+            self._close(pack_class)
+            writer = None
+        if writer is None:
+            writer = self._open[pack_class] = PackWriter(self._backend, pack_class)
+            self._packs.append(writer)
+        return writer
+
+    def _close(self, pack_class: PackClass) -> None:
+        """Sync and name a full pack while the next one grows."""
+        writer = self._open.pop(pack_class)
+        closer = threading.Thread(target=self._guard, args=(writer.finish,), name="dsvc-sync", daemon=True)
+        closer.start()
+        self._closers.append(closer)
+        if len(self._closers) > _CLOSING:
+            self._closers.pop(0).join()
+
+    def put_stream(self, pieces: Iterable[bytes], size: int, known: Callable[[ObjectId], bool]) -> ObjectId:
+        """Stage a big blob without holding it in memory; keeps nothing of it when it is `known`."""
+        self.drain()
+        writer = self._writer(PackClass.MEDIA)
+        if size >= PACK_TARGET and not writer.empty:
+            self._close(PackClass.MEDIA)  # a pack of its own, which can be dropped when the blob is known
+            writer = self._writer(PackClass.MEDIA)
+        try:
+            id, entry = writer.append_stream(pieces, size)
+        except BaseException:
+            self._drop_if_empty(writer)
+            raise
+        if id in self.objects or known(id):
+            self._drop_if_empty(writer)
+            return id
+        writer.keep(id, entry)
+        self.objects[id] = Staged(writer, entry)
+        return id
+
+    def _drop_if_empty(self, writer: PackWriter) -> None:
+        if writer.empty:
+            del self._open[writer.pack_class]
+            self._packs.remove(writer)
+            writer.abort()
+
+    def drain(self) -> None:
+        """Return once every staged object is in a pack. Raises what went wrong on the way."""
+        self._raise_error()
+        if self._worker is None:
+            batch, self._batch, self._batch_bytes = self._batch, [], 0
+            self._guard(self._append, batch)
+        elif self._batch:
+            self._hand_over()
+        self._queue.join()
+        self._raise_error()
+
+    def open_size(self, pack_class: PackClass) -> int:
+        """How many bytes the growing pack of a class has, 0 when there is none."""
+        writer = self._open.get(pack_class)
+        return 0 if writer is None or writer.full else writer.size
+
+    def fold(self, id: ObjectId, entry: Entry, frame: bytes) -> Staged:
+        """Copy a verified frame of an older pack into a growing one. Only after `drain`."""
+        writer = self._writer(PackClass.of(entry.kind))
+        staged = self.folded[id] = Staged(writer, writer.append_frame(id, entry, frame))
+        return staged
+
+    def finish(self) -> list[PackInfo]:
+        """Make every pack durable; returns all of this transaction. More objects may follow in new packs."""
+        self.drain()
+        for pack_class in list(self._open):
+            self._open.pop(pack_class).finish()
+        for closer in self._closers:
+            closer.join()
+        self._closers.clear()
+        self._raise_error()
+        return [writer.info for writer in self._packs if writer.info is not None]
+
+    def close(self, drop: bool) -> None:
+        """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them."""
+        if self._worker is not None:
+            self._error = self._error or RuntimeError("the transaction is closed")
+            self._queue.put(None)
+            self._worker.join()
+            self._worker = None
+        for closer in self._closers:
+            closer.join()
+        for writer in self._packs:
+            writer.abort()
+            if drop and writer.info is not None:
+                with contextlib.suppress(Exception):
+                    self._backend.delete(writer.info.name)
+        self._open.clear()

@@ -1,0 +1,122 @@
+"""Verification: read everything that the head lists, and say what is damaged or missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import xxhash
+
+from dsvc.errors import DamagedError, NotFoundError
+from dsvc.store.backend import Backend
+from dsvc.store.catalog import Catalog
+from dsvc.store.frame import FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame_head, damaged, open_frame
+from dsvc.store.ids import Kind, ObjectId, blob_hasher
+from dsvc.store.index import ROW, Segment, segment_name
+from dsvc.store.manifest import manifest_name
+from dsvc.store.objects import ObjectStore
+from dsvc.store.pack import PIECE, PackInfo, read_frame, read_pack_index
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be. `problem` is "damaged", "missing" or "orphan".
+
+    Orphans are files that nothing lists: left over from interrupted work, harmless, removed by gc.
+    """
+
+    problem: str
+    message: str
+    object_id: ObjectId | None = None
+    pack: ObjectId | None = None
+
+
+def verify(store: ObjectStore) -> Iterator[Finding]:
+    """Yield everything that is wrong, reading every byte that the present head lists.
+
+    Raises DamagedError when head or manifest cannot be read at all.
+    """
+    store.refresh()
+    catalog = store.state.catalog
+    if not store.has(store.head.operation):
+        yield Finding("missing", f"operation {store.head.operation} is missing", store.head.operation)
+    listed = {manifest_name(store.head.manifest)}
+    for number, info in enumerate(catalog.manifest.segments):
+        listed.add(segment_name(info.id))
+        try:
+            segment = _open_segment(store.backend, catalog, number)
+        except (DamagedError, NotFoundError) as error:
+            yield _finding(error, None, None)
+            continue
+        listed.update(pack.name for pack in segment.packs)
+        yield from _verify_rows(store.backend, segment)
+    for name in store.backend.names():
+        if name not in listed:
+            yield Finding("orphan", f"{name} is not listed")
+
+
+def _open_segment(backend: Backend, catalog: Catalog, number: int) -> Segment:
+    segment = Segment(backend, catalog.manifest.segments[number])
+    segment.check_whole()
+    return segment
+
+
+def _finding(error: DamagedError | NotFoundError, id: ObjectId | None, pack: ObjectId | None) -> Finding:
+    return Finding("missing" if isinstance(error, NotFoundError) else "damaged", error.message, id, pack)
+
+
+def _verify_rows(backend: Backend, segment: Segment) -> Iterator[Finding]:
+    """Verify every pack of a segment, and every row in the order of its frames."""
+    rows: list[list[tuple[ObjectId, Entry]]] = [[] for _ in segment.packs]
+    for raw in segment.rows():
+        id, pack, *fields = ROW.unpack(raw)
+        if pack >= len(rows):
+            yield Finding("damaged", f"object {ObjectId(id)} lies in no pack", ObjectId(id))
+            continue
+        rows[pack].append((ObjectId(id), Entry(*fields)))
+    for pack_info, members in zip(segment.packs, rows, strict=True):
+        yield from _verify_pack(backend, pack_info, sorted(members, key=lambda row: row[1].offset))
+
+
+def _verify_pack(backend: Backend, pack: PackInfo, rows: list[tuple[ObjectId, Entry]]) -> Iterator[Finding]:
+    try:
+        offsets = dict(read_pack_index(backend, pack))
+    except (DamagedError, NotFoundError) as error:
+        yield _finding(error, None, pack.id)
+        offsets = {id: entry.offset for id, entry in rows}  # what can still be read of it?
+    for id, entry in rows:
+        try:
+            if offsets.get(id) != entry.offset:
+                raise damaged(id, entry.kind, f"pack {pack.id.short()}", "the pack's own index disagrees")
+            _verify_object(backend, pack, id, entry)
+        except (DamagedError, NotFoundError) as error:
+            yield _finding(error, id, pack.id)
+
+
+def _verify_object(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> None:
+    if entry.codec != RAW or entry.raw <= PIECE:
+        open_frame(read_frame(backend, pack, id, entry), id, entry, f"pack {pack.id.short()}")
+    else:
+        _verify_big(backend, pack, id, entry)
+
+
+def _verify_big(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> None:
+    """Verify an uncompressed object a piece at a time."""
+    where = f"pack {pack.id.short()}"
+    if entry.kind != Kind.BLOB:  # only blobs grow big
+        open_frame(read_frame(backend, pack, id, entry), id, entry, where)
+        return
+    head = backend.read(pack.name, entry.offset, FRAME_HEAD.size)
+    check_frame_head(head, id, entry, where)
+    check, hasher = xxhash.xxh3_64(head), blob_hasher()
+    at, end = entry.offset + FRAME_HEAD.size, entry.offset + FRAME_HEAD.size + entry.stored
+    while at < end:
+        piece = backend.read(pack.name, at, min(PIECE, end - at))
+        if not piece:
+            raise damaged(id, entry.kind, where, "the pack ends too early")
+        check.update(piece)
+        hasher.update(piece)
+        at += len(piece)
+    check.update(id)
+    if hasher.digest() != id or backend.read(pack.name, end, FRAME_TAIL.size) != FRAME_TAIL.pack(id, check.intdigest()):
+        raise damaged(id, entry.kind, where, "its checksum does not match")

@@ -1,0 +1,226 @@
+"""The writer: one transaction's objects, and the one place where the head is swapped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from dsvc.errors import DsvcError, RefusedError
+from dsvc.store.catalog import Catalog, State
+from dsvc.store.frame import FRAME_HEAD, RAW, damaged, open_frame
+from dsvc.store.head import Head, HeadMovedError
+from dsvc.store.ids import Kind, ObjectId, object_id
+from dsvc.store.manifest import manifest_name, write_manifest
+from dsvc.store.merge import Merged, merge
+from dsvc.store.pack import PIECE, stream_payload
+from dsvc.store.staging import Pending, Staging
+
+if TYPE_CHECKING:
+    from dsvc.store.objects import ObjectStore
+
+_SMALL_BLOB = 16 << 20  # up to here a streamed blob is held whole, and compressed when that helps
+
+
+class ObjectWriter:
+    """One transaction: objects are staged, then published with an operation, all or nothing.
+
+    A context manager that drops what was staged unless it was published. For one thread at a time.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._backend = store.backend
+        self._base = store.state
+        self._checked = self._base.catalog.manifest
+        self._staging = Staging(store.backend)
+        self._assumed: set[ObjectId] = set()
+        self._attempted = False
+        self._closed = False
+
+    @property
+    def base(self) -> Head | None:
+        """The head that `publish` builds on; None for the first operation of a repository."""
+        return self._base.head
+
+    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None) -> ObjectId:
+        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before.
+
+        Raises RefusedError when there is no room, here or in a later call.
+        """
+        self._require_open()
+        if id is None:
+            id = object_id(kind, data)
+        if id not in self._staging.objects and not self._known(id):
+            self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
+        return id
+
+    def put_blob(self, pieces: Iterable[bytes], size: int) -> ObjectId:
+        """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
+
+        Raises RefusedError when the pieces disagree with `size`.
+        """
+        self._require_open()
+        if size > _SMALL_BLOB:
+            return self._staging.put_stream(pieces, size, self._known)
+        data = bytearray()
+        for piece in pieces:
+            data += piece
+            if len(data) > size:
+                break
+        if len(data) != size:
+            more = "more" if len(data) > size else "fewer"
+            raise RefusedError(
+                f"a blob was announced with {size} bytes, but {more} came",
+                "The file changed while it was read: run the command again.",
+            )
+        return self.put(Kind.BLOB, bytes(data))
+
+    def _known(self, id: ObjectId) -> bool:
+        if id in self._assumed:
+            return True
+        if self._store.has(id):
+            self._assumed.add(id)
+            return True
+        return False
+
+    def has(self, id: ObjectId) -> bool:
+        """Whether the object is staged or stored."""
+        return id in self._staging.objects or self._known(id)
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
+        held = self._staging.objects.get(id)
+        if held is None:
+            return self._store.get(id, kind)
+        if (held.kind if isinstance(held, Pending) else held.entry.kind) != kind:
+            raise damaged(id, kind, "this transaction", "it is of another kind")
+        if isinstance(held, Pending):
+            return held.data
+        frame = held.writer.read(held.entry.offset, held.entry.length)
+        return open_frame(frame, id, held.entry, "this transaction")
+
+    def blob_size(self, id: ObjectId) -> int:
+        """The byte size of a staged or stored blob. Raises DamagedError when it is missing."""
+        held = self._staging.objects.get(id)
+        if held is None:
+            return self._store.blob_size(id)
+        return len(held.data) if isinstance(held, Pending) else held.entry.raw
+
+    def open_blob(self, id: ObjectId) -> Iterator[bytes]:
+        """A staged or stored blob in pieces of about 1 MiB, verified at the end."""
+        held = self._staging.objects.get(id)
+        if held is None:
+            return self._store.open_blob(id)
+        if isinstance(held, Pending) or held.entry.codec != RAW or held.entry.raw <= PIECE:
+            return iter((self.get(id, Kind.BLOB),))
+        writer, start = held.writer, held.entry.offset + FRAME_HEAD.size
+        read = lambda at, length: writer.read(start + at, length)  # noqa: E731 (shorter than a def)
+        return stream_payload(read, held.entry.raw, id, "this transaction")
+
+    def publish(self, operation: ObjectId) -> Head:
+        """Make the staged objects durable and `operation`, one of them, the head. Returns the new head.
+
+        Raises HeadMovedError when another operation came first. The writer then builds on that one (`base`):
+        put a new operation and publish again; what is packed already is listed then.
+        """
+        self._require_open()
+        if self._backend.read_head() != self._base.raw:
+            self._lose_race()
+        self._check_assumed(operation)
+        merged = merge(self._backend, self._base.catalog, self._staging)
+        self._attempted = True
+        if merged.written:
+            write_manifest(self._backend, merged.manifest)
+        old = self._base.head or Head(operation, merged.manifest.id)
+        head = Head(operation, merged.manifest.id, old.must, old.may)
+        if not self._swap(head):
+            self._discard(merged)
+            self._lose_race()
+        self._conclude(head, merged)
+        return head
+
+    def _check_assumed(self, operation: ObjectId) -> None:
+        """Look again for what was found in an older catalog: a collection may have removed it since."""
+        catalog = self._base.catalog
+        if operation not in self._staging.objects:
+            self._assumed.add(operation)
+        elif catalog.manifest == self._checked:
+            return
+        gone = [id for id in self._assumed if not self._store.has(id)]
+        if gone:
+            raise RefusedError(
+                f"object {gone[0]} was removed from the repository while this command ran",
+                "Nothing was changed. Run the command again.",
+            )
+        self._checked = catalog.manifest
+
+    def _swap(self, head: Head) -> bool:
+        try:
+            if self._backend.swap_head(self._base.raw, head.encode()):
+                return True
+        except Exception:  # no answer is neither yes nor no
+            if self._took_effect(head):
+                return True
+            raise
+        return self._took_effect(head)
+
+    def _took_effect(self, head: Head) -> bool:
+        """Whether the head is ours, or was: our operation is listed only where our swap succeeded."""
+        self._store.refresh()
+        state = self._store.state
+        if state.head == head:
+            return True
+        staged = head.operation in self._staging.objects
+        return staged and self._store.follow(lambda catalog: catalog.find(head.operation)) is not None
+
+    def _conclude(self, head: Head, merged: Merged) -> None:
+        """Read from the new head, and remove what it made superfluous: never before the swap."""
+        catalog = Catalog(self._backend, merged.manifest, self._base.catalog)
+        self._store.adopt(State(head.encode(), head, catalog))
+        self._closed = True
+        self._staging.close(drop=False)
+        superseded = list(merged.superseded)
+        if merged.written and self._base.head is not None:
+            superseded.append(manifest_name(self._base.head.manifest))
+        self._delete(superseded)
+
+    def _discard(self, merged: Merged) -> None:
+        """Remove the lists of a swap that was refused. Its packs are kept for the next try."""
+        if merged.written:
+            self._delete([*merged.written, manifest_name(merged.manifest.id)])
+
+    def _delete(self, names: list[str]) -> None:
+        for name in names:
+            with contextlib.suppress(DsvcError):  # only room is lost; gc finds it
+                self._backend.delete(name)
+
+    def _lose_race(self) -> None:
+        self._store.refresh()
+        self._base = self._store.state
+        raise HeadMovedError("another operation was published first", "Run the command again: nothing was changed.")
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Hold off other local writers, so that the next try after a lost race wins."""
+        return self._backend.turn()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RefusedError("this transaction is closed", "Begin a new one.")
+
+    def close(self) -> None:
+        """Drop what was staged, unless it was published."""
+        if not self._closed:
+            self._closed = True
+            # After an attempt that went unanswered, a head somewhere may list the packs: leave them to gc.
+            self._staging.close(drop=not self._attempted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
