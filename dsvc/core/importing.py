@@ -61,7 +61,7 @@ def import_file(
     name without suffix. With `on_error="skip"` refused records go to a file beside it and the rest is imported.
     Raises InvalidRecordsError, RefusedError, NotFoundError.
     """
-    name = source_name(source or path.name.split(".")[0])
+    name = source_name(source or path.stem)
     folder = Path(images) if images is not None else None
     if folder is not None and not folder.is_dir():
         raise NotFoundError(f"no folder {folder}", "--images takes the folder that the file's names are relative to")

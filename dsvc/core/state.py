@@ -16,7 +16,6 @@ from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.exporting import ExportReport
-
     from dsvc.core.repository import Repository
 
 

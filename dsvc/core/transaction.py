@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from dsvc.model.node import Reader, Store
 from dsvc.model.tree import Tree
 from dsvc.model.view import AnyRef, Operation, Ref, View, encode_ref, load_operation, ref_key, store_operation
-from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.head import HeadMovedError
+from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.writer import ObjectWriter
 
 if TYPE_CHECKING:

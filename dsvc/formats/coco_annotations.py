@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from dsvc.formats.coco_file import count_keys, join_batch, load_lenient
+from dsvc.formats.coco_file import count_keys, join_batch, value_of
 from dsvc.formats.coco_tables import is_id, is_number, what_is_wrong
 from dsvc.model.incoming import Entry
 from dsvc.model.numbers import pack_ragged
@@ -20,6 +20,9 @@ from dsvc.model.records import Number, hash_content, plain_number
 from dsvc.store import codec
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from dsvc.formats.coco_read import CocoIncoming
 
 Refuse = Callable[[Any, str], None]
@@ -63,12 +66,16 @@ def read_batch(batch: list[Any], file: CocoIncoming) -> list[Entry]:
     """The entries of a batch of records, Raw or parsed; errors are noted at the file."""
     found = _read_plain(batch, file) if isinstance(batch[0], Raw) else None
     if found is None:
-        found = [made for record in batch if (made := _read_checked(_parsed(record), file)) is not None]
-    return _encode(found, file)
+        found = [made for record in batch if (made := _read_checked(value_of(record), file)) is not None]
+    values, counts = _coordinates(found)
+    if isinstance(batch[0], Raw) and len(values) and _may_be_inexact(values) and type(found[0]) is Plain:
+        # A whole number beyond 2**53 may have lost digits on its way into a float.
+        return read_batch([value_of(record) for record in batch], file)
+    return _encode(found, values, counts, file)
 
 
-def _parsed(record: Any) -> Any:
-    return load_lenient(bytes(memoryview(record))) if isinstance(record, Raw) else record
+def _may_be_inexact(values: npt.NDArray[np.float64]) -> bool:
+    return bool(max(values.max(), -values.min()) >= LIMIT)
 
 
 def _read_plain(batch: list[Raw], file: CocoIncoming) -> list[Plain | Checked] | None:
@@ -257,8 +264,8 @@ _READERS: dict[str, Callable[[Checked, str, Any], str | None]] = {
 }
 
 
-def _encode(found: list[Any], file: CocoIncoming) -> list[Entry]:
-    """Encode annotations; the coordinates of all of them are packed at once."""
+def _coordinates(found: list[Any]) -> tuple[npt.NDArray[np.float64], list[int]]:
+    """The numbers of all annotations end to end, in the order in which `_entry` takes them, and their counts."""
     import numpy as np
 
     values: list[float] = []
@@ -277,7 +284,12 @@ def _encode(found: list[Any], file: CocoIncoming) -> list[Entry]:
         elif type(shape) is Runs and type(shape.counts) is list:
             values += shape.counts
             counts.append(len(shape.counts))
-    packed = iter(pack_ragged(np.array(values, dtype=np.float64), counts))
+    return np.array(values, dtype=np.float64), counts
+
+
+def _encode(found: list[Any], values: npt.NDArray[np.float64], counts: list[int], file: CocoIncoming) -> list[Entry]:
+    """Encode annotations; the coordinates of all of them are packed at once."""
+    packed = iter(pack_ragged(values, counts))
     keys, concepts = file.images.keys, file.categories.ids
     return [_entry(made, packed.__next__, keys, concepts) for made in found]
 

@@ -46,6 +46,8 @@ def split_sections(data: memoryview, name: str) -> tuple[dict[str, Any], bool]:
     body = data[start:]
     try:
         sections = msgspec.json.decode(body, type=dict[str, Raw])
+    except RecursionError:
+        raise refuse(name, "holds lists or objects that are nested too deeply", "export it again") from None
     except msgspec.ValidationError as error:
         hint = "a COCO file is an object with images, annotations, categories"
         raise refuse(name, f"not a COCO file: {error}", hint) from None
@@ -113,8 +115,7 @@ def _lenient(body: memoryview, name: str, error: Exception) -> dict[str, Any]:
     try:
         parsed = load_lenient(text)
     except (json.JSONDecodeError, RecursionError) as wrong:
-        where = getattr(wrong, "pos", None)
-        if where is not None and where >= len(text.rstrip()) - 1:
+        if _is_cut(wrong, text):
             raise refuse(name, "is cut short: the text ends in the middle", "copy or export it again") from None
         raise refuse(name, f"is not valid JSON: {wrong}", "export it again") from None
     if not isinstance(parsed, dict):
@@ -123,6 +124,13 @@ def _lenient(body: memoryview, name: str, error: Exception) -> dict[str, Any]:
     if twice:
         raise refuse(name, f"a key of the file comes twice: {twice[0]!r}", "keep one of the two")
     return parsed
+
+
+def _is_cut(wrong: Exception, text: str) -> bool:
+    """Whether a parser's error means that the text ends too early."""
+    if not isinstance(wrong, json.JSONDecodeError) or wrong.msg == "Extra data":
+        return False
+    return wrong.msg.startswith("Unterminated") or wrong.pos >= len(text.rstrip()) - 1
 
 
 def load_lenient(text: str | bytes) -> Any:
@@ -160,7 +168,15 @@ def records(section: Any, what: str, name: str) -> list[Any]:
 
 def value_of(section: Any) -> Any:
     """A section, parsed."""
-    return load_lenient(bytes(memoryview(section))) if isinstance(section, Raw) else section
+    if not isinstance(section, Raw):
+        return section
+    try:
+        return load_lenient(bytes(memoryview(section)))
+    except UnicodeDecodeError as error:
+        near = error.object[max(0, error.start - 20) : error.start + 10]
+        raise refuse("the file", f"is not UTF-8 text, near {near!r}", "save it as UTF-8") from None
+    except RecursionError:
+        raise refuse("the file", "holds lists or objects that are nested too deeply", "export it again") from None
 
 
 def batches(items: list[Any]) -> Iterator[list[Any]]:
