@@ -184,7 +184,7 @@ class Repository:
     def use(self, name: str) -> None:
         """Make a dataset the current one of this workspace. Raises NotFoundError."""
         self.dataset(name)
-        if self.workspace.dataset != name:
+        if self.workspace.chosen != name:
             self.workspace.save(dataset=name)
 
     def describe(self, name: str, description: str) -> None:
@@ -209,7 +209,7 @@ class Repository:
                 refs.set(_renamed(ref, new), value)
 
         self.change(f"rename {name} {new}", change)
-        if self.workspace.dataset == name:
+        if self.workspace.chosen == name:
             self.workspace.save(dataset=new)
 
     def delete(self, name: str) -> None:

@@ -65,7 +65,8 @@ class Transaction:
 
     def __init__(self, repository: Repository, command: str) -> None:
         self.repository = repository
-        self.command = command
+        # A file name in it may be no Unicode; the log has it as escapes.
+        self.command = command.encode("utf-8", "backslashreplace").decode()
         self.writer: ObjectWriter = repository.store.writer()
 
     @property

@@ -23,6 +23,8 @@ class Workspace:
         self._values = read_toml(self._path) if self._path is not None else {}
         self._team = read_toml(folder.parent / TEAM_FILE) if folder is not None else {}
         self._id = str(self._values.get("id") or secrets.token_hex(8))
+        # A dataset to take as the current one for as long as this object lives; it is not saved.
+        self.selected: str | None = None
 
     @property
     def id(self) -> str:
@@ -31,7 +33,12 @@ class Workspace:
 
     @property
     def dataset(self) -> str | None:
-        """The current dataset's name, if one was chosen."""
+        """The current dataset's name, if one was selected or chosen."""
+        return self.selected or self.chosen
+
+    @property
+    def chosen(self) -> str | None:
+        """The dataset that the file names as the current one."""
         name = self._values.get("dataset")
         return name if isinstance(name, str) else None
 

@@ -18,6 +18,7 @@ from dsvc.formats.coco_file import (
     split_sections,
     value_of,
 )
+from dsvc.formats.coco_plain import Tables
 from dsvc.formats.coco_tables import Categories, Images, Licences, is_id, what_is_wrong
 from dsvc.model.incoming import Entry, Problems, Progress
 from dsvc.model.records import Concept, Input
@@ -43,8 +44,8 @@ class CocoIncoming:
         self.problems = Problems()
         self.notes: list[str] = []
         self._sections, _ = split_sections(data, name)
-        self._check_kind()
         self._annotations = self._records("annotations")
+        self._check_kind()
         self.licences = Licences(value_of(self._sections.get("licenses")))
         self.categories = Categories(map(value_of, self._records("categories")), self.problems)
         self.images = Images(self.problems, self.notes)
@@ -59,9 +60,8 @@ class CocoIncoming:
         if "images" not in keys:
             looks = "has no 'images': " + (f"its keys are {', '.join(sorted(keys)[:8])}" if keys else "it is {}")
             raise refuse(self.name, looks, "a COCO file has images, annotations and categories")
-        annotations = self._records("annotations")
-        if annotations:
-            first = value_of(annotations[0])
+        if self._annotations:
+            first = value_of(self._annotations[0])
             if isinstance(first, dict) and "segments_info" in first and "id" not in first:
                 raise refuse(self.name, "is panoptic: not yet", "import its detection-style file")
 
@@ -90,41 +90,41 @@ class CocoIncoming:
         """The file's images."""
         return self.images.inputs(self._rows(), self.licences, self.categories)
 
-    def _rows(self) -> Iterator[Any]:
+    def _rows(self) -> Iterator[tuple[Any, bool]]:
+        """The images, parsed, each with whether a strict parser did it."""
         from msgspec import Raw
         from msgspec import json as fast_json
 
         for batch in batches(self._records("images")):
             if not isinstance(batch[0], Raw):
-                yield from batch
+                yield from ((row, False) for row in batch)
                 continue
             text = join_batch(batch)
             try:
-                found = fast_json.decode(text)
-            except ValueError:
+                found = fast_json.decode(text, type=list[dict[str, Any]])
+            except (ValueError, RecursionError):
                 found = None
             if found is not None and count_keys(text) == sum(map(_keys_in, found)):
-                yield from found
+                yield from ((row, True) for row in found)
             else:
-                yield from map(value_of, batch)
+                yield from ((value_of(row), False) for row in batch)
 
     def annotations(self) -> Iterator[list[Entry]]:
         """The file's annotations, encoded, in batches. The inputs must have been walked before."""
         for batch in batches(self._annotations):
-            entries = read_batch(batch, self)
-            self._count_parts(entries)
-            yield entries
+            yield read_batch(batch, self)
         self._annotations = []
 
-    def _count_parts(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            value = entry.value
-            if b"\xa1k\xc4" in value:
-                self._keypoints += 1
-            elif b"\xa1t" in value and b"\xa1c" not in value:
-                self._captions += 1
-            else:
-                self._others += 1
+    @property
+    def tables(self) -> Tables:
+        """What annotations refer to by number. Complete when the inputs have been walked."""
+        return Tables(self.images.prefixes, self.categories.packed)
+
+    def count_parts(self, annotations: int, keypoints: int, captions: int) -> None:
+        """Note what annotations are, for the file's task."""
+        self._keypoints += keypoints
+        self._captions += captions
+        self._others += annotations - keypoints - captions
 
     def refuse_annotation(self, record: Any, wrong: str | None) -> None:
         """Note the error of an annotation and keep the record for the file of rejects."""
@@ -145,7 +145,7 @@ class CocoIncoming:
         images = {row["image_id"] for row in rows if is_id(row.get("image_id"))}
         categories = {row["category_id"] for row in rows if is_id(row.get("category_id"))}
         refused = [row.get("id") for row in self.images.rejected if isinstance(row, dict)]
-        kept = [r for r in self._rows() if isinstance(r, dict) and r.get("id") in images and r["id"] not in refused]
+        kept = [r for r, _ in self._rows() if isinstance(r, dict) and r.get("id") in images and r["id"] not in refused]
         document = {
             "images": kept + self.images.rejected,
             "annotations": self._refused,
@@ -158,7 +158,8 @@ class CocoIncoming:
 def _keys_in(value: Any) -> int:
     """How many keys all objects in a parsed value have together."""
     if type(value) is dict:
-        return len(value) + sum(_keys_in(v) for v in value.values() if type(v) in (dict, list))
+        nested = [v for v in value.values() if type(v) is dict or type(v) is list]
+        return len(value) + (sum(map(_keys_in, nested)) if nested else 0)
     if type(value) is list:
         return sum(_keys_in(v) for v in value if type(v) in (dict, list))
     return 0

@@ -15,6 +15,7 @@ from dsvc.store import codec
 
 # Where an input's extras note which of COCO's own fields its source did not have.
 ABSENT = "coco:absent"
+_SCALARS = frozenset((int, str, float, bool, type(None)))
 CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
 
 
@@ -69,6 +70,8 @@ class Categories:
 
     def __init__(self, rows: Iterable[Any], problems: Problems) -> None:
         self.ids: dict[Number, str] = {}
+        # The field that names the concept, encoded.
+        self.packed: dict[Number, bytes] = {}
         self.concepts: list[Concept] = []
         self.rejected: list[Any] = []
         self.declared: dict[Number, Any] = {}
@@ -76,6 +79,7 @@ class Categories:
         sound = [row for place, row in enumerate(rows) if self._is_sound(row, place, problems)]
         for id, row in _unique_ids(sound):
             self.ids[row["id"]] = id
+            self.packed[row["id"]] = b"\xa1c" + codec.pack(id)
             self.concepts.append(_concept(id, row))
 
     def _is_sound(self, row: Any, place: int, problems: Problems) -> bool:
@@ -162,18 +166,19 @@ class Images:
 
     def __init__(self, problems: Problems, notes: list[str]) -> None:
         self.keys: dict[Number, str | None] = {}
+        # What the tree keys of an image's annotations begin with.
+        self.prefixes: dict[Number, bytes] = {}
         self.rejected: list[Any] = []
-        self.raw: dict[Number, Any] = {}
         self._numbers: dict[str, Number] = {}
         self._problems = problems
         self._notes = notes
         self._id_type: type | None = None
         self._turned = 0
 
-    def inputs(self, rows: Iterable[Any], licences: Licences, categories: Categories) -> Iterator[Input]:
-        """The input of each sound image."""
-        for place, row in enumerate(rows):
-            wrong = self._error(row)
+    def inputs(self, rows: Iterable[tuple[Any, bool]], licences: Licences, categories: Categories) -> Iterator[Input]:
+        """The input of each sound image; rows come with whether a strict parser has read them."""
+        for place, (row, is_strict) in enumerate(rows):
+            wrong = self._error(row, is_strict)
             name = row.get("file_name") if isinstance(row, dict) else None
             key = ""
             if not wrong:
@@ -188,15 +193,17 @@ class Images:
                 self._refuse(row, place, name, wrong)
                 continue
             self.keys[row["id"]] = key
+            self.prefixes[row["id"]] = f"{key}\0".encode()
             self._numbers[key] = row["id"]
             yield _input(key, row, licences, categories)
         if self._turned:
             self._notes.append(f"{self._turned} file names had backslashes; their keys have slashes")
 
-    def _error(self, row: Any) -> str | None:
+    def _error(self, row: Any, is_strict: bool) -> str | None:
         if not isinstance(row, dict):
             return "is not an object"
-        if wrong := what_is_wrong(row):
+        # Of what a strict parser has read, only nested values can still be too deep.
+        if (not is_strict or not _SCALARS.issuperset(map(type, row.values()))) and (wrong := what_is_wrong(row)):
             return wrong
         number = row.get("id")
         if not is_id(number):

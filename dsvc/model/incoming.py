@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from dsvc.model.records import Concept, Input
 
@@ -11,11 +11,9 @@ from dsvc.model.records import Concept, Input
 Progress = Callable[[str, int, int | None], None]
 
 
-class Entry(NamedTuple):
-    """An encoded annotation: `stem` is its tree key, still without the ordinal that tells equal copies apart."""
-
-    stem: bytes
-    value: bytes
+# An encoded annotation: its stem, which is its tree key still without the ordinal that tells equal copies apart, and
+# its value. A plain tuple, since there are so many.
+Entry = tuple[bytes, bytes]
 
 
 class Problems:

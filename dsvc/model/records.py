@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
+from blake3 import blake3
 
 from dsvc.errors import DamagedError
 from dsvc.model.numbers import pack_numbers, unpack_numbers
@@ -253,15 +254,16 @@ def encode_annotation(annotation: Annotation) -> bytes:
 def content_id(key: str, fields: Mapping[str, Any]) -> str:
     """The id of an annotation that came with none: 16 hex digits of its input's key and its content.
 
-    `fields` are its encoded fields in key order; the numbering has no part in it.
+    `fields` are its encoded fields; the numbering has no part in it.
     """
     content = {name: value for name, value in fields.items() if name != "n"}
-    return hash_content(key, codec.encode(content))
+    hasher = annotation_hasher().update(f"{key}\0".encode() + codec.encode(content))
+    return hasher.digest(length=8).hex()
 
 
-def hash_content(key: str, content: bytes) -> str:
-    """`content_id` of fields that are encoded already, without the numbering."""
-    return derived_id(ANNOTATION_CONTEXT, f"{key}\0".encode() + content).hex()[:16]
+def annotation_hasher() -> blake3:
+    """A hasher whose digest of an input's key, NUL and the encoded content begins with the annotation's id."""
+    return blake3(derive_key_context=ANNOTATION_CONTEXT)
 
 
 def stable_number(text: str) -> int:

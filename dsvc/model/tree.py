@@ -156,19 +156,7 @@ def empty_tree(store: Store) -> ObjectId:
 
 def build_tree(store: Store, entries: Iterable[tuple[bytes, bytes]]) -> ObjectId:
     """The root of a tree of entries that come sorted by key, each key once. Raises ValueError for others."""
-    children = cut_leaves(store, _checked(store, entries))
-    return _build_up(store, children, 1)
-
-
-def _checked(store: Store, entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, Any]]:
-    last = None
-    for key, value in entries:
-        if last is not None and key <= last:
-            raise ValueError(f"keys out of order: {key!r} after {last!r}")
-        if len(key) > MAX_KEY:
-            raise ValueError(f"a key of {len(key)} bytes")
-        last = key
-        yield key, value if len(value) <= 4096 else store_value(store, value)
+    return _build_up(store, cut_leaves(store, entries), 1)
 
 
 def _build_up(store: Store, children: Iterable[Child], level: int) -> ObjectId:

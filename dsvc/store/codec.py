@@ -19,6 +19,9 @@ MAX_DEPTH = 64
 BIG_INTEGER = 1
 OUTSIDE_VALUE = 2
 
+_SMALL = 1 << 62
+_packer: Any = msgpack.Packer(use_bin_type=True)
+
 
 class EncodeError(ValueError):
     """A value that has no canonical encoding. The text says why, for the caller to name the record."""
@@ -59,9 +62,15 @@ def _canonical_map(value: Any, depth: int) -> dict[str, Any]:
     for key in value:
         if type(key) is not str:
             raise EncodeError(f"a key is not text: {key!r}")
-        check_text(key)
-    # Code-point order is UTF-8's byte order.
-    return {key: canonical(value[key], depth + 1) for key in sorted(value)}
+    made: dict[str, Any] = {}
+    for key in sorted(value):  # code-point order is UTF-8's byte order
+        if not key.isascii():
+            check_text(key)
+        item = value[key]
+        # Plain text and small integers are nearly all there is; they need no further call.
+        plain = item.isascii() if type(item) is str else type(item) is int and -_SMALL < item < _SMALL
+        made[key] = item if plain else canonical(item, depth + 1)
+    return made
 
 
 def check_text(text: str) -> None:
@@ -85,7 +94,7 @@ def encode(value: Any) -> bytes:
 
 def pack(value: Any) -> bytes:
     """Pack what is known to be canonical already: the fast half of `encode`."""
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    packed: bytes = _packer.pack(value)
     return packed
 
 

@@ -131,17 +131,19 @@ class LocalBackend:
         """Make the folders once, and make them last: a synced file in a lost folder is lost."""
         if self._prepared:
             return
-        self._make_lasting(self.root)
+        # Whoever made the folders before may have died before syncing them; a head says they were synced.
+        fresh = self.read_head() is None
+        self._make_lasting(self.root, fresh)
         for folder in FOLDERS:
-            self._make_lasting(self.root / folder)
+            self._make_lasting(self.root / folder, fresh)
         self._prepared = True
 
-    def _make_lasting(self, folder: Path) -> None:
+    def _make_lasting(self, folder: Path, fresh: bool) -> None:
         missing = [folder]
         while not missing[-1].parent.is_dir() and missing[-1].parent != missing[-1]:
             missing.append(missing[-1].parent)
         for path in reversed(missing):
-            if self._files.make_folder(path):
+            if self._files.make_folder(path) or fresh:
                 self._files.sync_folder(path.parent)
 
     def delete(self, name: str) -> None:

@@ -133,7 +133,7 @@ def record(base: Path) -> tuple[RecordingFiles, list[tuple[int, list[tuple[Objec
         end = mark + next(
             at
             for at, call in enumerate(files.log[mark:])
-            if call == ("sync folder", "dsvc") and ("rename", "dsvc/head") == rename_before(files.log, mark + at)
+            if call == ("sync folder", "dsvc") and rename_before(files.log, mark + at) == ("rename", "dsvc/head")
         )
         done.append((end + 1, held))
     return files, done

@@ -198,9 +198,14 @@ class Mapper:
         first = -1
         if plan.polygons >= 0:
             first = solved.planner.polygons.first[plan.polygons]
-        info = message("RegionInfo", self._info(plan, solved, first))
-        place.regions.append(message("Region", {"id": id_, "regionInfo": info, "data": data, "trackId": track}))
-        rings = len(annotation.shape.polygons or ()) if annotation.shape is not None and first >= 0 else 1
+        if plan.simple and track is None:
+            box = solved.boxes[plan.box] if plan.box >= 0 else None
+            region = self.form.region(id_, box, solved.rings[first] if first >= 0 else None, data)
+        else:
+            info = message("RegionInfo", self._info(plan, solved, first))
+            region = message("Region", {"id": id_, "regionInfo": info, "data": data, "trackId": track})
+        place.regions.append(region)
+        rings = len((annotation.shape or NO_SHAPE).polygons or ()) if first >= 0 else 1
         if rings > 1:
             kept["r"] = rings
             self.counts[SEVERAL] += 1
@@ -223,7 +228,7 @@ class Mapper:
             info["point"] = self.form.message("Point", {"row": row, "col": col})
         if plan.span:
             info["span"] = self._span(plan.annotation)
-        elif plan.annotation.text is not None:
+        if plan.annotation.text is not None and not (plan.span and plan.annotation.text):
             plan.kept["t"] = plan.annotation.text
         if plan.keypoints >= 0:
             info["keypointLocations"] = solved.keypoints[plan.keypoints]

@@ -40,20 +40,21 @@ def shortest_rows(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     import numpy as np
 
     units = _decimal_units(np, values)
-    ones = values == 1
-    rows = np.empty((len(values), WIDTH), dtype=np.uint8)
-    rows[:, 0] = np.where(ones, ord("1"), ord("0"))
-    rows[:, 1] = ord(".")
-    groups = rows[:, 2:]
+    # Floats hold whole numbers below 10**12 exactly, so the floors of these quotients are right.
+    high = np.floor(units / 1e8)
+    rest = units - high * 1e8
+    middle = np.floor(rest / 1e4)
+    low = rest - middle * 1e4
+    groups = np.empty((len(values), 3), dtype=np.uint32)
     table = _table()
-    high, low = np.divmod(units, 100_000_000)
-    middle, low = np.divmod(low.astype(np.uint32), 10_000)
-    low_empty = low == 0
-    middle_empty = low_empty & (middle == 0)
-    groups[:, 8:] = table[low + 10_000]
-    groups[:, 4:8] = table[middle + low_empty * np.uint32(10_000)]
-    groups[:, :4] = table[high + middle_empty * 10_000]
-    groups[units == 0, 0] = ord("0")
+    groups[:, 2] = table[low.astype(np.int32) + 10_000]
+    groups[:, 1] = table[(middle + (low == 0) * 1e4).astype(np.int32)]
+    groups[:, 0] = table[(high + (rest == 0) * 1e4).astype(np.int32)]
+    rows = np.empty((len(values), WIDTH), dtype=np.uint8)
+    rows[:, 0] = (values == 1) + np.uint8(ord("0"))
+    rows[:, 1] = ord(".")
+    rows[:, 2:] = groups.view(np.uint8)
+    rows[units == 0, 2] = ord("0")
     small = np.flatnonzero((values < 1e-4) & (values > 0))
     for index in small.tolist():
         text = shortest(float(values[index])).encode()
@@ -64,18 +65,22 @@ def shortest_rows(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 def _decimal_units(np: Any, values: Any) -> Any:
     """Each number in units of 10^-12: the fewest decimals, from six on, that read back as the same float32."""
     exact = values.astype(np.float64)
-    units = np.zeros(len(values), dtype=np.int64)
-    left = np.flatnonzero((values >= 1e-4) & (values < 1))
-    rest, narrow = exact[left], values[left]
-    for decimals in range(6, _DECIMALS + 1):
-        scale = 10.0**decimals
-        whole = np.rint(rest * scale)
-        right = (whole / scale).astype(np.float32) == narrow
-        units[left[right]] = (whole[right] * 10.0 ** (_DECIMALS - decimals)).astype(np.int64)
-        wrong = ~right
-        left, rest, narrow = left[wrong], rest[wrong], narrow[wrong]
-        if not len(left):
-            break
+    units = np.rint(exact * 1e8)
+    right = (units / 1e8).astype(np.float32) == values
+    units *= 1e4
+    # Eight decimals are enough for most; do with fewer, or take more, where that is so.
+    for decimals in (7, 6):
+        rows = np.flatnonzero(right)
+        whole = np.rint(exact[rows] * 10.0**decimals)
+        fewer = (whole / 10.0**decimals).astype(np.float32) == values[rows]
+        units[rows[fewer]] = whole[fewer] * 10.0 ** (_DECIMALS - decimals)
+    left = np.flatnonzero(~right & (values >= 1e-4))
+    for decimals in range(9, _DECIMALS + 1):
+        whole = np.rint(exact[left] * 10.0**decimals)
+        enough = (whole / 10.0**decimals).astype(np.float32) == values[left]
+        units[left[enough]] = whole[enough] * 10.0 ** (_DECIMALS - decimals)
+        left = left[~enough]
+    units[(values < 1e-4) | (values == 1)] = 0
     return units
 
 
@@ -86,4 +91,4 @@ def _table() -> Any:
 
     full = [f"{number:04d}" for number in range(10_000)]
     text = "".join(full) + "".join(digits.rstrip("0").ljust(4, "\0") for digits in full)
-    return np.frombuffer(text.encode(), dtype=np.uint8).reshape(20_000, 4)
+    return np.frombuffer(text.encode(), dtype=np.uint32)

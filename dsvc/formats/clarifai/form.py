@@ -24,6 +24,9 @@ class Form(Protocol):
     def message(self, kind: str, fields: Mapping[str, Any]) -> bytes:
         """A message; `fields` in the order of their numbers, None for absent ones."""
 
+    def region(self, id_: str, box: bytes | None, polygon: bytes | None, data: bytes | None) -> bytes:
+        """A Region of at most a box and a polygon: what `message` gives, sooner."""
+
     def struct(self, values: Mapping[str, Any]) -> bytes:
         """A Struct of JSON values."""
 

@@ -7,6 +7,7 @@ The way back from r is `rint(r * size * 10**d) / 10**d` for a number of decimals
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from dsvc.model.records import Numbers
@@ -44,12 +45,7 @@ class Parts:
         import numpy as np
 
         lengths = np.array([len(row) for row in self.rows], dtype=np.int64)
-        flat = np.empty(int(lengths.sum()), dtype=np.float64)
-        at = 0
-        for row in self.rows:
-            end = at + len(row)
-            flat[at:end] = row
-            at = end
+        flat = np.fromiter(chain.from_iterable(self.rows), dtype=np.float64, count=int(lengths.sum()))
         return flat.reshape(-1, columns), lengths // columns, np.array(self.sizes, dtype=np.float64)
 
     def _place(self, points: Any, counts: Any, sizes: Any) -> npt.NDArray[np.float32]:

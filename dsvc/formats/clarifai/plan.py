@@ -33,6 +33,7 @@ class Plan(NamedTuple):
     point: int = -1
     mask: bytes | None = None
     span: bool = False
+    simple: bool = False  # nothing but a box and polygons
 
     @property
     def placed(self) -> bool:
@@ -63,6 +64,8 @@ class Planner:
             box = self._part(self.boxes, shape.box, size, kept, "b")
         if shape.polygons is not None:
             polygons = self._rings(shape.polygons, size, kept)
+        if _is_simple(annotation, shape):
+            return Plan(annotation, kept, box, polygons, simple=True)
         if annotation.keypoints is not None:
             keypoints = self._part(self.keypoints, annotation.keypoints, size, kept, "k")
         if annotation.point is not None:
@@ -72,16 +75,17 @@ class Planner:
         return Plan(annotation, kept, box, polygons, keypoints, point, mask, span)
 
     def _part(self, parts: Parts, values: Numbers, size: Size | None, kept: dict[str, Any], name: str) -> int:
-        fits = len(values) == parts.length if parts.length else len(values) > 0 and len(values) % 3 == 0
+        count = len(values)
+        fits = count == parts.length if parts.length else count > 0 and count % 3 == 0
         if size is None or not fits:
             self.counts[NO_SIZE if fits else NO_FORM] += 1
             kept[name] = values
             return -1
-        self.weight += len(values)
+        self.weight += count
         return parts.add(values, size)
 
     def _rings(self, rings: Sequence[Numbers], size: Size | None, kept: dict[str, Any]) -> int:
-        fits = all(ring and len(ring) % 2 == 0 for ring in rings)
+        fits = all([len(ring) and len(ring) % 2 == 0 for ring in rings])
         if size is None or not rings or not fits:
             self.counts[NO_SIZE if fits else NO_FORM] += bool(rings)
             kept["p"] = rings
@@ -133,19 +137,21 @@ class Solved(NamedTuple):
         planner, kept = self.planner, plan.kept
         shape = plan.annotation.shape or NO_SHAPE
         usual = PLAIN if shape.unit == "relative" else 2
-        for row, parts, name in (
-            (plan.box, planner.boxes, "b"),
-            (plan.polygons, planner.polygons, "p"),
-            (plan.keypoints, planner.keypoints, "k"),
-            (plan.point, planner.points, "pt"),
-        ):
-            if row < 0:
-                continue
-            way = parts.ways[row]
-            if way is None:
-                kept[name] = shape.polygons if name == "p" else parts.rows[row]
-            elif way != usual:
-                kept["d" + name] = way
+        if plan.box >= 0 and (way := planner.boxes.ways[plan.box]) != usual:
+            _keep(kept, "b", way, shape.box)
+        if plan.polygons >= 0 and (way := planner.polygons.ways[plan.polygons]) != usual:
+            _keep(kept, "p", way, shape.polygons)
+        if plan.keypoints >= 0 and (way := planner.keypoints.ways[plan.keypoints]) != usual:
+            _keep(kept, "k", way, plan.annotation.keypoints)
+        if plan.point >= 0 and (way := planner.points.ways[plan.point]) != usual:
+            _keep(kept, "pt", way, plan.annotation.point)
+
+
+def _keep(kept: dict[str, Any], name: str, way: int | None, values: Any) -> None:
+    if way is None:
+        kept[name] = values
+    else:
+        kept["d" + name] = way
 
 
 def drawn_size(record: Input) -> Size | None:
@@ -158,6 +164,12 @@ def drawn_size(record: Input) -> Size | None:
         if width is not None and height is not None and width > 0 and height > 0:
             return float(width), float(height)
     return None
+
+
+def _is_simple(annotation: Annotation, shape: Shape) -> bool:
+    if shape.mask is not None or annotation.keypoints is not None or annotation.point is not None:
+        return False
+    return annotation.span is None and annotation.text is None
 
 
 def _is_span(span: tuple[int, int], kept: dict[str, Any]) -> bool:

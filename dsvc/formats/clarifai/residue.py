@@ -25,7 +25,7 @@ _FALLBACK = "msgpack:"
 def exact_text(value: Any) -> str:
     """`value` as JSON; one that holds bytes, as base64 of its canonical msgpack behind `msgpack:`."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain)
+        return _ENCODER.encode(value)
     except TypeError:
         return _FALLBACK + base64.b64encode(codec.encode(value)).decode()
 
@@ -34,6 +34,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(type(value).__name__)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain)
 
 
 def read_exact(text: str) -> Any:
@@ -133,6 +136,9 @@ def concept_residue(concepts: Iterable[tuple[str, Concept]]) -> list[dict[str, A
     return table
 
 
+_REST = (("st", "status"), ("au", "author"), ("at", "attributes"), ("f", "frame"), ("ti", "time"))
+
+
 def annotation_residue(annotation: Annotation) -> dict[str, Any]:
     """The fields of an annotation that have no place at Clarifai, under the short names of the encoding.
 
@@ -145,16 +151,12 @@ def annotation_residue(annotation: Annotation) -> dict[str, Any]:
             kept["a"] = shape.area
         if shape.unit == "relative":
             kept["u"] = 1
-    for short, value in (
-        ("n", annotation.number),
-        ("cr", annotation.crowd),
-        ("st", annotation.status),
-        ("au", annotation.author),
-        ("at", annotation.attributes),
-        ("f", annotation.frame),
-        ("ti", annotation.time),
-    ):
-        if value is not None:
+    if annotation.number is not None:
+        kept["n"] = annotation.number
+    if annotation.crowd is not None:
+        kept["cr"] = annotation.crowd
+    for short, name in _REST:
+        if (value := getattr(annotation, name)) is not None:
             kept[short] = value
     if annotation.extras:
         kept["x"] = annotation.extras

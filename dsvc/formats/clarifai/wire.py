@@ -27,6 +27,15 @@ class Wire:
         table = ENCODERS[kind]
         return b"".join([table[name](value) for name, value in fields.items() if value is not None])
 
+    def region(self, id_: str, box: bytes | None, polygon: bytes | None, data: bytes | None) -> bytes:
+        """A Region of at most a box and a polygon: what `message` gives, sooner."""
+        name = id_.encode()
+        info = b"\x0a\x14" + box if box is not None else b""
+        if polygon is not None:
+            info += b"\x2a" + varint(len(polygon)) + polygon
+        head = b"\x0a" + varint(len(name)) + name + b"\x12" + varint(len(info)) + info
+        return head + b"\x1a" + varint(len(data)) + data if data is not None else head
+
     def struct(self, values: Mapping[str, Any]) -> bytes:
         """A Struct, its keys in order."""
         parts = []

@@ -1,0 +1,56 @@
+"""dsvc check."""
+
+from __future__ import annotations
+
+import click
+
+from dsvc.cli.exit import Exit
+from dsvc.cli.progress import progress
+from dsvc.cli.render import json_option, note, out, plural, print_json, shown
+from dsvc.cli.session import Session, pass_session, shared_options
+
+SHOWN = 100
+
+
+@click.command("check")
+@click.option("--media", is_flag=True, help="Decode the media, too.")
+@json_option
+@shared_options
+@pass_session
+def check_command(session: Session, media: bool, as_json: bool) -> int:
+    """Verify that everything stored is whole.
+
+    Exit code 5 where something is damaged, 1 where records are odd but whole, else 0.
+
+    \b
+    JSON: {"objects", "damage": [{"kind", "name", "text"}], "findings": [{"kind", "name", "text"}], "orphans"}
+    """
+    from dsvc.core.check import check
+
+    with progress() as report:
+        result = check(session.repository(), media=media, progress=report)
+    damage, findings = ([finding._asdict() for finding in found] for found in (result.damage, result.findings))
+    if as_json:
+        document = {"objects": result.objects, "damage": damage, "findings": findings, "orphans": result.orphans}
+        print_json(document)
+    else:
+        _print("damaged", damage)
+        _print("odd", findings)
+        out(f"{plural(result.objects, 'object')}: {_verdict(len(damage), len(findings))}")
+    if damage:
+        note("hint: keep this folder as it is, and restore what is damaged from a backup or another copy")
+        return Exit.DAMAGED
+    return Exit.NO if findings else Exit.DONE
+
+
+def _verdict(damage: int, findings: int) -> str:
+    if damage:
+        return f"{damage:,} damaged"
+    return "all whole" + (f", {plural(findings, 'odd record')}" if findings else "")
+
+
+def _print(word: str, findings: list[dict[str, str]]) -> None:
+    for finding in findings[:SHOWN]:
+        out(f"{word}: {finding['kind']} {shown(finding['name'])}: {shown(finding['text'])}")
+    if len(findings) > SHOWN:
+        out(f"... and {len(findings) - SHOWN:,} more; all: --json")

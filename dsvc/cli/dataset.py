@@ -1,0 +1,158 @@
+"""dsvc create, list, use, describe, rename, delete."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsvc.cli.author import TEXT
+from dsvc.cli.render import dry_run_option, holdings, json_option, note, out, plural, print_json, shown, table
+from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import RefusedError
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+
+message_option = click.option("-m", "--message", "description", metavar="TEXT", type=TEXT, help="What it is for.")
+
+
+@click.command("create")
+@click.argument("name", type=TEXT)
+@message_option
+@shared_options
+@pass_session
+def create_command(session: Session, name: str, description: str | None) -> None:
+    """Make a dataset and make it the current one.
+
+    A name has letters, digits, '.', '_' and '-', up to 64.
+    """
+    session.repository(signed=True).create(name, description or "")
+    out(f"made dataset {name}, now the current one")
+    _warn_of_override(name)
+    out("next: dsvc add PATH, or dsvc import FILE --images DIR")
+
+
+@click.command("list")
+@json_option
+@shared_options
+@pass_session
+def list_command(session: Session, as_json: bool) -> None:
+    """List the datasets: what they hold, staged changes included; `*` marks the current one.
+
+    JSON: {"datasets": [{"name", "current", "description", "branch", "head", "draft", "inputs", "annotations",
+    "concepts", "versions": [NAME...]}]}
+    """
+    repository = session.repository()
+    rows = [_describe(dataset, repository.workspace.dataset) for dataset in repository.datasets()]
+    if as_json:
+        print_json({"datasets": rows})
+    elif not rows:
+        out("no datasets yet; next: dsvc create NAME -m TEXT")
+    else:
+        for line in table([_row(row) for row in rows], right=(1, 2, 3)):
+            out(line)
+
+
+def _describe(dataset: Dataset, current: str | None) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "current": dataset.name == current,
+        "description": dataset.description,
+        "branch": dataset.branch,
+        "head": dataset.head.hex() if dataset.head else None,
+        "draft": dataset.has_draft(),
+        **dataset.draft().counts(),
+        "versions": [version.name for version in dataset.versions()],
+    }
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    counts = [plural(row[f"{noun}s"], noun) for noun in ("input", "annotation")]
+    staged = "staged changes" if row["draft"] else ""
+    mark = "*" if row["current"] else " "
+    return (
+        f"{mark} {row['name']}",
+        *counts,
+        plural(len(row["versions"]), "version"),
+        staged,
+        shown(row["description"]),
+    )
+
+
+@click.command("use")
+@click.argument("name", type=TEXT)
+@shared_options
+@pass_session
+def use_command(session: Session, name: str) -> None:
+    """Make a dataset the current one of this workspace.
+
+    --dataset and DSVC_DATASET override the choice.
+    """
+    session.repository().use(name)
+    out(f"now on dataset {name}")
+    _warn_of_override(name)
+
+
+def _warn_of_override(name: str) -> None:
+    override = os.environ.get("DSVC_DATASET")
+    if override and override != name:
+        note(f"note: DSVC_DATASET is set, and still selects {shown(override)}")
+
+
+@click.command("describe")
+@click.argument("name", type=TEXT, required=False)
+@click.option("-m", "--message", "description", metavar="TEXT", type=TEXT, required=True, help="What it is for.")
+@shared_options
+@pass_session
+def describe_command(session: Session, name: str | None, description: str) -> None:
+    """Say what a dataset (by default the current one) is for."""
+    repository = session.repository(signed=True)
+    dataset = repository.dataset(name)
+    repository.describe(dataset.name, description)
+    out(f"described {dataset.name}")
+
+
+@click.command("rename")
+@click.argument("name", type=TEXT)
+@click.argument("new", type=TEXT)
+@shared_options
+@pass_session
+def rename_command(session: Session, name: str, new: str) -> None:
+    """Give a dataset another name; its branches, versions and drafts follow."""
+    session.repository(signed=True).rename(name, new)
+    out(f"renamed {name} to {new}")
+
+
+@click.command("delete")
+@click.argument("name", type=TEXT)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@shared_options
+@pass_session
+def delete_command(session: Session, name: str, yes: bool, dry_run: bool) -> None:
+    """Take a dataset away with its branches, versions and drafts.
+
+    Asks for the name to be typed. `dsvc undo` brings the dataset back whole.
+    """
+    repository = session.repository(signed=True)
+    dataset = repository.dataset(name)
+    held = f"{holdings(dataset.draft().counts())}, {plural(len(dataset.versions()), 'version')}"
+    if dry_run:
+        out(f"would delete {name}: {held}")
+        return
+    if not yes:
+        _ask(name, held)
+    repository.delete(name)
+    out(f"deleted {name}: {held}")
+    out("dsvc undo brings it back")
+
+
+def _ask(name: str, held: str) -> None:
+    if not sys.stdin.isatty():
+        raise RefusedError(f"deleting {name!r} needs its name typed on a terminal", "or say: --yes")
+    typed = click.prompt(f"{name} holds {held}.\nType its name to delete it", err=True, default="", show_default=False)
+    if typed != name:
+        raise RefusedError(f"{typed!r} is not {name!r}; nothing was deleted", f"type {name}, or say: --yes")

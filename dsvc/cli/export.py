@@ -1,0 +1,91 @@
+"""dsvc export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dsvc.cli.author import TEXT
+from dsvc.cli.progress import progress, watched
+from dsvc.cli.render import json_option, out, plural, print_json, shown
+from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import RefusedError
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.state import State
+
+
+@click.command("export")
+@click.argument("revision", metavar="[REV]", type=TEXT, default="HEAD")
+@click.option(
+    "--format",
+    metavar="FORMAT",
+    type=TEXT,
+    default="clarifai-protobuf",
+    show_default=True,
+    help="clarifai-protobuf, clarifai-json or coco; clarifai-protobuf/1 names the profile.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A folder, a .zip, or (coco) one .json.",
+)
+@click.option("--media", is_flag=True, help="The bytes of the inputs, too.")
+@click.option("--force", is_flag=True, help="Replace what is at OUT.")
+@click.option("--committed", is_flag=True, help="Leave staged changes out, without asking.")
+@json_option
+@shared_options
+@pass_session
+def export_command(
+    session: Session,
+    revision: str,
+    format: str,
+    output: Path,
+    media: bool,
+    force: bool,
+    committed: bool,
+    as_json: bool,
+) -> None:
+    """Write a revision as Clarifai Protobuf, Clarifai JSON or COCO.
+
+    Where changes are staged, the revision has to be pinned (pets@v1, HEAD~1), or say --committed. The same revision
+    gives the same bytes; what is at OUT already is left untouched when it is the same, and refused when it differs.
+
+    \b
+    JSON: {"dataset", "commit", "path", "profile", "entries", "inputs", "annotations", "unchanged", "notes": [TEXT...]}
+    """
+    dataset = session.dataset()
+    state = dataset.at(revision)
+    _expect_committed(dataset, state, committed)
+    with progress() as report:
+        result = watched(state, report).export(format, output, media=media, force=force)
+    if as_json:
+        fields = {name: getattr(result, name) for name in ("profile", "entries", "inputs", "annotations", "unchanged")}
+        commit = state.commit.hex() if state.commit else None
+        head = {"dataset": state.revision.dataset, "commit": commit, "path": str(output)}
+        print_json({**head, **fields, "notes": list(result.notes)})
+        return
+    what = f"{plural(result.inputs, 'input')}, {plural(result.annotations, 'annotation')}"
+    if result.unchanged:
+        out(f"{shown(str(output))} holds the same already: {result.profile}, {what}")
+    else:
+        out(f"wrote {shown(str(output))}: {result.profile}, {what}")
+    for text in result.notes:
+        out(f"note: {shown(text)}")
+
+
+def _expect_committed(current: Dataset, state: State, committed: bool) -> None:
+    """Refuse a branch that has staged changes or no commit."""
+    revision = state.revision
+    dataset = current.repository.dataset(revision.dataset, revision.branch)
+    if not revision.is_pinned and not committed and dataset.has_draft():
+        hint = "commit them: dsvc commit -m TEXT, or leave them out: --committed"
+        raise RefusedError(f"{dataset.name} has staged changes that are in no commit", hint)
+    if revision.commit is None:
+        raise RefusedError(f"{dataset.name} has no commit yet", "dsvc add PATH, then dsvc commit -m TEXT")

@@ -1,0 +1,150 @@
+"""The `dsvc` command: what there is, each loaded only when it is run."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from dsvc import __version__
+from dsvc.cli.exit import Exit
+from dsvc.cli.session import Session, shared_options
+
+# Section -> command -> (module, one line of help). The line stands here too, so that --help loads no command.
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Begin": {
+        "init": ("begin", "Make a repository in a project folder."),
+        "demo": ("demo", "Make a small dataset in a new folder and show the whole story."),
+    },
+    "Datasets": {
+        "create": ("dataset", "Make a dataset and make it the current one."),
+        "list": ("dataset", "List the datasets."),
+        "use": ("dataset", "Make a dataset the current one."),
+        "show": ("show", "Show what a dataset, a revision, an input or an annotation holds."),
+        "describe": ("dataset", "Say what a dataset is for."),
+        "rename": ("dataset", "Give a dataset another name."),
+        "delete": ("dataset", "Take a dataset away with its branches, versions and drafts."),
+    },
+    "Change": {
+        "add": ("stage", "Take files and folders into the draft."),
+        "import": ("stage", "Import a file of annotations into the draft."),
+        "annotate": ("annotate", "Add an annotation to an input, or change one."),
+        "rm": ("remove", "Take inputs and annotations out of the draft."),
+        "status": ("status", "Show where the dataset stands and what is staged."),
+        "discard": ("remove", "Drop staged changes: all, or those of some inputs."),
+    },
+    "History": {
+        "commit": ("history", "Commit what is staged."),
+        "log": ("history", "List the commits, the last first."),
+        "diff": ("diff", "Show what changed between two revisions, or what is staged."),
+        "version": ("version", "Create, list, show and delete versions."),
+        "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON or COCO."),
+    },
+    "Safety": {
+        "undo": ("undo", "Take back the last operation of this workspace."),
+        "redo": ("undo", "Take back the last undo."),
+        "op": ("undo", "List operations, and go back to one."),
+        "check": ("check", "Verify that everything stored is whole."),
+    },
+}
+COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}
+
+
+class LazyGroup(click.Group):
+    """The commands of the table, imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"dsvc.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; the error for an unknown one names those near it."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 3)
+            did_you_mean = f"; did you mean {', '.join(near)}?" if near else ""
+            raise click.UsageError(f"no command {args[0]!r}{did_you_mean}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+
+@click.group(
+    "dsvc",
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 refused, 4 not found, 5 damaged, 6 remote, 130 interrupted.",
+)
+@click.version_option(__version__, message="dsvc %(version)s")
+@shared_options
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Version control for machine-learning datasets that works the way Git works."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (by default the process's own) and give its exit code; errors are printed."""
+    session = Session()
+    try:
+        code = _invoke(list(sys.argv[1:] if arguments is None else arguments), session)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _drop_stdout()
+        return Exit.DONE  # whoever reads has read enough
+    except (KeyboardInterrupt, click.Abort):
+        return session.interrupted()
+    except Exception as error:
+        from dsvc.cli.failure import tell
+
+        return tell(error)
+
+
+def _invoke(arguments: list[str], session: Session) -> int:
+    try:
+        with cli.make_context("dsvc", arguments, obj=session) as context:
+            result = cli.invoke(context)
+            return result if isinstance(result, int) else Exit.DONE
+    except click.exceptions.Exit as done:
+        return done.exit_code
+
+
+def _drop_stdout() -> None:
+    """Point stdout nowhere, so that Python has nothing to complain of when it closes it."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, io.UnsupportedOperation):
+        pass
+
+
+def main() -> None:
+    """The entry point: run the process's command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that is not Unicode, or that the terminal cannot show, is printed as an escape.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

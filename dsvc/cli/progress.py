@@ -1,0 +1,60 @@
+"""Progress of long work: a bar on a terminal, nothing in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsvc.core.state import State
+
+Report = Callable[[str, int, int | None], None]
+
+
+@contextmanager
+def progress() -> Iterator[Report | None]:
+    """What to hand to long work as its `progress`; None where nobody watches."""
+    bars = _bars() if sys.stderr.isatty() else None
+    if bars is None:
+        yield None
+        return
+    tasks: dict[str, Any] = {}
+
+    def report(what: str, done: int, total: int | None) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)
+
+    with bars:
+        yield report
+
+
+def _bars() -> Any:
+    """The bars of rich, which vanish when they are done; None without rich."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:
+        return None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def watched(state: State, report: Report | None) -> State:
+    """The same state, which reports how far walks over its samples have come."""
+    if report is None:
+        return state
+    from dsvc.core.state import State
+    from dsvc.model.walk import Sample
+
+    class Watched(State):
+        def samples(self) -> Iterator[Sample]:
+            total = len(self)
+            for done, sample in enumerate(super().samples()):
+                if done % 256 == 0:
+                    report("export inputs", done, total)
+                yield sample
+
+    return Watched(state.repository, state.snapshot.roots, state.revision)

@@ -1,0 +1,110 @@
+"""dsvc rm, discard."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsvc.cli.author import TEXT
+from dsvc.cli.render import dry_run_option, json_option, out, plural, print_json, shown
+from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.cli.stage import NEXT
+from dsvc.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from dsvc.core.compare import RecordChange
+    from dsvc.model.snapshot import Snapshot
+
+
+@click.command("rm")
+@click.argument("names", metavar="KEY|KEY#ANN...", type=TEXT, nargs=-1, required=True)
+@dry_run_option
+@json_option
+@shared_options
+@pass_session
+def rm_command(session: Session, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Take inputs with all their annotations, or single annotations, out of the draft.
+
+    Files on disk are not touched. Of equal copies of an annotation, the one with the highest number goes.
+
+    \b
+    JSON: {"dataset", "dry_run", "inputs": [KEY...], "annotations": COUNT}
+    """
+    dataset = session.dataset(signed=True)
+    inputs, single, count = _plan(dataset.draft().snapshot, names)
+    if not dry_run:
+        dataset.remove(*inputs, *single)
+    if as_json:
+        print_json({"dataset": dataset.name, "dry_run": dry_run, "inputs": inputs, "annotations": count})
+        return
+    what = [plural(len(inputs), "input")] if inputs else []
+    what += [plural(count, "annotation")] if count or not inputs else []
+    out(f"{'would remove' if dry_run else 'removed'} {', '.join(what)}; files on disk are not touched")
+    if not dry_run:
+        out(f"{NEXT}, or take it back: dsvc undo")
+
+
+def _plan(state: Snapshot, names: tuple[str, ...]) -> tuple[list[str], list[str], int]:
+    """The inputs and the single annotations that are meant, and how many annotations go in all."""
+    inputs, single, count = [], [], 0
+    for name in dict.fromkeys(names):
+        if state.input(name) is not None:
+            inputs.append(name)
+            count += sum(1 for _ in state.annotation_tree.prefix(f"{name}\0".encode()))
+        else:
+            single.append(name)
+    for name in list(single):
+        key, mark, id = name.rpartition("#")
+        if not mark:
+            raise NotFoundError(f"no input {shown(name)!r} in the dataset", "list them: dsvc show --inputs")
+        if state.annotation(key, id) is None:
+            raise NotFoundError(f"no annotation {shown(name)}", f"see: dsvc show {shown(key)}")
+        if key in inputs:
+            single.remove(name)
+    # Of equal copies the highest goes first, so that naming all of them takes all of them.
+    single.sort(key=lambda name: (len(name), name), reverse=True)
+    return inputs, single, count + len(single)
+
+
+@click.command("discard")
+@click.argument("keys", metavar="[KEY...]", type=TEXT, nargs=-1)
+@dry_run_option
+@json_option
+@shared_options
+@pass_session
+def discard_command(session: Session, keys: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Drop staged changes: all of them, or those of some inputs and their annotations.
+
+    Files on disk are not touched.
+
+    \b
+    JSON: {"dataset", "dry_run", "changes": COUNT}
+    """
+    dataset = session.dataset(signed=True)
+    chosen = (change for change in dataset.changes() if not keys or _input_of(change) in keys)
+    names = [shown_name(change) for change in itertools.islice(chosen, 5)]
+    count = len(names) + sum(1 for _ in chosen)
+    staged = dataset.has_draft()
+    if not dry_run:
+        dataset.discard(*keys)
+    if as_json:
+        print_json({"dataset": dataset.name, "dry_run": dry_run, "changes": count})
+    elif not count and not (staged and not keys):
+        out("nothing to discard")
+    else:
+        more = f" and {count - len(names):,} more" if count > len(names) else ""
+        verb = "would discard" if dry_run else "discarded"
+        out(f"{verb} {plural(count, 'change')}{': ' if names else ''}{', '.join(names)}{more}")
+        if not dry_run:
+            out("dsvc undo brings them back")
+
+
+def shown_name(change: RecordChange) -> str:
+    """What a change is about: `input a.jpg`."""
+    return f"{change.noun} {shown(change.name)}"
+
+
+def _input_of(change: RecordChange) -> Any:
+    return change.name if change.noun == "input" else getattr(change.old or change.new, "key", None)

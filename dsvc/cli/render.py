@@ -1,0 +1,125 @@
+"""What is printed: counts, sizes, times, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from dsvc.model.commit import Author, Moment
+
+F = TypeVar("F", bound=Callable[..., Any])
+NOUNS = ("input", "annotation", "concept")
+
+
+def json_option(function: F) -> F:
+    """The option --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, described below.")(function)
+
+
+def dry_run_option(function: F) -> F:
+    """The option --dry-run."""
+    return click.option("--dry-run", is_flag=True, help="Only say what would go.")(function)
+
+
+def out(line: str = "") -> None:
+    """Print a line on stdout."""
+    print(line)
+
+
+def note(line: str) -> None:
+    """Print a line on stderr."""
+    click.echo(line, err=True)
+
+
+def shown(text: str) -> str:
+    """A key, a name or a message as one safe line: control and invisible characters come as escapes."""
+    from dsvc.core.keys import display
+
+    return display(text)
+
+
+def plural(count: int, noun: str) -> str:
+    """A count and its noun: `1 input`, `2,000 inputs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def holdings(counts: Mapping[str, int]) -> str:
+    """Counts of a state in words."""
+    return ", ".join(plural(counts[f"{noun}s"], noun) for noun in NOUNS)
+
+
+def listed(names: Sequence[str], limit: int = 5) -> str:
+    """The first names of many."""
+    text = ", ".join(shown(name) for name in names[:limit])
+    return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1,000."""
+    if count < 1000:
+        return plural(count, "byte")
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.95 or unit == "TB":
+            break
+    return f"{value:,.1f} {unit}"
+
+
+def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
+    """Rows as aligned lines; the columns numbered in `right` are flush right."""
+    kept = [tuple(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*kept, strict=True)]
+    for row in kept:
+        cells = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def when(moment: Moment) -> str:
+    """A time for people: 2024-05-01 12:00:00 +0200."""
+    return _local(moment, "%Y-%m-%d %H:%M:%S %z")
+
+
+def iso(moment: Moment) -> str:
+    """A time in ISO 8601."""
+    text = _local(moment, "%Y-%m-%dT%H:%M:%S%z")
+    return f"{text[:-2]}:{text[-2:]}" if text[-5] in "+-" else text
+
+
+def _local(moment: Moment, form: str) -> str:
+    from datetime import datetime, timedelta, timezone
+
+    try:
+        zone = timezone(timedelta(minutes=moment.offset))
+        time = datetime(1970, 1, 1, tzinfo=zone) + timedelta(seconds=moment.seconds, minutes=moment.offset)
+        return time.strftime(form)
+    except (ValueError, OverflowError):  # written by another program
+        return f"@{moment.seconds} {moment.offset:+d}min"
+
+
+def author_json(author: Author) -> dict[str, str]:
+    """An author as JSON."""
+    return {"name": author.name, "email": author.email}
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_json_list(head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
+    """Print one JSON document whose last member is a list that need not fit into memory."""
+    start = json.dumps(dict(head), ensure_ascii=False, indent=2).removesuffix("\n}") + "," if head else "{"
+    print(f"{start}\n  {json.dumps(name)}: [", end="")
+    separator = ""
+    for item in items:
+        print(f"{separator}\n    {json.dumps(item, ensure_ascii=False)}", end="")
+        separator = ","
+    print("\n  ]\n}" if separator else "]\n}")

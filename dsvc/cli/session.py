@@ -1,0 +1,101 @@
+"""One run of the command: the global options, and the repository and dataset that they lead to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dsvc.cli.exit import Exit
+from dsvc.errors import NotFoundError, RefusedError
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.repository import Repository
+    from dsvc.model.commit import Author
+    from dsvc.store.ids import ObjectId
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Session:
+    """What the global options say, and what was opened."""
+
+    def __init__(self) -> None:
+        self.dataset_name: str | None = None
+        self._opened: Repository | None = None
+        self._before: ObjectId | None = None
+
+    def repository(self, author: Author | None = None, *, signed: bool = False) -> Repository:
+        """Open the repository of the folder; with `signed`, find out who signs. Raises NotRepositoryError."""
+        from dsvc.core.repository import Repository
+
+        repository = Repository.open(Path())
+        repository.workspace.selected = self.dataset_name or os.environ.get("DSVC_DATASET") or None
+        if author is not None or signed:
+            from dsvc.cli.author import find_author
+
+            repository.author = author or find_author(repository.root or Path(), repository.workspace.author)
+        self._opened, self._before = repository, repository.store.head.operation
+        return repository
+
+    def dataset(self, author: Author | None = None, *, signed: bool = False) -> Dataset:
+        """The dataset that is meant: of --dataset, of DSVC_DATASET, or the current one. Raises NotFoundError."""
+        return self.repository(author, signed=signed).dataset()
+
+    def interrupted(self) -> int:
+        """Say that the run was interrupted, and whether it had changed something by then."""
+        text = "interrupted; nothing changed"
+        if self._opened is not None:
+            try:
+                self._opened.store.refresh()
+                if self._opened.store.head.operation != self._before:
+                    text = "interrupted, after the change was made; take it back with: dsvc undo"
+            except Exception:  # whatever is wrong with it, the next command says so
+                text = "interrupted"
+        click.echo(text, err=True)
+        return Exit.INTERRUPTED
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+def _enter(context: click.Context, _: click.Parameter, folder: str | None) -> None:
+    if folder is None or context.resilient_parsing:
+        return
+    try:
+        os.chdir(folder)
+    except FileNotFoundError:
+        raise NotFoundError(f"no folder {folder}", "-C takes the folder to work in") from None
+    except OSError as error:
+        raise RefusedError(f"{folder}: {error.strerror}", "-C takes the folder to work in") from error
+
+
+def _select(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        context.ensure_object(Session).dataset_name = name
+
+
+def shared_options(function: F) -> F:
+    """The options that may stand before and after a command's name."""
+    folder = click.option(
+        "-C",
+        "folder",
+        metavar="DIR",
+        callback=_enter,
+        expose_value=False,
+        is_eager=True,
+        help="Work as if started in this folder.",
+    )
+    dataset = click.option(
+        "-d",
+        "--dataset",
+        metavar="NAME",
+        callback=_select,
+        expose_value=False,
+        help="Work on this dataset, not on the current one.",
+    )
+    return folder(dataset(function))

@@ -1,0 +1,258 @@
+"""dsvc show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsvc.cli.author import TEXT
+from dsvc.cli.progress import progress, watched
+from dsvc.cli.render import (
+    author_json,
+    holdings,
+    iso,
+    json_option,
+    out,
+    plural,
+    print_json,
+    print_json_list,
+    shown,
+    size,
+    table,
+    when,
+)
+from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.state import State
+    from dsvc.model.records import Annotation
+
+CONCEPTS_SHOWN = 50
+
+
+@click.command("show")
+@click.argument("revision", metavar="[REV]", type=TEXT, required=False)
+@click.argument("key", metavar="[KEY|KEY#ANN]", type=TEXT, required=False)
+@click.option("--inputs", is_flag=True, help="List the keys of all inputs.")
+@json_option
+@shared_options
+@pass_session
+def show_command(session: Session, revision: str | None, key: str | None, inputs: bool, as_json: bool) -> None:
+    """Show what a dataset, a revision, an input or an annotation holds.
+
+    Without REV: what the dataset holds now, staged changes included. `dsvc show KEY` shows an input of that; where
+    a word is both a revision and a key, it is the revision.
+
+    \b
+    JSON of a state: {"dataset", "revision", "commit", "author", "time", "message", "inputs", "annotations",
+      "concepts", "conflicts", "media": {"stored", "absent", "bytes", "types": {TYPE: COUNT}},
+      "tasks": {TASK: COUNT}, "concept_counts": {CONCEPT: COUNT}}; of --inputs: {"inputs": [KEY...]};
+    of an input: {"input": {...}, "annotations": [{...}...]}; of an annotation: {"annotation": {...}}
+    """
+    dataset = session.dataset()
+    state, name = _find(dataset, revision, key)
+    if name is not None:
+        _show_record(state, name, as_json)
+    elif inputs:
+        _list_inputs(state, as_json)
+    else:
+        _show_state(dataset, state, revision, as_json)
+
+
+def _find(dataset: Dataset, revision: str | None, key: str | None) -> tuple[State, str | None]:
+    """The state that is meant, and the record in it. Raises NotFoundError, UsageError."""
+    if revision is None:
+        return dataset.draft(), None
+    try:
+        return dataset.at(revision), key
+    except (NotFoundError, UsageError) as error:
+        if key is not None:
+            raise
+        draft = dataset.draft()
+        if _holds(draft, revision):
+            return draft, revision
+        if any(mark in revision for mark in "@~:"):
+            raise
+        hint = error.hint if isinstance(error, UsageError) else "see: dsvc version list, dsvc show --inputs"
+        raise type(error)(f"no revision, input or annotation {shown(revision)!r}", hint) from None
+
+
+def _holds(state: State, name: str) -> bool:
+    key, mark, _ = name.rpartition("#")
+    snapshot = state.snapshot
+    return snapshot.input(name) is not None or bool(mark) and snapshot.input(key) is not None
+
+
+# ---- records
+
+
+def _show_record(state: State, name: str, as_json: bool) -> None:
+    key, _, id = name.rpartition("#")
+    if state.snapshot.input(name) is not None:
+        _show_input(state, name, as_json)
+    elif (annotation := state.snapshot.annotation(key, id)) is not None:
+        _show_annotation(annotation, as_json)
+    else:
+        raise NotFoundError(f"no input or annotation {shown(name)!r} there", "list the inputs: dsvc show --inputs")
+
+
+def _show_input(state: State, key: str, as_json: bool) -> None:
+    from dsvc.cli.records import annotation_json, annotation_text, input_json, media_text, plain
+
+    sample = state[key]
+    record = sample.input
+    if as_json:
+        annotations = [annotation_json(annotation) for annotation in sample.annotations]
+        print_json({"input": input_json(record), "annotations": annotations})
+        return
+    out(f"input {shown(key)}")
+    out(f"  media: {media_text(record.media) if record.media is not None else 'none yet; give it: dsvc add PATH'}")
+    for name, value in plain(record).items():
+        if name not in ("key", "media", "extras", "metadata", "embeddings") or (value and name == "metadata"):
+            out(f"  {name.replace('_', ' ')}: {shown(str(value))}")
+    out(plural(len(sample.annotations), "annotation") + (":" if sample.annotations else ""))
+    rows = [(f"  {shown(f'{key}#{a.id}')}", annotation_text(a)) for a in sample.annotations]
+    for line in table(rows):
+        out(line)
+
+
+def _show_annotation(annotation: Annotation, as_json: bool) -> None:
+    from dsvc.cli.records import annotation_json, annotation_text
+
+    if as_json:
+        print_json({"annotation": annotation_json(annotation)})
+        return
+    out(f"annotation {shown(f'{annotation.key}#{annotation.id}')}")
+    out(f"  {annotation_text(annotation)}")
+    for ring in (annotation.shape.polygons if annotation.shape else None) or ():
+        out(f"  polygon {','.join(f'{value:.12g}' for value in ring)}")
+    if annotation.keypoints is not None:
+        out(f"  keypoints {','.join(f'{value:.12g}' for value in annotation.keypoints)}")
+
+
+def _list_inputs(state: State, as_json: bool) -> None:
+    if as_json:
+        print_json_list({}, "inputs", (record.key for record in state.inputs()))
+        return
+    for record in state.inputs():
+        out(shown(record.key))
+
+
+# ---- a state
+
+
+class _Totals:
+    """What a walk over a state counts."""
+
+    def __init__(self, state: State) -> None:
+        self.stored = self.absent = self.bytes = 0
+        self.types: Counter[str] = Counter()
+        self.tasks: Counter[str] = Counter()
+        self.concepts: Counter[str] = Counter({concept.id: 0 for concept in state.concepts()})
+        for record, annotations in state.samples():
+            media = record.media
+            if media is None:
+                self.absent += 1
+            else:
+                self.stored += 1
+                self.bytes += media.size or 0
+                self.types[media.type or "unknown"] += 1
+            for annotation in annotations:
+                self.tasks.update(_tasks(annotation))
+                if annotation.concept is not None:
+                    self.concepts[annotation.concept] += 1
+
+    def json(self) -> dict[str, Any]:
+        """The totals as JSON."""
+        media = {"stored": self.stored, "absent": self.absent, "bytes": self.bytes, "types": _sorted(self.types)}
+        return {"media": media, "tasks": _sorted(self.tasks), "concept_counts": _sorted(self.concepts)}
+
+
+def _tasks(annotation: Annotation) -> list[str]:
+    """What an annotation can teach."""
+    shape, found = annotation.shape, []
+    if shape is not None:
+        found += ["boxes"] if shape.box is not None else []
+        found += ["polygons"] if shape.polygons is not None else []
+        found += ["masks"] if shape.mask is not None else []
+    found += ["keypoints"] if annotation.keypoints is not None else []
+    found += ["points"] if annotation.point is not None else []
+    found += ["texts"] if annotation.text is not None else []
+    return found or ["classes"]
+
+
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _show_state(dataset: Dataset, state: State, revision: str | None, as_json: bool) -> None:
+    with progress() as report:
+        totals = _Totals(watched(state, report))
+    if as_json:
+        print_json(_state_json(state, revision, totals))
+        return
+    _print_head(dataset, state, revision)
+    out(holdings(state.counts()))
+    if totals.stored:
+        types = ", ".join(f"{count:,} {shown(name)}" for name, count in _sorted(totals.types).items())
+        out(f"media: {plural(totals.stored, 'file')}, {size(totals.bytes)} ({types})")
+    if totals.absent:
+        out(f"without media: {plural(totals.absent, 'input')}")
+    if totals.tasks:
+        out("tasks: " + ", ".join(f"{count:,} {name}" for name, count in _sorted(totals.tasks).items()))
+    if totals.concepts:
+        _print_concepts(_sorted(totals.concepts))
+
+
+def _print_concepts(counts: dict[str, int]) -> None:
+    out("concepts:")
+    rows = [(f"  {shown(name)}", f"{count:,}") for name, count in list(counts.items())[:CONCEPTS_SHOWN]]
+    for line in table(rows, right=(1,)):
+        out(line)
+    if len(counts) > CONCEPTS_SHOWN:
+        out(f"  ... and {len(counts) - CONCEPTS_SHOWN:,} more; all: --json")
+
+
+def _print_head(dataset: Dataset, state: State, revision: str | None) -> None:
+    where = state.revision
+    if revision is None:
+        at = f"at {dataset.head.short()}" if dataset.head else "no commits yet"
+        out(f"dataset {where.dataset}, {at}{', with staged changes' if dataset.has_draft() else ''}")
+        if dataset.description:
+            out(shown(dataset.description))
+        return
+    name = f"{where.dataset}@{where.version}" if where.version else f"{where.dataset}"
+    if state.commit is None:
+        out(f"{name}, no commits yet")
+        return
+    commit = _commit(state)
+    out(f"{name}, commit {state.commit.short()}")
+    out(f"{shown(str(commit.author))}, {when(commit.time)}")
+    for line in commit.message.strip().splitlines():
+        out(f"    {shown(line)}".rstrip())
+
+
+def _commit(state: State) -> Any:
+    from dsvc.model.commit import load_commit
+
+    assert state.commit is not None
+    return load_commit(state.repository.store, state.commit)
+
+
+def _state_json(state: State, revision: str | None, totals: _Totals) -> dict[str, Any]:
+    commit = _commit(state) if state.commit is not None else None
+    return {
+        "dataset": state.revision.dataset,
+        "revision": revision,
+        "commit": state.commit.hex() if state.commit else None,
+        "author": author_json(commit.author) if commit else None,
+        "time": iso(commit.time) if commit else None,
+        "message": commit.message if commit else None,
+        **state.counts(),
+        "conflicts": state.snapshot.conflicts,
+        **totals.json(),
+    }

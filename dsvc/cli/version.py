@@ -1,0 +1,160 @@
+"""dsvc version create, list, show, delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsvc.cli.author import TEXT, signed
+from dsvc.cli.render import (
+    author_json,
+    dry_run_option,
+    holdings,
+    iso,
+    json_option,
+    out,
+    print_json,
+    shown,
+    table,
+    when,
+)
+from dsvc.cli.session import Session, pass_session, shared_options
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset, NamedVersion
+    from dsvc.model.commit import Author, Moment
+
+
+@click.group("version")
+@shared_options
+def version_command() -> None:
+    """Create, list, show and delete versions.
+
+    A version is an immutable, named tag on a commit.
+    """
+
+
+@version_command.command("create")
+@click.argument("name", type=TEXT, required=False)
+@click.option("-m", "--message", metavar="TEXT", type=TEXT, default="", help="What it is.")
+@click.option("--commit", "commits", is_flag=True, help="Commit what is staged first.")
+@click.option("--at", "revision", metavar="REV", type=TEXT, help="Tag this revision, not the branch's head.")
+@signed
+@json_option
+@shared_options
+@pass_session
+def create(
+    session: Session,
+    name: str | None,
+    message: str,
+    commits: bool,
+    revision: str | None,
+    author: Author | None,
+    date: Moment | None,
+    as_json: bool,
+) -> None:
+    """Tag the head of the current branch as a version.
+
+    Without NAME: v1, v2, ... Creating the same version of the same commit again changes nothing.
+
+    \b
+    JSON: {"created": whether it is new, and the members of `dsvc version show --json`}
+    """
+    dataset = session.dataset(author, signed=True)
+    before = {version.name for version in dataset.versions()}
+    state = dataset.create_version(name, message, revision=revision, commit=commits, author=author, time=date)
+    made = dataset.version(state.revision.version or "")
+    if as_json:
+        print_json({"created": made.name not in before, **_json(dataset, made)})
+    elif made.name in before:
+        out(f"version {made.name} of {dataset.name} is at {made.version.commit.short()} already")
+    else:
+        out(f"made version {made.name} of {dataset.name} at {made.version.commit.short()}")
+        out(f"holds {holdings(state.counts())}")
+        out(f"next: dsvc export {dataset.name}@{made.name} -o OUT")
+
+
+@version_command.command("list")
+@json_option
+@shared_options
+@pass_session
+def list_versions(session: Session, as_json: bool) -> None:
+    """List the versions, the oldest first.
+
+    \b
+    JSON: {"dataset", "versions": [{as in `dsvc version show --json`}...]}
+    """
+    dataset = session.dataset()
+    versions = dataset.versions()
+    if as_json:
+        print_json({"dataset": dataset.name, "versions": [_json(dataset, version) for version in versions]})
+    elif not versions:
+        out("no versions yet; next: dsvc version create")
+    for line in table([_row(version) for version in versions]) if versions and not as_json else ():
+        out(line)
+
+
+def _row(named: NamedVersion) -> tuple[str, ...]:
+    version = named.version
+    subject = shown(version.message.strip().partition("\n")[0])
+    return (named.name, version.commit.short(), when(version.time), shown(version.author.name), subject)
+
+
+@version_command.command("show")
+@click.argument("name", type=TEXT)
+@json_option
+@shared_options
+@pass_session
+def show(session: Session, name: str, as_json: bool) -> None:
+    """Show one version. What is in it: dsvc show NAME.
+
+    \b
+    JSON: {"dataset", "name", "commit", "message", "author": {"name", "email"}, "time", "inputs", "annotations",
+           "concepts"}
+    """
+    dataset = session.dataset()
+    named = dataset.version(name)
+    if as_json:
+        print_json(_json(dataset, named))
+        return
+    version = named.version
+    out(f"version {named.name} of {dataset.name}, commit {version.commit.short()}")
+    out(f"{shown(str(version.author))}, {when(version.time)}")
+    for line in version.message.strip().splitlines():
+        out(f"    {shown(line)}".rstrip())
+    out(f"holds {holdings(_counts(dataset, named))}")
+
+
+@version_command.command("delete")
+@click.argument("name", type=TEXT)
+@dry_run_option
+@shared_options
+@pass_session
+def delete(session: Session, name: str, dry_run: bool) -> None:
+    """Take a version's name away; its commit stays."""
+    dataset = session.dataset(signed=True)
+    commit = dataset.version(name).version.commit.short()
+    if dry_run:
+        out(f"would delete version {name} of {dataset.name}, at {commit}")
+        return
+    dataset.delete_version(name)
+    out(f"deleted version {name} of {dataset.name}, at {commit}")
+    out("dsvc undo brings it back")
+
+
+def _counts(dataset: Dataset, named: NamedVersion) -> dict[str, int]:
+    return dataset.at(f"{dataset.name}@{named.name}").counts()
+
+
+def _json(dataset: Dataset, named: NamedVersion) -> dict[str, Any]:
+    version = named.version
+    return {
+        "dataset": dataset.name,
+        "name": named.name,
+        "commit": version.commit.hex(),
+        "message": version.message,
+        "author": author_json(version.author),
+        "time": iso(version.time),
+        **_counts(dataset, named),
+    }
