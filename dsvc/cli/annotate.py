@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dsvc.model.records import Annotation, Numbers, Shape
 
 
-class NumbersType(click.ParamType):
+class NumbersType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
     """Numbers parted by commas: exactly `count` of them, or at least `least` in groups of `group`."""
 
     name = "NUMBERS"
@@ -51,7 +51,7 @@ class BoxType(NumbersType):
         return box
 
 
-class AttributeType(click.ParamType):
+class AttributeType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
     """NAME=VALUE."""
 
     name = "NAME=VALUE"
@@ -96,7 +96,7 @@ def _refuse_constant(text: str) -> Any:
 @json_option
 @shared_options
 @pass_session
-def annotate_command(session: Session, name: str, as_json: bool, **options: Any) -> None:
+def annotate_command(session: Session, /, name: str, as_json: bool, **options: Any) -> None:
     """Add an annotation to an input, or change one.
 
     KEY names an input, and a new annotation is made; KEY#ANN names an annotation, and what is given is set in it.
@@ -161,7 +161,7 @@ def _change(draft: Draft, old: Annotation, given: dict[str, Any]) -> Annotation:
 
 def _fields(old: Annotation | None, given: dict[str, Any]) -> dict[str, Any]:
     """The fields of an annotation that the options set, but the concept."""
-    fields = {name: given[name] for name in ("point", "keypoints", "text") if name in given}
+    fields: dict[str, Any] = {name: given[name] for name in ("point", "keypoints", "text") if name in given}
     if "crowd" in given:
         fields["crowd"] = int(given["crowd"])
     if "attributes" in given:
@@ -177,7 +177,7 @@ def _shape(old: Shape | None, given: dict[str, Any]) -> Shape | None:
 
     from dsvc.model.records import Shape
 
-    parts = {name: given[name] for name in ("box", "polygons") if name in given}
+    parts: dict[str, Any] = {name: given[name] for name in ("box", "polygons") if name in given}
     if not parts and (old is None or given["unit"] == old.unit):
         if old is None:
             raise click.UsageError("--unit goes with --box or --polygon")
@@ -196,9 +196,9 @@ def _area(before: Shape, parts: dict[str, Any]) -> float | None:
         return before.area
     if "polygons" in parts:
         return _number(repr(sum(map(_ring_area, parts["polygons"]))))
-    if before.polygons is None and before.box is not None and "box" in parts:
-        if math.isclose(before.area, before.box[2] * before.box[3], rel_tol=1e-3):
-            return _number(repr(parts["box"][2] * parts["box"][3]))
+    box = before.box if before.polygons is None and "box" in parts else None
+    if box is not None and math.isclose(before.area, box[2] * box[3], rel_tol=1e-3):
+        return _number(repr(parts["box"][2] * parts["box"][3]))
     return before.area
 
 

@@ -51,7 +51,7 @@ def _git_files() -> Iterator[Path]:
     yield Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config"
 
 
-class AuthorType(click.ParamType):
+class AuthorType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
     """NAME <EMAIL>."""
 
     name = "NAME <EMAIL>"
@@ -66,7 +66,7 @@ class AuthorType(click.ParamType):
         return Author(match.group(1), match.group(2) or "")
 
 
-class DateType(click.ParamType):
+class DateType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
     """A moment: ISO 8601, or @seconds with an offset."""
 
     name = "DATE"
@@ -111,7 +111,7 @@ def text(value: str) -> str:
     return value
 
 
-class TextType(click.ParamType):
+class TextType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
     """A text, which must be Unicode."""
 
     name = "TEXT"

@@ -59,7 +59,7 @@ def outline(shape: Drawn) -> list[tuple[float, float]]:
 def coco() -> dict[str, Any]:
     """The COCO document: true boxes, polygons and areas, and classes with one mistake."""
     images = [{"id": n, "file_name": name, "width": WIDTH, "height": HEIGHT} for n, name in enumerate(PICTURES, 1)]
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image, (name, shapes) in zip(images, PICTURES.items(), strict=True):
         for at, shape in enumerate(shapes):
             kind = MISTAKE[2] if (name, at) == MISTAKE[:2] else shape.kind

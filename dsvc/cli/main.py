@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import click
@@ -93,7 +94,8 @@ class LazyGroup(click.Group):
     "dsvc",
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 refused, 4 not found, 5 damaged, 6 remote, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 refused, 4 not found, 5 damaged, 6 remote, "
+    "130 interrupted.",
 )
 @click.version_option(__version__, message="dsvc %(version)s")
 @shared_options
@@ -104,13 +106,25 @@ def cli(context: click.Context) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (by default the process's own) and give its exit code; errors are printed."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     session = Session()
+    code = _guarded(session, lambda: _invoke(given, session))
     try:
-        code = _invoke(list(sys.argv[1:] if arguments is None else arguments), session)
         sys.stdout.flush()
-        return code
-    except BrokenPipeError:
+    except OSError as error:
         _drop_stdout()
+        if code == Exit.DONE and not isinstance(error, BrokenPipeError):
+            from dsvc.cli.failure import tell
+
+            return tell(OSError(error.errno, error.strerror, "standard output"))
+    return code
+
+
+def _guarded(session: Session, work: Callable[[], int]) -> int:
+    """Do some work; an error is printed, and gives its exit code."""
+    try:
+        return work()
+    except BrokenPipeError:
         return Exit.DONE  # whoever reads has read enough
     except (KeyboardInterrupt, click.Abort):
         return session.interrupted()
@@ -131,10 +145,8 @@ def _invoke(arguments: list[str], session: Session) -> int:
 
 def _drop_stdout() -> None:
     """Point stdout nowhere, so that Python has nothing to complain of when it closes it."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, io.UnsupportedOperation):
-        pass
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ Report = Callable[[str, int, int | None], None]
 @contextmanager
 def progress() -> Iterator[Report | None]:
     """What to hand to long work as its `progress`; None where nobody watches."""
-    bars = _bars() if sys.stderr.isatty() else None
+    bars: Any = _bars() if sys.stderr.isatty() else None
     if bars is None:
         yield None
         return
@@ -46,6 +46,7 @@ def watched(state: State, report: Report | None) -> State:
     """The same state, which reports how far walks over its samples have come."""
     if report is None:
         return state
+    tell = report
     from dsvc.core.state import State
     from dsvc.model.walk import Sample
 
@@ -54,7 +55,7 @@ def watched(state: State, report: Report | None) -> State:
             total = len(self)
             for done, sample in enumerate(super().samples()):
                 if done % 256 == 0:
-                    report("export inputs", done, total)
+                    tell("read inputs", done, total)
                 yield sample
 
     return Watched(state.repository, state.snapshot.roots, state.revision)

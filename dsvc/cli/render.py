@@ -71,13 +71,15 @@ def size(count: int) -> str:
 
 
 def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
-    """Rows as aligned lines; the columns numbered in `right` are flush right."""
+    """Rows as aligned lines without the columns that are empty; those numbered in `right` are flush right."""
     kept = [tuple(row) for row in rows]
+    filled = [at for at, column in enumerate(zip(*kept, strict=True)) if any(column)]
     widths = [max(len(cell) for cell in column) for column in zip(*kept, strict=True)]
     for row in kept:
         cells = [
             cell.rjust(width) if at in right else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            if at in filled
         ]
         yield "  ".join(cells).rstrip()
 

@@ -84,7 +84,7 @@ def _find(dataset: Dataset, revision: str | None, key: str | None) -> tuple[Stat
 def _holds(state: State, name: str) -> bool:
     key, mark, _ = name.rpartition("#")
     snapshot = state.snapshot
-    return snapshot.input(name) is not None or bool(mark) and snapshot.input(key) is not None
+    return snapshot.input(name) is not None or (bool(mark) and snapshot.input(key) is not None)
 
 
 # ---- records
@@ -111,9 +111,11 @@ def _show_input(state: State, key: str, as_json: bool) -> None:
         return
     out(f"input {shown(key)}")
     out(f"  media: {media_text(record.media) if record.media is not None else 'none yet; give it: dsvc add PATH'}")
-    for name, value in plain(record).items():
-        if name not in ("key", "media", "extras", "metadata", "embeddings") or (value and name == "metadata"):
-            out(f"  {name.replace('_', ' ')}: {shown(str(value))}")
+    if record.declared_width is not None and record.declared_height is not None:
+        out(f"  declared size: {record.declared_width:.12g} x {record.declared_height:.12g}")
+    for name in ("split", "license", "geo", "number", "metadata"):
+        if getattr(record, name) not in (None, {}):
+            out(f"  {name}: {shown(str(plain(getattr(record, name))))}")
     out(plural(len(sample.annotations), "annotation") + (":" if sample.annotations else ""))
     rows = [(f"  {shown(f'{key}#{a.id}')}", annotation_text(a)) for a in sample.annotations]
     for line in table(rows):
@@ -153,7 +155,7 @@ class _Totals:
         self.types: Counter[str] = Counter()
         self.tasks: Counter[str] = Counter()
         self.concepts: Counter[str] = Counter({concept.id: 0 for concept in state.concepts()})
-        for record, annotations in state.samples():
+        for record, found in state.samples():
             media = record.media
             if media is None:
                 self.absent += 1
@@ -161,7 +163,7 @@ class _Totals:
                 self.stored += 1
                 self.bytes += media.size or 0
                 self.types[media.type or "unknown"] += 1
-            for annotation in annotations:
+            for annotation in found:
                 self.tasks.update(_tasks(annotation))
                 if annotation.concept is not None:
                     self.concepts[annotation.concept] += 1

@@ -88,7 +88,7 @@ def _print_added(result: AddReport) -> None:
 @json_option
 @shared_options
 @pass_session
-def import_command(session: Session, file: Path, as_json: bool, **options: Any) -> None:
+def import_command(session: Session, /, file: Path, as_json: bool, **options: Any) -> None:
     """Import a file of annotations into the draft.
 
     All errors of the file are shown, and nothing is imported; with --on-error skip the rest is, and the refused

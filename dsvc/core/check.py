@@ -164,11 +164,11 @@ def _check_records(
             continue
         done.add(snapshot)
         state = Snapshot(repository.store, load_roots(repository.store, snapshot), repository.cache)
-        for count, (record, annotations) in enumerate(state.samples()):
+        for count, (record, found) in enumerate(state.samples()):
             if progress and count % 512 == 0:
                 progress(f"check records of {describe_ref(ref)}", count, len(state))
             yield from _check_input(repository, record, media)
-            for annotation in annotations:
+            for annotation in found:
                 yield from _check_annotation(record, annotation, state)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any
+
+from msgspec import Raw
 
 from dsvc.formats.coco_annotations import read_batch
 from dsvc.formats.coco_file import (
@@ -18,12 +22,15 @@ from dsvc.formats.coco_file import (
     split_sections,
     value_of,
 )
-from dsvc.formats.coco_plain import Tables
+from dsvc.formats.coco_plain import PlainBatch, Tables
 from dsvc.formats.coco_tables import Categories, Images, Licences, is_id, what_is_wrong
+from dsvc.formats.coco_worker import WORTHWHILE, Worker, worker_count
 from dsvc.model.incoming import Entry, Problems, Progress
 from dsvc.model.records import Concept, Input
 
 LISTS = ("images", "annotations", "categories")
+# Enough that the worker is never idle while the main process encodes one batch.
+WORKER_QUEUE = 3
 
 
 class CocoImporter:
@@ -43,6 +50,7 @@ class CocoIncoming:
         self.name = name
         self.problems = Problems()
         self.notes: list[str] = []
+        self._size = len(data)
         self._sections, _ = split_sections(data, name)
         self._annotations = self._records("annotations")
         self._check_kind()
@@ -92,7 +100,6 @@ class CocoIncoming:
 
     def _rows(self) -> Iterator[tuple[Any, bool]]:
         """The images, parsed, each with whether a strict parser did it."""
-        from msgspec import Raw
         from msgspec import json as fast_json
 
         for batch in batches(self._records("images")):
@@ -111,9 +118,33 @@ class CocoIncoming:
 
     def annotations(self) -> Iterator[list[Entry]]:
         """The file's annotations, encoded, in batches. The inputs must have been walked before."""
-        for batch in batches(self._annotations):
-            yield read_batch(batch, self)
+        if self._size >= WORTHWHILE and worker_count() and self._annotations and isinstance(self._annotations[0], Raw):
+            with Worker(self.tables) as worker:
+                yield from self._shared(worker)
+        else:
+            for batch in batches(self._annotations):
+                yield read_batch(batch, self)
         self._annotations = []
+
+    def _shared(self, worker: Worker) -> Iterator[list[Entry]]:
+        """Batches encoded by two: whenever the worker has too little to do it is given one, else it is done here."""
+        waiting: deque[tuple[list[Any], Future[PlainBatch | None]]] = deque()
+        for batch in batches(self._annotations):
+            while waiting and waiting[0][1].done():
+                yield self._answer(*waiting.popleft())
+            if len(waiting) < WORKER_QUEUE:
+                waiting.append((batch, worker.submit(join_batch(batch))))
+            else:
+                yield read_batch(batch, self)
+        while waiting:
+            yield self._answer(*waiting.popleft())
+
+    def _answer(self, batch: list[Any], answer: Future[PlainBatch | None]) -> list[Entry]:
+        found = answer.result()
+        if found is None:
+            return read_batch(batch, self)
+        self.count_parts(len(found.entries), found.keypoints, found.captions)
+        return found.entries
 
     @property
     def tables(self) -> Tables:

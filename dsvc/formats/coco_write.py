@@ -222,9 +222,9 @@ def _category(concept: Concept, tables: _Tables, task: str) -> dict[str, Any]:
 def _annotations(samples: Iterator[Sample], tables: _Tables, task: str) -> Iterator[dict[str, Any]]:
     both = KEYPOINTS in tables.tasks and INSTANCES in tables.tasks
     with_keypoints = task == KEYPOINTS or not both
-    for record, annotations in samples:
+    for record, found in samples:
         image = tables.image_number(record)
-        for annotation in annotations:
+        for annotation in found:
             if tables.belongs(annotation, task):
                 number = tables.annotations.number(annotation.number, f"{annotation.key}#{annotation.id}")
                 yield _annotation(annotation, record, tables, (number, image), with_keypoints)
@@ -239,6 +239,8 @@ def _annotation(
     shape = annotation.shape
     if shape is not None:
         _put_shape(row, shape if shape.unit == "pixel" else _in_pixels(shape, record, tables))
+    if annotation.number is None:
+        _complete(row)
     if annotation.crowd is not None:
         row["iscrowd"] = annotation.crowd
     extras: Mapping[str, Any] = annotation.extras.get("coco", {}) if annotation.extras else {}
@@ -255,6 +257,26 @@ def _annotation(
         if getattr(annotation, name) is not None:
             tables.count(f"annotations lost their {name}, which COCO has no field for")
     return row | extras if extras else row
+
+
+def _complete(row: dict[str, Any]) -> None:
+    """Give an annotation that came from no COCO file what COCO's own tools need of one with a place."""
+    box, rings = row.get("bbox"), row.get("segmentation")
+    if box is None and isinstance(rings, tuple) and any(rings):
+        xs, ys = [x for ring in rings for x in ring[::2]], [y for ring in rings for y in ring[1::2]]
+        box = row["bbox"] = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+    if box is not None:
+        area = sum(map(_ring_area, rings)) if isinstance(rings, tuple) and any(rings) else box[2] * box[3]
+        row.setdefault("area", area)
+        row.setdefault("iscrowd", 0)
+
+
+def _ring_area(ring: tuple[float, ...]) -> float:
+    """The area that a ring encloses, by the shoelace formula."""
+    xs, ys = ring[::2], ring[1::2]
+    return (
+        abs(sum(x * b - a * y for x, y, a, b in zip(xs, ys, (*xs[1:], *xs[:1]), (*ys[1:], *ys[:1]), strict=False))) / 2
+    )
 
 
 def _put_shape(row: dict[str, Any], shape: Shape) -> None:

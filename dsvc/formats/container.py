@@ -136,10 +136,14 @@ class OpenTarget:
             with _refusing(self.path / name):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 file = _create(place)
-            with file:
+            try:
                 yield _Sink(file.write, self.path / name)
-                with _refusing(self.path / name):
-                    file.flush()
+            except BaseException:
+                with suppress(OSError):
+                    file.close()
+                raise
+            with _refusing(self.path / name):
+                file.close()
 
     # ---- before
 
@@ -274,6 +278,8 @@ def _remove(path: Path) -> None:
 def _check_replaceable(path: Path) -> None:
     """Refuse to replace a folder that is, holds or surrounds a place where somebody works."""
     hint = "Export to a folder of its own."
+    if PROTECTED.intersection(path.parts):
+        raise RefusedError(f"{path} is part of a repository, so it is not replaced", hint)
     working = Path.cwd()
     if working == path or path in working.parents:
         raise RefusedError(f"{path} is the folder you are in, so it is not replaced", hint)

@@ -37,7 +37,7 @@ PACK_ROW = struct.Struct(">32sI")
 PACK_FOOT = struct.Struct(">Q8s")
 PACK_TARGET = 64 << 20
 PIECE = 1 << 20
-_BUFFER = 1 << 20
+_BUFFER = 1 << 16  # bigger writes measured slower: the kernel takes bigger, colder pages for them
 
 
 class PackClass(enum.IntEnum):

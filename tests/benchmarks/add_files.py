@@ -1,6 +1,6 @@
 """Add and commit many small files, beside the floor (read, hash, append to one file, fsync) and beside `git add`.
 
-    python tests/benchmarks/add_files.py
+python tests/benchmarks/add_files.py
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def floor(images: str, folder: str) -> dict[str, Any]:
     with open(Path(folder) / "all", "wb") as target:
         for place, _, names in os.walk(images):
             for name in names:
-                with open(os.path.join(place, name), "rb") as file:
+                with open(f"{place}/{name}", "rb") as file:
                     content = file.read()
                 blake3(content).digest()
                 target.write(content)

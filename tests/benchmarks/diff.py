@@ -1,6 +1,6 @@
 """The diff of two versions that differ in 1,000 of a million annotations.
 
-    python tests/benchmarks/diff.py
+python tests/benchmarks/diff.py
 """
 
 from __future__ import annotations

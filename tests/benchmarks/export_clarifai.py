@@ -1,6 +1,6 @@
 """Export a large dataset to Clarifai Protobuf and to Clarifai JSON, beside the export to COCO.
 
-    python tests/benchmarks/export_clarifai.py
+python tests/benchmarks/export_clarifai.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Import and commit a large COCO file, beside `pycocotools.coco.COCO(file)`: time and peak memory.
 
-    python tests/benchmarks/import_coco.py [--annotations 860001]
+python tests/benchmarks/import_coco.py [--annotations 860001]
 """
 
 from __future__ import annotations

@@ -134,9 +134,8 @@ class Bench:
         """The seconds that a whole process takes."""
         begin = perf_counter()
         done = subprocess.run(
-            command, cwd=folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            command, cwd=folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
         seconds = perf_counter() - begin
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed with exit code {done.returncode}:\n{done.stderr}")

@@ -1,6 +1,6 @@
 """Change one annotation of a large dataset and commit, as whole processes, beside `dsvc --version`.
 
-    python tests/benchmarks/one_annotation.py
+python tests/benchmarks/one_annotation.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def run(bench: Bench) -> list[Row]:
             return bench.process([sys.executable, "-c", PROGRAM, key, annotation, f"state {next(number)}"], folder)
 
         def annotate() -> float:
-            return bench.process(dsvc("annotate", key, "--concept", f"concept {next(number)}"), folder)
+            return bench.process(
+                dsvc("annotate", f"{key}#{annotation}", "--concept", f"concept {next(number)}"), folder
+            )
 
         times = bench.medians(
             9,

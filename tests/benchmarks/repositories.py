@@ -80,6 +80,7 @@ def _chosen(snapshot: Snapshot, count: int, together: bool) -> list[Annotation]:
 def _moving(chosen: list[Annotation]) -> Any:
     """A draft's step that moves boxes by a pixel."""
     import msgspec
+
     from dsvc.model.records import annotation_key, encode_annotation
     from dsvc.model.snapshot import SnapshotEdits, edit_roots
 

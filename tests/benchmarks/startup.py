@@ -1,6 +1,6 @@
 """`dsvc --version`, beside `python -c pass`.
 
-    python tests/benchmarks/startup.py
+python tests/benchmarks/startup.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`dsvc status` of a dataset of many files with nothing changed, beside `dsvc --version`.
 
-    python tests/benchmarks/status.py
+python tests/benchmarks/status.py
 """
 
 from __future__ import annotations

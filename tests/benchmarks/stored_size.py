@@ -1,6 +1,6 @@
 """What a large COCO file takes in a repository, beside `zstd -3` of the file.
 
-    python tests/benchmarks/stored_size.py
+python tests/benchmarks/stored_size.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a version that changes one annotation in a thousand adds to a repository.
 
-    python tests/benchmarks/version_growth.py
+python tests/benchmarks/version_growth.py
 """
 
 from __future__ import annotations

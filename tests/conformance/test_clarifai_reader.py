@@ -103,8 +103,12 @@ def check_shape(record: Any, annotation: Any, info: Any) -> None:
     if shape.box is not None and len(shape.box) == 4:
         x, y, w, h = shape.box
         box = info.bounding_box
-        assert (box.left_col, box.top_row) == pytest.approx((_clip(min(x, x + w) / width), _clip(min(y, y + h) / height)), abs=1e-6)
-        assert (box.right_col, box.bottom_row) == pytest.approx((_clip(max(x, x + w) / width), _clip(max(y, y + h) / height)), abs=1e-6)
+        assert (box.left_col, box.top_row) == pytest.approx(
+            (_clip(min(x, x + w) / width), _clip(min(y, y + h) / height)), abs=1e-6
+        )
+        assert (box.right_col, box.bottom_row) == pytest.approx(
+            (_clip(max(x, x + w) / width), _clip(max(y, y + h) / height)), abs=1e-6
+        )
     if shape.polygons and info.HasField("polygon"):
         wanted = [_clip(n / (height if i % 2 else width)) for i, n in enumerate(shape.polygons[0])]
         found = [n for point in info.polygon.points for n in (point.col, point.row)]
@@ -136,7 +140,9 @@ def test_the_real_reader_reads_an_archive_without_inputs(tmp_path):
 def test_the_schema_is_clarifais():
     """Field names, numbers and types are those of the real messages; Struct is Protobuf's own."""
     for kind, fields in SCHEMA.items():
-        real = (resources_pb2 if hasattr(resources_pb2, kind) else _service()).__dict__.get(kind) or getattr(_service(), kind)
+        real = (resources_pb2 if hasattr(resources_pb2, kind) else _service()).__dict__.get(kind) or getattr(
+            _service(), kind
+        )
         for name, field in fields.items():
             (found,) = [row for row in real.DESCRIPTOR.fields if row.json_name == name]
             assert found.number == field.number, (kind, name)

@@ -90,7 +90,9 @@ def _shapes() -> Sample:
     key = "images/000001.jpg"
     one = _of(key)
     media = Media(blob=blob_id(IMAGE), type="image/png", size=len(IMAGE), width=1, height=1)
-    record = Input(key=key, media=media, declared_width=640, declared_height=480, number=7, license="CC BY", split="train")
+    record = Input(
+        key=key, media=media, declared_width=640, declared_height=480, number=7, license="CC BY", split="train"
+    )
     ring = (10.25, 20.5, 100, 20.5, 100.75, 200.01, 10, 199.99)
     return _sample(
         record,
@@ -402,7 +404,9 @@ class _Annotations:
         if info.keypoint_locations:
             flat = back(info.keypoint_locations, ways["k"])
             seen = [{3: 0, 2: 1, 1: 2}.get(p.visibility) for p in info.keypoint_locations]
-            fields["keypoints"] = tuple(n for x, y, v in zip(flat[::2], flat[1::2], seen, strict=True) for n in (x, y, v))
+            fields["keypoints"] = tuple(
+                n for x, y, v in zip(flat[::2], flat[1::2], seen, strict=True) for n in (x, y, v)
+            )
         if info.HasField("span"):
             fields["span"] = (info.span.char_start, info.span.char_end)
             fields["text"] = info.span.raw_text or None

@@ -614,3 +614,79 @@ def test_inputs_known_by_name_get_their_bytes_later(
     assert report.changed and report.missing == ("a.jpg",)
     assert not pets.import_(path, images=tmp_path / "images").changed
     assert pets.add(tmp_path / "images", root=tmp_path / "images").unchanged == 1
+
+
+# ---- the fast ways give the bytes of the careful one
+
+
+def test_plain_and_careful_reading_give_the_same_bytes(corpus: Path, coco: Callable[..., Document]) -> None:
+    from msgspec import Raw
+
+    from dsvc.formats.coco_annotations import read_carefully
+    from dsvc.formats.coco_file import join_batch
+    from dsvc.formats.coco_plain import read_plain
+    from dsvc.formats.coco_read import CocoIncoming
+
+    def entries(document: bytes) -> tuple[Any, Any]:
+        incoming = CocoIncoming(memoryview(document), "x")
+        list(incoming.inputs())
+        rows = incoming._annotations
+        assert all(isinstance(row, Raw) for row in rows)
+        return read_plain(join_batch(rows), incoming.tables), read_carefully(rows, incoming)
+
+    documents = [(corpus / name).read_bytes() for name in VALID]
+    for name, change in variants().items():
+        document = coco()
+        change(document)
+        if document.get("annotations") and name != "a name with backslashes":
+            documents += [json.dumps(document).encode(), json.dumps(document, indent=1).encode()]
+    plain_ones = 0
+    for document in documents:
+        plain, careful = entries(document)
+        if plain is not None:
+            plain_ones += 1
+            assert plain.entries == careful
+    assert plain_ones > 60
+
+
+def test_a_worker_gives_the_same_bytes_and_may_die(
+    pets: Dataset, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dsvc.formats import coco_read, coco_worker
+
+    path = corpus / "coco/instances_val2014_100.json"
+    monkeypatch.setattr(coco_read, "worker_count", lambda: 1)
+    monkeypatch.setattr(coco_file_module(), "BATCH", 100)
+    pets.import_(path)
+    alone = pets.draft().snapshot.roots
+    monkeypatch.setattr(coco_read, "WORTHWHILE", 0)
+    answered = []
+    run = coco_worker.Worker._run
+    monkeypatch.setattr(coco_worker.Worker, "_run", lambda self, text: answered.append(run(self, text)) or answered[-1])
+    for program in (coco_worker._PROGRAM, "import sys; sys.exit(1)"):
+        monkeypatch.setattr(coco_worker, "_PROGRAM", program)
+        other = pets.repository.create(f"other{len(answered)}")
+        other.import_(path, source="instances_val2014_100")
+        assert other.draft().snapshot.roots == alone
+    assert any(answered) and not answered[-1]
+
+
+def coco_file_module() -> Any:
+    from dsvc.formats import coco_file
+
+    return coco_file
+
+
+def test_an_annotation_of_our_own_has_what_cocos_tools_need(
+    pets: Dataset, coco: Callable[..., Document], write: Write, tmp_path: Path
+) -> None:
+    import dsvc
+
+    pets.import_(write(coco(annotations=[])))
+    pets.annotate("a.jpg", "cat", shape=dsvc.Shape(box=(1, 2, 3, 4)))
+    pets.annotate("b.jpg", "bird", shape=dsvc.Shape(polygons=((0, 0, 4, 0, 4, 2),)))
+    (document,) = export(pets, tmp_path / "out").values()
+    rows = {row["image_id"]: row for row in document["annotations"]}
+    assert (rows[1]["area"], rows[1]["iscrowd"], rows[1]["bbox"]) == (12, 0, [1, 2, 3, 4])
+    assert (rows[2]["area"], rows[2]["bbox"]) == (4, [0, 0, 4, 2])
+    assert rows[2]["category_id"] in {c["id"] for c in document["categories"] if c["name"] == "bird"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -23,7 +24,7 @@ def test_each_run_stays_twice_its_successor(sizes: list[int]) -> None:
         count = runs_to_merge(runs, size)
         merged = sum(runs[len(runs) - count :]) + size
         runs = [*runs[: len(runs) - count], merged]
-        assert all(left >= 2 * right for left, right in zip(runs, runs[1:], strict=False))
+        assert all(left >= 2 * right for left, right in itertools.pairwise(runs))
     assert sum(runs) == sum(sizes)
 
 
@@ -46,7 +47,7 @@ def test_unfolded_small_packs_grow_geometrically(sizes: list[int], open_size: in
 def test_many_tiny_commits_leave_few_files() -> None:
     backend = MemoryBackend()
     store = ObjectStore.create(backend)
-    most, written, rng = 0, 0, random.Random(1)
+    most, rng = 0, random.Random(1)
     kept: list[tuple[ObjectId, Kind, bytes]] = []
     for number in range(1500):
         with store.writer() as writer:

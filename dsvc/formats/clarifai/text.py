@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from json.encoder import encode_basestring
 from collections.abc import Callable, Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 from dsvc.formats.clarifai.digits import WIDTH, shortest, shortest_rows

@@ -1,0 +1,98 @@
+"""A command to run in this process, and a small project to run it in."""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from dsvc.cli.main import run
+
+SIGNED = ("--author", "Ada <ada@example.org>", "--date", "2024-05-01T12:00:00+00:00")
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+def picture(width: int = 4, height: int = 3, color: int = 0) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + bytes([color]) * width) * height, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of the person who runs the tests; the current folder comes back at the end."""
+    for name in ("DSVC_DATASET", "DSVC_AUTHOR_NAME", "DSVC_AUTHOR_EMAIL", "DSVC_DEBUG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "home" / "gitconfig"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def dsvc(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run a command line; `code` is what it must exit with (None: any)."""
+
+    def call(*arguments: object, code: int | None = 0) -> Result:
+        capsys.readouterr()
+        exit_code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        result = Result(int(exit_code), captured.out, captured.err)
+        if code is not None:
+            assert result.code == code, result
+        assert "Traceback" not in result.err
+        if result.code not in (0, 1, 130):
+            check_error(result)
+        return result
+
+    yield call
+
+
+def check_error(result: Result) -> None:
+    """One `error:` line first, at most one `hint:` line, last."""
+    lines = result.err.splitlines()
+    assert lines[0].startswith("error: ") or lines[0].startswith("Usage: "), result.err
+    assert sum(line.startswith("error: ") for line in lines) <= 1
+    assert [n for n, line in enumerate(lines) if line.startswith("hint: ")] in ([], [len(lines) - 1])
+
+
+@pytest.fixture
+def files(tmp_path: Path, coco: Callable[..., dict[str, Any]], write: Callable[..., Path]) -> Path:
+    """A project folder with `pets.json` and the two pictures that it names, and no repository."""
+    write(coco(), "project/pets.json")
+    for number, name in enumerate(("a.jpg", "b.jpg")):
+        path = tmp_path / "project" / "images" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture(color=number))
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def project(files: Path, dsvc: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder as a repository: dataset pets, imported and committed as version v1. It is the current folder."""
+    monkeypatch.chdir(files)
+    dsvc("init")
+    dsvc("create", "pets", "-m", "Cats and dogs")
+    dsvc("import", "pets.json", "--images", "images")
+    dsvc("commit", "-m", "First batch", *SIGNED)
+    dsvc("version", "create", "v1", "-m", "As it came", *SIGNED)
+    return files
+
+
+def state_of(project: Path) -> dict[str, bytes]:
+    """What must not change when a command is refused: the head, the workspace, and what lies beside .dsvc."""
+    kept = [project / ".dsvc" / "head", project / ".dsvc" / "workspace.toml"]
+    kept += [path for path in project.rglob("*") if path.is_file() and ".dsvc" not in path.parts]
+    return {str(path): path.read_bytes() for path in kept}
