@@ -116,7 +116,8 @@ class Repository:
 
     @property
     def view(self) -> View:
-        """The refs as they are now."""
+        """The refs as they are now, whoever moved them last."""
+        self.store.refresh()
         return View(self.store, self.operation.view, self.cache)
 
     @property

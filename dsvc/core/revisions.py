@@ -72,7 +72,8 @@ def _branch(repository: Repository, name: str, branch: str | None) -> Revision:
     dataset = repository.dataset(name, branch)
     ref = cast("BranchRef | None", repository.view.get(BRANCH, dataset.name, dataset.branch))
     if ref is None:
-        raise NotFoundError(f"dataset {name!r} has no branch {dataset.branch!r}")
+        names = ", ".join(found[2] for found, _ in repository.view.list(BRANCH, dataset.name))
+        raise NotFoundError(f"dataset {name!r} has no branch {dataset.branch!r}", f"there is: {names}")
     return Revision(dataset.name, dataset.branch, None, ref.commit, False)
 
 

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
-from dsvc.errors import DsvcError, RefusedError
+from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.store.catalog import Catalog, State
 from dsvc.store.frame import FRAME_HEAD, RAW, damaged, open_frame
 from dsvc.store.head import Head, HeadMovedError
@@ -130,7 +130,7 @@ class ObjectWriter:
         if self._backend.read_head() != self._base.raw:
             self._lose_race()
         self._check_assumed(operation)
-        merged = merge(self._backend, self._base.catalog, self._staging)
+        merged = self._merge()
         self._attempted = True
         if merged.written:
             write_manifest(self._backend, merged.manifest)
@@ -141,6 +141,14 @@ class ObjectWriter:
             self._lose_race()
         self._conclude(head, merged)
         return head
+
+    def _merge(self) -> Merged:
+        try:
+            return merge(self._backend, self._base.catalog, self._staging)
+        except NotFoundError as error:
+            if self._backend.read_head() != self._base.raw:
+                self._lose_race()  # the winner removed what it merged, while we merged it too
+            raise DamagedError(f"the index is incomplete: {error.message}", "Run `dsvc check`.") from error
 
     def _check_assumed(self, operation: ObjectId) -> None:
         """Look again for what was found in an older catalog: a collection may have removed it since."""
@@ -197,7 +205,7 @@ class ObjectWriter:
             with contextlib.suppress(DsvcError):  # only room is lost; gc finds it
                 self._backend.delete(name)
 
-    def _lose_race(self) -> None:
+    def _lose_race(self) -> NoReturn:
         self._store.refresh()
         self._base = self._store.state
         raise HeadMovedError("another operation was published first", "Run the command again: nothing was changed.")

@@ -46,8 +46,9 @@ class TestEveryCommand:
         result = dsvc(*name.split(), "--help")
         assert result.out.startswith("Usage: ")
         assert result.err == ""
-        for option in ("-C DIR", "-d, --dataset NAME"):
-            assert option in result.out
+        if name != "demo":
+            assert "-C DIR" in result.out
+            assert "-d, --dataset NAME" in result.out
 
     def test_help_line_of_the_table_is_that_of_the_command(self, dsvc, name: str, command: click.Command) -> None:
         if name in COMMANDS:

@@ -146,7 +146,8 @@ def test_the_schema_is_clarifais():
         for name, field in fields.items():
             (found,) = [row for row in real.DESCRIPTOR.fields if row.json_name == name]
             assert found.number == field.number, (kind, name)
-            assert found.is_repeated == field.repeated, (kind, name)
+            repeated = found.is_repeated if hasattr(found, "is_repeated") else found.label == found.LABEL_REPEATED
+            assert repeated == field.repeated, (kind, name)
             if found.message_type is not None:
                 assert found.message_type.name == field.type, (kind, name)
             elif found.enum_type is None:

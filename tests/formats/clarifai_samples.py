@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import io
 import json
 import re
 import struct
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,18 +18,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, st
 
 from dsvc.formats.clarifai.residue import read_exact
 from dsvc.formats.clarifai.schema import SCHEMA, VISIBILITY
+from dsvc.formats.masks import compressed
 from dsvc.model.records import Annotation, Concept, Input, Mask, Media, Reference, Shape
 from dsvc.model.walk import Sample
 from dsvc.store.ids import ObjectId
-
-
-def load(name: str) -> Any:
-    """This module, from a test in any folder."""
-    spec = importlib.util.spec_from_file_location(name, __file__)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class MemoryWalk:
@@ -96,12 +86,29 @@ def _shapes() -> Sample:
     ring = (10.25, 20.5, 100, 20.5, 100.75, 200.01, 10, 199.99)
     return _sample(
         record,
-        one("a1", concept="cat", number=11, crowd=0, shape=Shape(box=(10, 20, 90.75, 180.01), polygons=(ring,), area=702.1057499999998)),
+        one(
+            "a1",
+            concept="cat",
+            number=11,
+            crowd=0,
+            shape=Shape(box=(10, 20, 90.75, 180.01), polygons=(ring,), area=702.1057499999998),
+        ),
         one("a2", concept="猫", value=0, shape=Shape(box=(0, 0, 640, 480))),
         one("a3", concept="cat", value=0.5, shape=Shape(polygons=(ring, (0, 0, 5, 0, 5, 5)), area=3)),
-        one("a4", concept="cat", value=1, attributes={"pose": "left", "n": 1.0}, shape=Shape(mask=Mask(height=3, width=4, counts=(0, 5, 7)))),
+        one(
+            "a4",
+            concept="cat",
+            value=1,
+            attributes={"pose": "left", "n": 1.0},
+            shape=Shape(mask=Mask(height=3, width=4, counts=(0, 5, 7))),
+        ),
         one("a5", concept="person", keypoints=(100, 100, 2, 0, 0, 0, 5.5, 7.125, 1), shape=Shape(box=(1, 1, 2, 2))),
-        one("a6", concept="cat", crowd=1, shape=Shape(mask=Mask(height=10, width=10, counts="3" + "3" + "n2"), box=(0, 0, 9, 9))),
+        one(
+            "a6",
+            concept="cat",
+            crowd=1,
+            shape=Shape(mask=Mask(height=10, width=10, counts=compressed((3, 4, 83, 10))), box=(0, 0, 9, 9)),
+        ),
         one("a7", concept="cat"),
         one("a8", concept="cat", value=0.1, author="me", status="done", track=3),
         one("a9", text="a caption", number=99),
@@ -109,7 +116,7 @@ def _shapes() -> Sample:
         one("b2", point=(5.123456789, 6.25), track=12, extras={"coco": {"x": [1, 1.0, None, True]}}),
         one("id with spaces / and 猫", concept="cat", shape=Shape(box=(5, 5, 1, 1))),
         one("x-p2", concept="cat", shape=Shape(box=(5, 5, 1, 1))),
-    )  # fmt: skip
+    )
 
 
 def _odd_shapes() -> Sample:
@@ -162,15 +169,31 @@ def _metadata() -> Sample:
     for _ in range(40):
         deep = [deep]
     metadata = {
-        "text": "ü\n\"", "int": 5, "float": 5.0, "big": 2**60, "huge": 10**400, "minus zero": -0.0, "none": None,
-        "list": [1, [2.5, {"a": False}]], "deep": deep, "_dsvc": "taken", "": {}, "bytes": b"\0\1",
-    }  # fmt: skip
+        "text": 'ü\n"',
+        "int": 5,
+        "float": 5.0,
+        "big": 2**60,
+        "huge": 10**400,
+        "minus zero": -0.0,
+        "none": None,
+        "list": [1, [2.5, {"a": False}]],
+        "deep": deep,
+        "_dsvc": "taken",
+        "": {},
+        "bytes": b"\0\1",
+    }
     extras = {"coco": {"flickr_url": None, "id": 2**70}}
     embeddings = {"clip": (0.5, F32, -1.0), "b": (0.1, 1e300)}
     record = Input(
-        key="Meta data 日本.JPG", metadata=metadata, extras=extras, geo=(13.4, 52.5), embeddings=embeddings, number="seven",
-        declared_width=10.5, declared_height=3,
-    )  # fmt: skip
+        key="Meta data 日本.JPG",
+        metadata=metadata,
+        extras=extras,
+        geo=(13.4, 52.5),
+        embeddings=embeddings,
+        number="seven",
+        declared_width=10.5,
+        declared_height=3,
+    )
     return _sample(record)
 
 
@@ -353,8 +376,20 @@ class _Annotations:
             self._region(first, rest, kept, fields)
         elif where == "concept":
             self._concept(next(place[0]), fields)
-        long = {"id": "id", "c": "concept", "n": "number", "cr": "crowd", "st": "status", "au": "author", "at": "attributes",
-                "f": "frame", "tr": "track", "t": "text", "v": "value", "x": "extras"}  # fmt: skip
+        long = {
+            "id": "id",
+            "c": "concept",
+            "n": "number",
+            "cr": "crowd",
+            "st": "status",
+            "au": "author",
+            "at": "attributes",
+            "f": "frame",
+            "tr": "track",
+            "t": "text",
+            "v": "value",
+            "x": "extras",
+        }
         for short, name in (("ti", "time"), ("sp", "span"), ("k", "keypoints"), ("pt", "point")):
             if short in kept:
                 fields[name] = tuple(kept.pop(short))

@@ -81,10 +81,10 @@ def test_the_archive_is_what_the_reader_expects(tmp_path):
 
 
 GOLDEN = {
-    ("clarifai-protobuf/1", False): "d601e46a01f23bd0d8cd4415ae05a13f94a7420e7b0ee628d6494fd6b418c7ae",
-    ("clarifai-protobuf/1", True): "7e13712fb77281cdf3fb6f2521dc94a8c2cd325aa59591d92022707abc62be82",
-    ("clarifai-json/1", False): "a38c1236cef1bd8117cb4b7ca62d00dc875d07aea4f01e8e3c2b18d078849285",
-    ("clarifai-json/1", True): "1f015a94a42257e02b29e7298fb9a6743fe6363e23bc618f3d10b869607439e2",
+    ("clarifai-protobuf/1", False): "9da68875ba654ec1945588e672e4234766f9234816401d3b4a4b6ac9c89b9f2d",
+    ("clarifai-protobuf/1", True): "63327957721c86a6b6fa02411d7e555f245a1861cbc164cb8fa05b6968584892",
+    ("clarifai-json/1", False): "09ab7a7452775cd3bf2e653d7450174ab4642cbd03aeeb4cc957e67ffee35abb",
+    ("clarifai-json/1", True): "1c45975a8f3039120866611a580dfa2e28ef4df6e2fe81eb508baf1ffafe4d7b",
 }
 
 

@@ -85,7 +85,7 @@ class Planner:
         return parts.add(values, size)
 
     def _rings(self, rings: Sequence[Numbers], size: Size | None, kept: dict[str, Any]) -> int:
-        fits = all([len(ring) and len(ring) % 2 == 0 for ring in rings])
+        fits = not any(not ring or len(ring) % 2 for ring in rings)
         if size is None or not rings or not fits:
             self.counts[NO_SIZE if fits else NO_FORM] += bool(rings)
             kept["p"] = rings
