@@ -38,6 +38,7 @@ def check_command(session: Session, media: bool, as_json: bool) -> int:
         _print("odd", findings)
         out(f"{plural(result.objects, 'object')}: {_verdict(len(damage), len(findings))}")
     if damage:
+        note(f"error: {plural(len(damage), 'object')} of the repository cannot be trusted")
         note("hint: keep this folder as it is, and restore what is damaged from a backup or another copy")
         return Exit.DAMAGED
     return Exit.NO if findings else Exit.DONE

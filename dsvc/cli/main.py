@@ -26,7 +26,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("dataset", "List the datasets."),
         "use": ("dataset", "Make a dataset the current one."),
         "show": ("show", "Show what a dataset, a revision, an input or an annotation holds."),
-        "describe": ("dataset", "Say what a dataset is for."),
+        "describe": ("dataset", "Say what a dataset (by default the current one) is for."),
         "rename": ("dataset", "Give a dataset another name."),
         "delete": ("dataset", "Take a dataset away with its branches, versions and drafts."),
     },

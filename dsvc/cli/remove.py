@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def rm_command(session: Session, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Take inputs with all their annotations, or single annotations, out of the draft.
+    """Take inputs and annotations out of the draft.
 
-    Files on disk are not touched. Of equal copies of an annotation, the one with the highest number goes.
+    An input goes with all its annotations. Files on disk are not touched. Of equal copies of an annotation, the one with the highest number goes.
 
     \b
     JSON: {"dataset", "dry_run", "inputs": [KEY...], "annotations": COUNT}
@@ -75,9 +75,9 @@ def _plan(state: Snapshot, names: tuple[str, ...]) -> tuple[list[str], list[str]
 @shared_options
 @pass_session
 def discard_command(session: Session, keys: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Drop staged changes: all of them, or those of some inputs and their annotations.
+    """Drop staged changes: all, or those of some inputs.
 
-    Files on disk are not touched.
+    Those of an input and of its annotations go together. Files on disk are not touched.
 
     \b
     JSON: {"dataset", "dry_run", "changes": COUNT}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def status_command(session: Session, as_json: bool) -> None:
-    """Show where the dataset stands: its branch, head and versions, and what is staged.
+    """Show where the dataset stands and what is staged.
 
     \b
     JSON: {"dataset", "branch", "head", "versions": [NAME...], "inputs", "annotations", "concepts", "clean",

@@ -25,7 +25,7 @@ MAX_INLINE = 4096
 MAX_KEY = 4096
 POINTER_SIZE = 33
 MAX_LEVEL = 40
-# What a conflicted record's value begins with: a small map whose first key is "!".
+# The first key, "!", of the map that a conflicted record is; it follows the map's head of one byte or three.
 _CONFLICT_MARK = b"\xa1!"
 
 
@@ -99,7 +99,10 @@ def has_conflict(value: Any) -> bool:
     """Whether an encoded record holds a conflict (a value outside its node carries that in its pointer)."""
     if type(value) is ExtType:
         return bool(value.data[0])
-    return bool(value[1:3] == _CONFLICT_MARK and 0x80 < value[0] <= 0x8F)
+    return bool(
+        (value[1:3] == _CONFLICT_MARK and 0x80 < value[0] <= 0x8F)
+        or (value[3:5] == _CONFLICT_MARK and value[0] == 0xDE)
+    )
 
 
 def encode_leaf(keys: list[bytes], values: list[Any]) -> bytes:

@@ -122,7 +122,7 @@ class TestDatasets:
     def test_delete_asks_for_the_name(self, dsvc, project: Path, monkeypatch, typed: str, code: int) -> None:
         controller, terminal = os.openpty()
         os.write(controller, typed.encode())
-        with os.fdopen(terminal, "r+", buffering=1, newline="") if False else open(terminal) as stdin:
+        with open(terminal) as stdin:
             monkeypatch.setattr("sys.stdin", stdin)
             result = dsvc("delete", "pets", code=code)
         os.close(controller)
@@ -506,7 +506,8 @@ class TestShow:
     def test_a_version(self, dsvc, project: Path) -> None:
         size = sum(path.stat().st_size for path in (project / "images").iterdir())
         assert dsvc("show", "v1").out == (
-            f"pets@v1, commit {head(dsvc)}\nAda <ada@example.org>, 2024-05-01 12:00:00 +0000\n    First batch\n{HOLDS}\n"
+            f"pets@v1, commit {head(dsvc)}\nAda <ada@example.org>, 2024-05-01 12:00:00 +0000\n"
+            f"    First batch\n{HOLDS}\n"
             f"media: 2 files, {size} bytes (2 image/png)\ntasks: 2 boxes, 1 polygons\nconcepts:\n  cat  1\n  dog  1\n"
         )
 
