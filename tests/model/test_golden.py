@@ -116,7 +116,8 @@ def test_snapshots_commits_operations_and_refs() -> None:
     )  # fmt: skip
     assert store_commit(store, commit).hex() == ""
     operation = Operation(
-        view=ID, parents=(ID,), author=Author("Ada"), time=Moment(5), workspace="w", command="c", inverts=ID, action="undo"
+        view=ID, parents=(ID,), author=Author("Ada"), time=Moment(5), workspace="w", command="c",
+        inverts=ID, action="undo",
     )  # fmt: skip
     made = store_operation(store, operation)
     assert load_operation(store, made) == operation
