@@ -51,7 +51,7 @@ def read_media(
             try:
                 blob = writer.put_blob(file.pieces(), file.size)
             except (OSError, RefusedError) as error:
-                report(Problem(str(file.path), str(error)))
+                report(Problem(file.path, str(error)))
                 continue
         facts = file.facts
         media[file.key] = Media(

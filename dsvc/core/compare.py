@@ -42,8 +42,8 @@ def compare(old: Snapshot, new: Snapshot) -> Iterator[RecordChange]:
     )
     for noun, before, after, decode in trees:
         for key, old_value, new_value in diff_trees(before, after):
-            a = decode(key, old_value) if old_value is not None else None  # type: ignore[operator]
-            b = decode(key, new_value) if new_value is not None else None  # type: ignore[operator]
+            a = decode(key, old_value) if old_value is not None else None
+            b = decode(key, new_value) if new_value is not None else None
             if a is not None and b is not None and same_but_number(a, b):
                 continue
             verb: Verb = "added" if a is None else "removed" if b is None else "changed"

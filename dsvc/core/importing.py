@@ -72,7 +72,9 @@ def import_file(
         rejects = _settle(incoming, path, on_error)
         report = ImportReport(
             source=name,
-            **counts,
+            inputs=counts["inputs"],
+            annotations=counts["annotations"],
+            concepts=counts["concepts"],
             changed=_take(draft, name, roots),
             refused=incoming.problems.count,
             rejects=rejects,
@@ -266,12 +268,13 @@ def _with_media(
     draft: Draft, report: ImportReport, folder: Path, roots: Roots, progress: Progress | None
 ) -> ImportReport:
     from dsvc.core.adding import read_media
-    from dsvc.core.worktree import Problem, find_files
+    from dsvc.core.worktree import FoundFile, Problem, find_files
     from dsvc.model.tree import Tree
 
     keys = {key.decode() for key, _ in Tree(draft.transaction.writer, roots.inputs)}
     problems: list[Problem] = []
-    found, extra = [], []
+    found: list[FoundFile] = []
+    extra: list[FoundFile] = []
     for file in find_files([folder], folder.absolute(), report=problems.append):
         (found if file.key in keys else extra).append(file)
     media = read_media(draft, found, problems.append, progress)

@@ -22,7 +22,8 @@ EXPORTERS = {
 
 def importer(format: str | None, path: Path, data: memoryview) -> Importer:
     """The importer of a format; without one, of what the file looks like. Raises UsageError."""
-    return _load("importers", IMPORTERS, format or "coco")()
+    made: Importer = _load("importers", IMPORTERS, format or "coco")()
+    return made
 
 
 def exporter(format: str) -> Any:

@@ -19,6 +19,7 @@ from dsvc.model.view import (
     DATASET,
     DRAFT,
     VERSION,
+    AnyRef,
     BranchRef,
     DatasetRef,
     Operation,
@@ -231,7 +232,7 @@ def _expect(refs: Refs, name: str) -> DatasetRef:
     return cast(DatasetRef, dataset)
 
 
-def _refs_of(refs: Refs, name: str) -> Iterator[tuple[Ref, object]]:
+def _refs_of(refs: Refs, name: str) -> Iterator[tuple[Ref, AnyRef | None]]:
     yield (DATASET, name), refs.get(DATASET, name)
     yield from refs.list(BRANCH, name)
     yield from refs.list(VERSION, name)

@@ -48,7 +48,7 @@ class Sorter:
         runs: list[Iterator[tuple[bytes, bytes]]] = [iter(self._pairs)]
         for run in self._runs:
             run.seek(0)
-            runs.append(map(tuple, Unpacker(run, raw=False, read_size=1 << 20)))  # type: ignore[arg-type]
+            runs.append(map(tuple, Unpacker(run, raw=False, read_size=1 << 20)))
         return heapq.merge(*runs) if self._runs else runs[0]
 
     def close(self) -> None:

@@ -53,11 +53,12 @@ class Refs:
 
     def list(self, *prefix: str) -> Iterator[tuple[Ref, AnyRef]]:
         """The refs whose key begins with these parts, in order."""
-        found = dict(self.view.list(*prefix))
-        found |= {r: v for r, v in self.changes.items() if r[: len(prefix)] == prefix}  # type: ignore[dict-item]
+        found: dict[Ref, AnyRef | None] = dict(self.view.list(*prefix))
+        found |= {r: v for r, v in self.changes.items() if r[: len(prefix)] == prefix}
         for ref in sorted(found, key=ref_key):
-            if found[ref] is not None:
-                yield ref, found[ref]
+            value = found[ref]
+            if value is not None:
+                yield ref, value
 
 
 class Transaction:

@@ -192,7 +192,7 @@ class _Plan:
 
 def _bin(data: bytes) -> bytes:
     size = len(data)
-    return _BIN[size] + data if size < 256 else _pack(data)  # type: ignore[no-any-return]
+    return _BIN[size] + data if size < 256 else _pack(data)
 
 
 def _encode(found: list[PlainAnnotation], shapes: list[Shape], packed: list[bytes], tables: Tables) -> PlainBatch:

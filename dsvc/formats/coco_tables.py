@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from dsvc.core.keys import normalize_name
 from dsvc.errors import RefusedError
@@ -44,7 +44,7 @@ def is_number(value: Any) -> bool:
     return type(value) is int or type(value) is float
 
 
-def is_id(value: Any) -> bool:
+def is_id(value: Any) -> TypeGuard[Number]:
     """Whether a parsed value may number a record: a whole number, or text."""
     return type(value) is int or type(value) is str
 

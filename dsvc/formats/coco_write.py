@@ -216,7 +216,8 @@ def _category(concept: Concept, tables: _Tables, task: str) -> dict[str, Any]:
             row["keypoints"] = concept.keypoints
         if concept.skeleton is not None:
             row["skeleton"] = concept.skeleton
-    return row | concept.extras.get("coco", {})
+    row.update(concept.extras.get("coco", {}))
+    return row
 
 
 def _annotations(samples: Iterator[Sample], tables: _Tables, task: str) -> Iterator[dict[str, Any]]:
@@ -256,7 +257,8 @@ def _annotation(
     for name in FOREIGN:
         if getattr(annotation, name) is not None:
             tables.count(f"annotations lost their {name}, which COCO has no field for")
-    return row | extras if extras else row
+    row.update(extras)
+    return row
 
 
 def _complete(row: dict[str, Any]) -> None:

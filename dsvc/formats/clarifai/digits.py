@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH = 14  # of a row: "0." and twelve decimals, the most that a float32 from 0.0001 to 1 needs
 _DECIMALS = 12
+SMALL = 1e-4  # what is smaller is written with an exponent
 
 
 def shortest(value: float) -> str:
@@ -35,53 +36,60 @@ def _narrow(value: float) -> float:
     return narrowed
 
 
-def shortest_rows(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """A row of `WIDTH` characters for each number from 0 to 1, with NULs behind the text."""
+def shortest_rows(values: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
+    """The text of each number from 0 to 1, in `WIDTH` bytes with NULs behind it."""
     import numpy as np
 
-    units = _decimal_units(np, values)
-    # Floats hold whole numbers below 10**12 exactly, so the floors of these quotients are right.
-    high = np.floor(units / 1e8)
-    rest = units - high * 1e8
-    middle = np.floor(rest / 1e4)
-    low = rest - middle * 1e4
-    groups = np.empty((len(values), 3), dtype=np.uint32)
+    first, tail = _decimals(np, values)
+    high = first // 10_000
+    low = first - high * 10_000
+    last = tail == 0
     table = _table()
-    groups[:, 2] = table[low.astype(np.int32) + 10_000]
-    groups[:, 1] = table[(middle + (low == 0) * 1e4).astype(np.int32)]
-    groups[:, 0] = table[(high + (rest == 0) * 1e4).astype(np.int32)]
-    rows = np.empty((len(values), WIDTH), dtype=np.uint8)
-    rows[:, 0] = (values == 1) + np.uint8(ord("0"))
-    rows[:, 1] = ord(".")
-    rows[:, 2:] = groups.view(np.uint8)
-    rows[units == 0, 2] = ord("0")
-    small = np.flatnonzero((values < 1e-4) & (values > 0))
-    for index in small.tolist():
-        text = shortest(float(values[index])).encode()
-        rows[index] = np.frombuffer(text.ljust(WIDTH, b"\0"), dtype=np.uint8)
-    return rows
+    groups = np.empty((len(values), 3), dtype=np.uint32)
+    groups[:, 2] = table[tail + 10_000]
+    groups[:, 1] = table[low + last * np.int32(10_000)]
+    last &= low == 0
+    groups[:, 0] = table[high + last * np.int32(10_000)]
+    rows = np.frombuffer(bytearray(b"0." + bytes(_DECIMALS)) * len(values), dtype=f"S1,S1,V{_DECIMALS}")
+    rows["f2"] = groups.view(f"V{_DECIMALS}")[:, 0]
+    text = rows.view(np.uint8).reshape(-1, WIDTH)
+    ends = np.flatnonzero(first == 0)
+    text[ends[tail[ends] == 0], 2] = ord("0")
+    text[values == 1, 0] = ord("1")
+    for index in ends[(values[ends] < SMALL) & (values[ends] > 0)].tolist():
+        exponent = shortest(float(values[index])).encode()
+        text[index] = np.frombuffer(exponent.ljust(WIDTH, b"\0"), dtype=np.uint8)
+    whole: npt.NDArray[np.void] = rows.view(f"V{WIDTH}")
+    return whole
 
 
-def _decimal_units(np: Any, values: Any) -> Any:
-    """Each number in units of 10^-12: the fewest decimals, from six on, that read back as the same float32."""
+def _decimals(np: Any, values: Any) -> tuple[Any, Any]:
+    """The first eight decimals of each number and the next four: no more than it takes to read back the same float32.
+
+    Numbers that are written in another way (0, 1, and those with an exponent) get zeros.
+    """
     exact = values.astype(np.float64)
-    units = np.rint(exact * 1e8)
-    right = (units / 1e8).astype(np.float32) == values
-    units *= 1e4
-    # Eight decimals are enough for most; do with fewer, or take more, where that is so.
-    for decimals in (7, 6):
-        rows = np.flatnonzero(right)
-        whole = np.rint(exact[rows] * 10.0**decimals)
-        fewer = (whole / 10.0**decimals).astype(np.float32) == values[rows]
-        units[rows[fewer]] = whole[fewer] * 10.0 ** (_DECIMALS - decimals)
-    left = np.flatnonzero(~right & (values >= 1e-4))
+    eight = np.rint(exact * 1e8)
+    seven = np.rint(exact * 1e7)
+    enough = (eight / 1e8).astype(np.float32) == values
+    # Where six or fewer decimals are enough, seven end in zeros.
+    first = np.where((seven / 1e7).astype(np.float32) == values, seven * 10, eight).astype(np.int32)
+    tail = np.zeros(len(values), dtype=np.int32)
+    other = (values < SMALL) | (values == 1)
+    first[other] = 0
+    left = np.flatnonzero(~enough & ~other)
     for decimals in range(9, _DECIMALS + 1):
+        if not len(left):
+            break
         whole = np.rint(exact[left] * 10.0**decimals)
-        enough = (whole / 10.0**decimals).astype(np.float32) == values[left]
-        units[left[enough]] = whole[enough] * 10.0 ** (_DECIMALS - decimals)
-        left = left[~enough]
-    units[(values < 1e-4) | (values == 1)] = 0
-    return units
+        right = (whole / 10.0**decimals).astype(np.float32) == values[left]
+        units = whole[right] * 10.0 ** (_DECIMALS - decimals)
+        # Floats hold whole numbers below 10**12 exactly, so the floor of this quotient is right.
+        start = np.floor(units / 1e4)
+        first[left[right]] = start
+        tail[left[right]] = units - start * 1e4
+        left = left[~right]
+    return first, tail
 
 
 @cache

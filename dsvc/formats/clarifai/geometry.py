@@ -52,24 +52,28 @@ class Parts:
         """Points as float32 from 0 to 1; finds the ways back."""
         import numpy as np
 
-        scale = np.repeat(sizes, counts, axis=0)
+        flat = np.ascontiguousarray(points).reshape(-1)
+        scale = np.repeat(sizes, counts, axis=0).reshape(-1)
+        lengths = counts * 2
         with np.errstate(all="ignore"):
-            placed = points / scale
-            starts = counts.cumsum() - counts
-            beyond = ((placed < 0) | (placed > 1)).any(axis=1)
-            self.clipped = int(np.logical_or.reduceat(beyond, starts).sum())
-            relative: npt.NDArray[np.float32] = (np.clip(placed, 0.0, 1.0) + 0.0).astype(np.float32)
+            placed = flat / scale
+        if placed.min() < 0 or placed.max() > 1:
+            beyond = np.logical_or.reduceat((placed < 0) | (placed > 1), lengths.cumsum() - lengths)
+            self.clipped = int(beyond.sum())
+            np.clip(placed, 0.0, 1.0, out=placed)
+        placed += 0.0  # no negative zero
+        relative: npt.NDArray[np.float32] = placed.astype(np.float32)
 
         def exact(rows: Any, way: int) -> Any:
-            chosen = np.repeat(rows, counts)
-            back = _round(np, relative[chosen] * scale[chosen], way)
-            wanted = points[chosen]
-            same = ((back == wanted) & ~np.signbit(wanted)).all(axis=1)
-            few = counts[rows]
+            chosen = slice(None) if rows.all() else np.repeat(rows, lengths)
+            wanted = flat[chosen]
+            same = _round(np, relative[chosen] * scale[chosen], way) == wanted
+            same &= ~np.signbit(wanted)
+            few = lengths[rows]
             return np.logical_and.reduceat(same, few.cumsum() - few)
 
         self.ways = _ways(np, len(counts), exact)
-        return relative
+        return relative.reshape(-1, 2)
 
 
 class Polygons(Parts):
@@ -176,7 +180,12 @@ class Boxes(Parts):
 
 
 def _round(np: Any, values: Any, way: int) -> Any:
-    return values if way == PLAIN else np.rint(values * 10.0**way) / 10.0**way
+    """Round float64 numbers, in place."""
+    if way != PLAIN:
+        values *= 10.0**way
+        np.rint(values, out=values)
+        values /= 10.0**way
+    return values
 
 
 def _ways(np: Any, count: int, exact: Any) -> list[int | None]:

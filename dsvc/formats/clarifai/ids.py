@@ -23,7 +23,7 @@ _INPUT_READABLE = 64
 
 def short_id(text: str) -> str:
     """The id of a concept, a region or a split: 1 to 32 of `A-Za-z0-9_-`."""
-    if _FITS.match(text) and not _MAPPED.search(text):
+    if _FITS.match(text) and ("-" not in text or not _MAPPED.search(text)):
         return text
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:_READABLE].rstrip("-")
     return f"{slug or 'x'}-{_hash(text)[:_DIGITS]}"

@@ -44,20 +44,25 @@ class Text:
     def boxes(self, edges: Floats) -> list[bytes]:
         """All four edges, also where they are zero."""
         names = ('{"topRow":', ',"leftCol":', ',"bottomRow":', ',"rightCol":')
-        return _split(_rows(names, edges, [b"}" + _END]))
+        return _split(_rows(names, edges, (0, 1, 2, 3), b"}" + _END))
 
     def polygons(self, points: Floats, counts: Indices) -> list[bytes]:
         """Rows and columns, also where they are zero."""
-        rows = _rows(('{"row":', ',"col":'), points[:, ::-1], [b"},", b"}" + _END], _lasts(counts))
+        rows = _rows(('{"row":', ',"col":'), points, (1, 0), b"},")
+        rows["end"][counts.cumsum() - 1] = b"}" + _END
         return [b'{"points":[' + ring + b"]}" for ring in _split(rows)]
 
     def keypoints(self, points: Floats, visible: Indices, counts: Indices) -> list[bytes]:
         """The array of points, each with its visibility."""
+        import numpy as np
+
         names = [f',"visibility":"{name}"}}'.encode() for name in VISIBILITY]
-        ends = [name + b"," for name in names] + [name + _END for name in names]
+        ends = np.array([name + b"," for name in names] + [name + _END for name in names])
         kinds = visible.copy()
         kinds[counts.cumsum() - 1] += len(names)
-        return [b"[" + text + b"]" for text in _split(_rows(('{"row":', ',"col":'), points[:, ::-1], ends, kinds))]
+        rows = _rows(('{"row":', ',"col":'), points, (1, 0), bytes(ends.itemsize))
+        rows["end"] = ends[kinds]
+        return [b"[" + text + b"]" for text in _split(rows)]
 
     def batch(self, inputs: Sequence[bytes]) -> list[bytes]:
         """One object on one line."""
@@ -80,31 +85,22 @@ def _numbers(value: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-def _lasts(counts: Any) -> Any:
+def _rows(names: Sequence[str], values: Any, columns: Sequence[int], end: bytes) -> Any:
+    """A record of text for each row of `values`: name, number, name, number, ..., `end`; with NULs between.
+
+    `columns` says which number goes behind which name.
+    """
     import numpy as np
 
-    kinds = np.zeros(int(counts.sum()), dtype=np.int64)
-    kinds[counts.cumsum() - 1] = 1
-    return kinds
-
-
-def _rows(names: Sequence[str], values: Any, ends: Sequence[bytes], kinds: Any = None) -> Any:
-    """A row of text for each row of `values`: name, number, name, number, ..., the end of its kind; NULs between."""
-    import numpy as np
-
-    longest = max(map(len, ends))
-    columns = len(names)
-    width = sum(map(len, names)) + columns * WIDTH + longest
-    rows = np.empty((len(values), width), dtype=np.uint8)
-    digits = shortest_rows(np.ascontiguousarray(values).reshape(-1)).reshape(len(values), columns, WIDTH)
-    at = 0
-    for column, name in enumerate(names):
-        rows[:, at : at + len(name)] = np.frombuffer(name.encode(), dtype=np.uint8)
-        at += len(name)
-        rows[:, at : at + WIDTH] = digits[:, column]
-        at += WIDTH
-    table = np.frombuffer(b"".join(end.ljust(longest, b"\0") for end in ends), dtype=np.uint8).reshape(-1, longest)
-    rows[:, at:] = table[kinds] if kinds is not None else table[0]
+    parts, template = [], b""
+    for index, name in enumerate(names):
+        parts += [(f"name{index}", f"V{len(name)}"), (f"number{index}", f"V{WIDTH}")]
+        template += name.encode() + bytes(WIDTH)
+    parts.append(("end", f"S{len(end)}"))
+    rows = np.frombuffer(bytearray(template + end) * len(values), dtype=parts)
+    digits = shortest_rows(np.ascontiguousarray(values).reshape(-1))
+    for index, column in enumerate(columns):
+        rows[f"number{index}"] = digits[column :: len(columns)]
     return rows
 
 
