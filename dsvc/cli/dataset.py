@@ -40,7 +40,9 @@ def create_command(session: Session, name: str, description: str | None) -> None
 @shared_options
 @pass_session
 def list_command(session: Session, as_json: bool) -> None:
-    """List the datasets: what they hold, staged changes included; `*` marks the current one.
+    """List the datasets.
+
+    `*` marks the current one. What is staged is counted, too.
 
     JSON: {"datasets": [{"name", "current", "description", "branch", "head", "draft", "inputs", "annotations",
     "concepts", "versions": [NAME...]}]}
@@ -87,9 +89,9 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 @shared_options
 @pass_session
 def use_command(session: Session, name: str) -> None:
-    """Make a dataset the current one of this workspace.
+    """Make a dataset the current one.
 
-    --dataset and DSVC_DATASET override the choice.
+    The choice is this workspace's own. --dataset and DSVC_DATASET override the choice.
     """
     session.repository().use(name)
     out(f"now on dataset {name}")
@@ -121,7 +123,10 @@ def describe_command(session: Session, name: str | None, description: str) -> No
 @shared_options
 @pass_session
 def rename_command(session: Session, name: str, new: str) -> None:
-    """Give a dataset another name; its branches, versions and drafts follow."""
+    """Give a dataset another name.
+
+    Its branches, versions and drafts follow.
+    """
     session.repository(signed=True).rename(name, new)
     out(f"renamed {name} to {new}")
 

@@ -29,9 +29,9 @@ PATH = click.Path(path_type=Path)
 @shared_options
 @pass_session
 def add_command(session: Session, paths: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
-    """Take files and folders into the draft, as inputs of any media type.
+    """Take files and folders into the draft.
 
-    A file's key is its path below the project folder. Hidden files are passed over. What cannot be taken is named
+    Every file becomes an input, of whatever media type; its key is its path below the project folder. Hidden files are passed over. What cannot be taken is named
     on stderr; the exit code is 1 then, and where nothing could be taken, the command is refused.
 
     \b

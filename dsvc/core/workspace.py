@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tomllib
@@ -10,6 +11,7 @@ from typing import Any
 
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.commit import Author
+from dsvc.store.files import refusal
 
 FILE = "workspace.toml"
 TEAM_FILE = "dsvc.toml"
@@ -101,5 +103,6 @@ def _replace(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RefusedError(f"{path} cannot be written: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise refusal(error, path) from error

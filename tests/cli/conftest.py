@@ -1,5 +1,6 @@
 """A command to run in this process, and a small project to run it in."""
 
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -78,20 +79,30 @@ def files(tmp_path: Path, coco: Callable[..., dict[str, Any]], write: Callable[.
     return tmp_path / "project"
 
 
+@pytest.fixture(scope="session")
+def made() -> dict[str, Path]:
+    """The project once it is made: it is made once, and copied for every test."""
+    return {}
+
+
 @pytest.fixture
-def project(files: Path, dsvc: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(
+    made: dict[str, Path],
+    files: Path,
+    dsvc: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """The folder as a repository: dataset pets, imported and committed as version v1. It is the current folder."""
     monkeypatch.chdir(files)
-    dsvc("init")
-    dsvc("create", "pets", "-m", "Cats and dogs")
-    dsvc("import", "pets.json", "--images", "images")
-    dsvc("commit", "-m", "First batch", *SIGNED)
-    dsvc("version", "create", "v1", "-m", "As it came", *SIGNED)
+    if not made:
+        dsvc("init")
+        dsvc("create", "pets", "-m", "Cats and dogs")
+        dsvc("import", "pets.json", "--images", "images")
+        dsvc("commit", "-m", "First batch", *SIGNED)
+        dsvc("version", "create", "v1", "-m", "As it came", *SIGNED)
+        made["project"] = tmp_path_factory.mktemp("made") / ".dsvc"
+        shutil.copytree(files / ".dsvc", made["project"])
+    elif not (files / ".dsvc").exists():
+        shutil.copytree(made["project"], files / ".dsvc")
     return files
-
-
-def state_of(project: Path) -> dict[str, bytes]:
-    """What must not change when a command is refused: the head, the workspace, and what lies beside .dsvc."""
-    kept = [project / ".dsvc" / "head", project / ".dsvc" / "workspace.toml"]
-    kept += [path for path in project.rglob("*") if path.is_file() and ".dsvc" not in path.parts]
-    return {str(path): path.read_bytes() for path in kept}

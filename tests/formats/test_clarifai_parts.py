@@ -17,7 +17,8 @@ from pycocotools import mask as coco
 from dsvc.formats.clarifai.digits import WIDTH, shortest, shortest_rows
 from dsvc.formats.clarifai.ids import input_id, part_id, short_id
 from dsvc.formats.clarifai.residue import exact_text, read_exact, struct_values
-from dsvc.formats.clarifai.wire import varint
+from dsvc.formats.clarifai.text import Text
+from dsvc.formats.clarifai.wire import Wire, varint
 from dsvc.formats.masks import bitmap, canonical_runs, compressed, png, runs
 from dsvc.model.records import Mask
 
@@ -94,6 +95,15 @@ def test_varints_read_back(value):
     assert sum((byte & 127) << 7 * index for index, byte in enumerate(data)) == value
     assert all(byte & 128 for byte in data[:-1])
     assert not data[-1] & 128
+
+
+@pytest.mark.parametrize("form", [Wire(), Text()])
+@pytest.mark.parametrize("data", [None, b"{}"])
+@pytest.mark.parametrize("polygon", [None, b"{}" * 200])
+@pytest.mark.parametrize("box", [None, b"{" + b" " * 18 + b"}"])
+def test_the_quick_region_is_the_slow_one(form, data, polygon, box):
+    info = form.message("RegionInfo", {"boundingBox": box, "polygon": polygon})
+    assert form.region("ü", box, polygon, data) == form.message("Region", {"id": "ü", "regionInfo": info, "data": data})
 
 
 # ---- masks

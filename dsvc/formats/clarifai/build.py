@@ -210,9 +210,13 @@ class Mapper:
             kept["r"] = rings
             self.counts[SEVERAL] += 1
         for part in range(1, rings):
-            info = message("RegionInfo", {"polygon": solved.rings[first + part]})
-            fields = {"id": part_id(id_, part + 1), "regionInfo": info, "data": data, "trackId": track}
-            place.regions.append(message("Region", fields))
+            ring, name = solved.rings[first + part], part_id(id_, part + 1)
+            if track is None:
+                place.regions.append(self.form.region(name, None, ring, data))
+            else:
+                info = message("RegionInfo", {"polygon": ring})
+                fields = {"id": name, "regionInfo": info, "data": data, "trackId": track}
+                place.regions.append(message("Region", fields))
 
     def _info(self, plan: Plan, solved: Solved, first: int) -> dict[str, Any]:
         info: dict[str, Any] = {}
