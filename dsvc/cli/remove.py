@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def rm_command(session: Session, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Take inputs and annotations out of the draft.
 
-    An input goes with all its annotations. Files on disk are not touched. Of equal copies of an annotation, the one with the highest number goes.
+    An input goes with all its annotations. Files on disk are not touched. Of equal copies of an annotation, the one
+    with the highest number goes.
 
     \b
     JSON: {"dataset", "dry_run", "inputs": [KEY...], "annotations": COUNT}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +28,14 @@ def dry_run_option(function: F) -> F:
 
 def out(line: str = "") -> None:
     """Print a line on stdout."""
-    print(line)
+    _write(f"{line}\n")
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def note(line: str) -> None:
@@ -86,22 +94,18 @@ def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Iterator[
 
 def when(moment: Moment) -> str:
     """A time for people: 2024-05-01 12:00:00 +0200."""
-    return _local(moment, "%Y-%m-%d %H:%M:%S %z")
+    date, t, rest = iso(moment).partition("T")
+    return f"{date} {rest[:8]} {rest[8:].replace(':', '')}" if t else date
 
 
 def iso(moment: Moment) -> str:
     """A time in ISO 8601."""
-    text = _local(moment, "%Y-%m-%dT%H:%M:%S%z")
-    return f"{text[:-2]}:{text[-2:]}" if text[-5] in "+-" else text
-
-
-def _local(moment: Moment, form: str) -> str:
     from datetime import datetime, timedelta, timezone
 
     try:
         zone = timezone(timedelta(minutes=moment.offset))
         time = datetime(1970, 1, 1, tzinfo=zone) + timedelta(seconds=moment.seconds, minutes=moment.offset)
-        return time.strftime(form)
+        return time.isoformat()
     except (ValueError, OverflowError):  # written by another program
         return f"@{moment.seconds} {moment.offset:+d}min"
 
@@ -113,15 +117,15 @@ def author_json(author: Author) -> dict[str, str]:
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    out(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def print_json_list(head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
     """Print one JSON document whose last member is a list that need not fit into memory."""
     start = json.dumps(dict(head), ensure_ascii=False, indent=2).removesuffix("\n}") + "," if head else "{"
-    print(f"{start}\n  {json.dumps(name)}: [", end="")
+    _write(f"{start}\n  {json.dumps(name)}: [")
     separator = ""
     for item in items:
-        print(f"{separator}\n    {json.dumps(item, ensure_ascii=False)}", end="")
+        _write(f"{separator}\n    {json.dumps(item, ensure_ascii=False)}")
         separator = ","
-    print("\n  ]\n}" if separator else "]\n}")
+    out("\n  ]\n}" if separator else "]\n}")

@@ -31,8 +31,9 @@ PATH = click.Path(path_type=Path)
 def add_command(session: Session, paths: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
     """Take files and folders into the draft.
 
-    Every file becomes an input, of whatever media type; its key is its path below the project folder. Hidden files are passed over. What cannot be taken is named
-    on stderr; the exit code is 1 then, and where nothing could be taken, the command is refused.
+    Every file becomes an input, of whatever media type; its key is its path below the project folder. Hidden files
+    are passed over. What cannot be taken is named on stderr; the exit code is 1 then, and where nothing could be
+    taken, the command is refused.
 
     \b
     JSON: {"dataset", "new", "changed", "unchanged", "hidden", "problems": [{"path", "reason"}]}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.registry import container, exporter
-from dsvc.errors import UsageError
+from dsvc.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.state import State
@@ -32,6 +32,8 @@ def export_state(state: State, format: str, path: Path, *, media: bool, force: b
         raise UsageError(f"{format} has no form of one .json file", "name a folder or a .zip")
     if kind == "json" and media:
         raise UsageError("one .json file has no place for media", "name a folder or a .zip")
+    if ".dsvc" in path.absolute().parts:
+        raise RefusedError(f"{path} lies in a repository's own folder", "name another place")
     with container().open_target(path, kind, force) as target:
         report = writer.export(state, target, media=media)
     return ExportReport(

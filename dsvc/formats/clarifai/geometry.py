@@ -196,7 +196,8 @@ def _ways(np: Any, count: int, exact: Any) -> list[int | None]:
         rows = np.flatnonzero(left)
         if not len(rows):
             break
-        done = exact(left, way)
+        with np.errstate(all="ignore"):  # what overflows does not come back
+            done = exact(left, way)
         for row in rows[done].tolist():
             ways[row] = way
         left[rows[done]] = False

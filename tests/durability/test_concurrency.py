@@ -1,0 +1,215 @@
+"""Many processes at once: nothing is lost, nothing is there twice, and whoever is refused is told why."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import (
+    AUTHOR,
+    Notebook,
+    coco_file,
+    files_below,
+    is_whole,
+    keys,
+    needs_fork,
+    pets,
+    project,
+    together,
+    write_files,
+)
+
+import dsvc
+from dsvc.core.check import check
+from dsvc.core.operations import operations, undo
+from dsvc.core.repository import Repository
+from dsvc.errors import DsvcError, NotFoundError, RefusedError
+from dsvc.store.files import OsFiles
+
+ADDING = """
+import sys, time
+from pathlib import Path
+import dsvc
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+import dsvc.core.adding, dsvc.core.dataset
+Path(folder, "ready", name).touch()
+while not Path(folder, "go").exists():
+    time.sleep(0.005)
+dataset = dsvc.open(folder).dataset("pets")
+for part in sorted(Path(folder, name).iterdir()):
+    assert dataset.add(part, root=folder).new == 3
+"""
+
+
+def test_eight_programs_add_files_to_one_dataset(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p")
+    (folder / "ready").mkdir()
+    names = [f"process{n}" for n in range(8)]
+    for name in names:
+        for part in "abc":
+            write_files(folder / name / part, 3)
+    programs = [subprocess.Popen([sys.executable, "-c", ADDING, str(folder), name]) for name in names]
+    while len(list((folder / "ready").iterdir())) < 8:
+        assert all(program.poll() in (None, 0) for program in programs)
+    (folder / "go").touch()
+    assert [program.wait() for program in programs] == [0] * 8
+    assert keys(pets(folder)) == [f"{name}/{part}/{n:03}.bin" for name in names for part in "abc" for n in range(3)]
+    assert is_whole(folder)
+    commands = [logged.operation.command for logged in operations(dsvc.open(folder))]
+    assert sum(command.startswith("add") for command in commands) == 24
+
+
+@needs_fork
+def test_eight_processes_add_and_commit_as_they_like(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", **{f"process{n}": 10 for n in range(8)})
+    commits = Notebook(tmp_path / "commits")
+
+    def work(number: int) -> None:
+        dice = random.Random(number)
+        dataset = pets(folder)
+        for path in sorted((folder / f"process{number}").iterdir()):
+            dataset.add(path)
+            if dice.random() < 0.4:
+                try:
+                    commits.note(dataset.commit(f"by {number}").id.hex())
+                except RefusedError as error:
+                    assert "nothing to commit" in error.message
+
+    together(*(lambda number=number: work(number) for number in range(8)))
+    dataset = pets(folder)
+    assert keys(dataset) == [f"process{p}/{n:03}.bin" for p in range(8) for n in range(10)]
+    line = list(dataset.log())
+    assert sorted(logged.id.hex() for logged in line) == sorted(commits.lines())
+    assert [len(logged.commit.parents) for logged in line] == [1] * (len(line) - 1) + [0]
+    held = [{record.key for record in dataset.at(f"@{logged.id.hex()}").inputs()} for logged in reversed(line)]
+    assert all(before < after for before, after in zip(held, held[1:], strict=False))
+    assert is_whole(folder)
+
+
+@needs_fork
+def test_one_process_commits_while_two_add_and_annotate(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", left=12, right=12, shared=1)
+    pets(folder).add(folder / "shared")
+    ids = Notebook(tmp_path / "ids")
+    done = Notebook(tmp_path / "done")
+    commits = Notebook(tmp_path / "commits")
+
+    def work(side: str) -> None:
+        dataset = pets(folder)
+        for path in sorted((folder / side).iterdir()):
+            dataset.add(path)
+            dataset.annotate(f"{side}/{path.name}", side)
+            ids.note(dataset.annotate("shared/000.bin", "equal").id)
+        done.note(side)
+
+    def commit() -> None:
+        dataset = pets(folder)
+        while len(done.lines()) < 2:
+            try:
+                commits.note(dataset.commit("some").id.hex())
+            except RefusedError as error:
+                assert "nothing to commit" in error.message
+
+    together(commit, lambda: work("left"), lambda: work("right"))
+    dataset = pets(folder)
+    found = {sample.key: [a.id for a in sample.annotations] for sample in dataset.draft()}
+    equal = found.pop("shared/000.bin")
+    assert found.keys() == {f"{side}/{n:03}.bin" for side in ("left", "right") for n in range(12)}
+    assert {len(annotations) for annotations in found.values()} == {1}
+    assert len(equal) == 24
+    assert sorted(ids.lines()) == sorted(equal), "each was told the id of its own copy"
+    assert [logged.id.hex() for logged in reversed(list(dataset.log()))] == commits.lines()
+    assert is_whole(folder)
+
+
+@needs_fork
+def test_two_imports_at_once_give_what_they_give_one_after_the_other(tmp_path: Path) -> None:
+    files = [coco_file(tmp_path / f"{name}.json", name, 30, 12) for name in ("one", "two")]
+    at_once, in_turn = project(tmp_path / "p"), project(tmp_path / "q")
+    together(*(lambda file=file: pets(at_once).import_(file) for file in files))
+    for file in files:
+        pets(in_turn).import_(file)
+    assert pets(at_once).draft().snapshot.roots == pets(in_turn).draft().snapshot.roots
+    assert pets(at_once).draft().counts() == {"concepts": 4, "inputs": 60, "annotations": 720}
+    assert is_whole(at_once)
+
+
+@needs_fork
+def test_the_same_import_at_once_counts_once(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "one.json", "one", 30, 12)
+    folder = project(tmp_path / "p")
+    together(*[lambda: pets(folder).import_(file)] * 4)
+    assert pets(folder).draft().counts() == {"concepts": 2, "inputs": 30, "annotations": 360}
+    commands = [logged.operation.command for logged in operations(dsvc.open(folder))]
+    assert sum(command.startswith("import") for command in commands) == 1
+
+
+@needs_fork
+def test_datasets_are_made_and_taken_away_at_once(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p")
+    winners = Notebook(tmp_path / "winners")
+
+    def work(number: int) -> None:
+        repo = dsvc.open(folder, author=AUTHOR)
+        for turn in range(6):
+            repo.create(f"set{number}-{turn}")
+            if turn % 2:
+                repo.delete(f"set{number}-{turn}")
+        try:
+            repo.create("wanted by all", str(number))
+            winners.note(number)
+        except RefusedError as error:
+            assert "exists already" in error.message
+
+    together(*(lambda number=number: work(number) for number in range(4)))
+    repo = dsvc.open(folder)
+    names = [f"set{number}-{turn}" for number in range(4) for turn in (0, 2, 4)]
+    assert [dataset.name for dataset in repo.datasets()] == sorted([*names, "pets", "wanted by all"])
+    assert winners.lines() == [repo.dataset("wanted by all").description]
+    assert repo.dataset().name in {*names, "wanted by all"}
+    assert not list((folder / ".dsvc").glob("*.tmp"))
+    assert is_whole(folder)
+
+
+@needs_fork
+def test_undo_beside_adding_takes_back_whole_operations(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", many=25)
+
+    def adding() -> None:
+        dataset = pets(folder)
+        for path in sorted((folder / "many").iterdir()):
+            dataset.add(path)
+
+    def undoing() -> None:
+        repo = dsvc.open(folder)
+        for _ in range(10):
+            repo.store.refresh()
+            try:
+                undo(repo)
+            except RefusedError as error:
+                assert "moved since" in error.message
+            except NotFoundError as error:
+                assert "no dataset" in error.message
+
+    pets(folder).add(*sorted((folder / "many").iterdir())[:5])
+    together(adding, undoing)
+    log = [logged.operation for logged in operations(dsvc.open(folder))]
+    expected: list[str] = []
+    for operation in reversed(log):
+        if operation.command.startswith("add"):
+            expected += [Path(path).name for path in operation.command.split()[1:]]
+    assert is_whole(folder)
+    # What is there is what the log says: every add that no undo names.
+    logged = list(operations(dsvc.open(folder)))
+    undone = {entry.operation.inverts for entry in logged}
+    kept = {
+        f"many/{Path(path).name}"
+        for entry in logged
+        if entry.operation.command.startswith("add ") and entry.id not in undone
+        for path in entry.operation.command.split()[1:]
+    }
+    assert set(keys(pets(folder))) == kept
