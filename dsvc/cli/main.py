@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -155,7 +156,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name that is not Unicode, or that the terminal cannot show, is printed as an escape.
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run())
+    code = run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done: an interrupt comes too late to stop it
+    sys.exit(code)
 
 
 if __name__ == "__main__":

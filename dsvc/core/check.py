@@ -14,6 +14,8 @@ from dsvc.model.records import Annotation, Input, Shape
 from dsvc.model.snapshot import TREES, Snapshot, load_roots
 from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, BranchRef, DraftRef, VersionRef, View
 from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.objects import ObjectStore
+from dsvc.store.verify import Finding as StoreFinding
 from dsvc.store.verify import verify
 
 if TYPE_CHECKING:
@@ -56,13 +58,24 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
 
 def _check_bytes(repository: Repository) -> tuple[list[Finding], int, int]:
     store, damage, orphans = repository.store, [], 0
-    for finding in verify(store):
+    for finding in _verified(store):
         if finding.problem == "orphan":
             orphans += finding.message.startswith(FOLDERS)
         else:
             name = str(finding.object_id or finding.pack or "repository")
             damage.append(Finding("object", name, finding.message))
     return damage, sum(segment.rows for segment in store.state.catalog.manifest.segments), orphans
+
+
+def _verified(store: ObjectStore) -> list[StoreFinding]:
+    """What `verify` finds. Files that others merged away meanwhile are no damage: then it looks again."""
+    for _ in range(3):
+        before = store.backend.read_head()
+        found = list(verify(store))
+        if store.backend.read_head() == before or all(finding.problem == "orphan" for finding in found):
+            return found
+    with store.backend.turn():
+        return list(verify(store))
 
 
 class _Walker:

@@ -152,7 +152,10 @@ class Dataset:
         from dsvc.core.draft import new_annotation
 
         with self.edit(f"annotate {key}") as draft:
-            return draft.annotate(new_annotation(key, concept, **fields))
+            draft.annotate(new_annotation(key, concept, **fields))
+        # Where another writer added an equal one first, publishing gave it another id.
+        assert draft.annotated is not None
+        return draft.annotated
 
     def remove(self, *names: str) -> int:
         """Take inputs (KEY) and annotations (KEY#ANN) out of the draft; how many annotations went."""

@@ -87,10 +87,13 @@ class Draft:
     def __init__(self, dataset: Dataset, transaction: Transaction) -> None:
         self.dataset = dataset
         self.transaction = transaction
+        # What the last `annotate` added, as it was published.
+        self.annotated: Annotation | None = None
         self._steps: list[Step] = []
         repository = dataset.repository
-        self._state = load_state(transaction.writer, Refs(repository.view), dataset)
+        # Noted first: loading may move on to a newer head, and then the steps have to be replayed on it.
         self._seen = repository.store.head.operation
+        self._state = load_state(transaction.writer, Refs(repository.view), dataset)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -148,21 +151,24 @@ class Draft:
         return counts
 
     def annotate(self, annotation: Annotation) -> Annotation:
-        """Add an annotation to an input; with an empty id it gets one of its content. Raises NotFoundError."""
-        result = annotation
+        """Add an annotation to an input; with an empty id it gets one of its content. Raises NotFoundError.
+
+        Publishing may give it another id, where another writer added an equal one meanwhile: see `annotated`.
+        """
 
         def step(store: Store, state: DraftState) -> DraftState:
-            nonlocal result
             snapshot, edits = self._snapshot(store, state), SnapshotEdits()
             if snapshot.input(annotation.key) is None:
                 raise _no_input(annotation.key)
             self._ensure_concept(snapshot, edits, annotation.concept)
             result = annotation if annotation.id else _with_new_id(snapshot, annotation)
             edits.annotations[annotation_key(result.key, result.id)] = encode_annotation(result)
+            self.annotated = result
             return self._edited(store, state, edits)
 
         self.apply(step)
-        return result
+        assert self.annotated is not None
+        return self.annotated
 
     def change_annotation(self, key: str, id: str, fields: Mapping[str, Any]) -> None:
         """Set fields of an annotation; its id stays. Raises NotFoundError."""

@@ -9,7 +9,7 @@ from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
-from dsvc.model.view import Operation, Ref, View, decode_ref, load_operation
+from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, Operation, Ref, View, decode_ref, load_operation
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -123,9 +123,22 @@ def _invert(repository: Repository, target: LoggedOperation, action: str) -> Non
             raise RefusedError(f"{target.operation.command!r} cannot be inverted: {names} moved since", hint)
         for ref, old, _ in moved:
             refs.set(ref, decode_ref(ref[0], old) if old is not None else None)
+        for ref, old, _ in moved:
+            if ref[0] == DATASET and old is None:
+                _require_empty(refs, ref[1], target)
 
     with repository.transaction(f"{action} {target.id.short()} ({target.operation.command})") as transaction:
         transaction.run(change, inverts=target.id, action=action)
+
+
+def _require_empty(refs: Refs, dataset: str, target: LoggedOperation) -> None:
+    """Refuse to take a dataset away and leave what was made in it since: it would be out of reach."""
+    left = [ref for kind in (BRANCH, VERSION) for ref, _ in refs.list(kind, dataset)]
+    left += [ref for ref, _ in refs.list(DRAFT) if ref[2] == dataset]
+    if left:
+        names = ", ".join(describe_ref(ref) for ref in left)
+        hint = "undo what came after it first: dsvc op log"
+        raise RefusedError(f"{target.operation.command!r} cannot be inverted: it would leave {names}", hint)
 
 
 def _encoded(view: View, ref: Ref) -> bytes | None:

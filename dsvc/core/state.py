@@ -67,6 +67,10 @@ class State:
         """All concepts, by id."""
         return self.snapshot.concepts()
 
+    def input(self, key: str) -> Input | None:
+        """The input of a key, or None."""
+        return self.snapshot.input(key)
+
     def inputs(self) -> Iterator[Input]:
         """All inputs, by key."""
         return self.snapshot.inputs()
@@ -74,6 +78,14 @@ class State:
     def annotations(self, key: str) -> Iterator[Annotation]:
         """The annotations of one input, by id."""
         return self.snapshot.annotations(key)
+
+    def input_entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """All inputs as they are stored: tree key and encoded value."""
+        return iter(self.snapshot.input_tree)
+
+    def annotation_entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """All annotations as they are stored: tree key and encoded value."""
+        return iter(self.snapshot.annotation_tree)
 
     def samples(self) -> Iterator[Sample]:
         """All inputs with their annotations, as plain tuples."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -69,6 +70,8 @@ class Transaction:
         # A file name in it may be no Unicode; the log has it as escapes.
         self.command = command.encode("utf-8", "backslashreplace").decode()
         self.writer: ObjectWriter = repository.store.writer()
+        # Where a swap was refused or unanswered, an operation that is listed must be ours and nobody else's.
+        self._nonce = secrets.token_bytes(8)
 
     @property
     def store(self) -> Store:
@@ -124,6 +127,7 @@ class Transaction:
                 command=self.command,
                 inverts=inverts,
                 action=action,
+                nonce=self._nonce,
             )
             self.writer.publish(store_operation(self.writer, operation))
         return result

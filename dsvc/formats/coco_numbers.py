@@ -54,13 +54,13 @@ class Numbering:
         self._as_text = as_text
         self.renumbered = 0
 
-    def number(self, wanted: Number | None, name: str) -> Number:
-        """The number of the record `name`."""
+    def number(self, wanted: Number | None, name: str | bytes) -> Number:
+        """The number of the record `name`: a name, or the tree key of an annotation."""
         if wanted is not None:
             if self._taken.add(wanted):
                 return wanted
             self.renumbered += 1
-        fallback = stable_number(name)
+        fallback = stable_number(name if isinstance(name, str) else name.decode().replace("\0", "#"))
         while not self._taken.add(str(fallback) if self._as_text else fallback):
             fallback += 1
         return str(fallback) if self._as_text else fallback

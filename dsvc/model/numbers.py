@@ -110,6 +110,32 @@ def count_numbers(data: bytes) -> int:
     return (len(data) - 1) // _ITEM_SIZES[data[0] >> 4] if data else 0
 
 
+def unpack_ragged(packed: list[bytes], separator: float) -> npt.NDArray[np.float64]:
+    """The numbers of many packed sequences, none of them empty, end to end in float64, `separator` after each."""
+    import numpy as np
+
+    heads = np.fromiter((data[0] for data in packed), dtype=np.uint8, count=len(packed))
+    sizes = np.array(_ITEM_SIZES, dtype=np.int64)
+    types = heads >> 4
+    if len(types) and types.max() > FLOAT64:
+        raise DamagedError("packed numbers are damaged")
+    lengths = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed)) - 1
+    counts = lengths // sizes[types]
+    if (counts * sizes[types] != lengths).any() or (heads & 15 > MAX_EXPONENT).any():
+        raise DamagedError("packed numbers are damaged")
+    ends = np.cumsum(counts + 1)
+    values = np.full(int(ends[-1]) if len(ends) else 0, separator, dtype=np.float64)
+    starts = ends - counts - 1
+    for head in np.unique(heads).tolist():
+        rows = np.flatnonzero(heads == head)
+        body = b"".join([packed[row][1:] for row in rows.tolist()])
+        part = np.frombuffer(body, dtype=np.dtype(_TYPECODES[head >> 4]).newbyteorder("<"))
+        before = np.cumsum(counts[rows]) - counts[rows]
+        places = np.repeat(starts[rows] - before, counts[rows]) + np.arange(len(part))
+        values[places] = part / _SCALES[head & 15] if head & 15 else part
+    return values
+
+
 def pack_ragged(values: npt.NDArray[np.float64], counts: Iterable[int]) -> list[bytes]:
     """Pack many sequences at once, laid end to end in `values`, `counts[i]` numbers each.
 

@@ -118,7 +118,8 @@ class View:
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction. `view` is the root of the refs after it; `inverts` names the operation it undid or redid,
-    `action` says which: "undo", "redo" or "restore"; None for all else."""
+    `action` says which: "undo", "redo" or "restore"; None for all else. `nonce` is random: two writers that do the same
+    in the same second make two operations, and each can tell whether its own was published."""
 
     view: ObjectId
     parents: tuple[ObjectId, ...]
@@ -128,6 +129,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     inverts: ObjectId | None = None
     action: str | None = None
+    nonce: bytes = b""
 
 
 def store_operation(store: Store, operation: Operation) -> ObjectId:
@@ -144,6 +146,8 @@ def store_operation(store: Store, operation: Operation) -> ObjectId:
         fields |= {"inverts": operation.inverts}
     if operation.action:
         fields |= {"action": operation.action}
+    if operation.nonce:
+        fields |= {"nonce": operation.nonce}
     return store.put(Kind.OPERATION, codec.encode(fields))
 
 
@@ -160,6 +164,7 @@ def load_operation(store: Reader, id: ObjectId) -> Operation:
             command=fields["command"],
             inverts=_id(fields.get("inverts")),
             action=fields.get("action"),
+            nonce=fields.get("nonce", b""),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"operation {id.short()} is damaged") from error

@@ -26,8 +26,17 @@ class Walk(Protocol):
     def concepts(self) -> Iterator[Concept]:
         """All concepts, by id."""
 
+    def input(self, key: str) -> Input | None:
+        """The input of a key, or None."""
+
     def inputs(self) -> Iterator[Input]:
         """All inputs, by key."""
+
+    def input_entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """All inputs as they are stored: tree key and encoded value."""
+
+    def annotation_entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """All annotations as they are stored: tree key and encoded value."""
 
     def samples(self) -> Iterator[Sample]:
         """All inputs, by key, each with its annotations; one sample at a time is in memory."""

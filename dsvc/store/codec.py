@@ -101,7 +101,7 @@ def pack(value: Any) -> bytes:
 def decode(data: bytes | memoryview, what: str = "object") -> Any:
     """The value of a canonical encoding. Raises DamagedError, naming `what`, for anything else."""
     try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_unpack_ext)
+        value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=unpack_extension)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
         raise DamagedError(f"{what} cannot be decoded: {error}") from error
     if not _is_canonical(value, data):
@@ -145,7 +145,8 @@ def _maps_are_sorted(value: Any, depth: int) -> bool:
 _NESTED = (dict, list, float, Timestamp)
 
 
-def _unpack_ext(code: int, data: bytes) -> Any:
+def unpack_extension(code: int, data: bytes) -> Any:
+    """The value of a MessagePack extension. Raises ValueError for an integer that needs none."""
     if code != BIG_INTEGER:
         return ExtType(code, data)
     value = int.from_bytes(data, "big", signed=True)

@@ -29,7 +29,7 @@ def run(bench: Bench) -> list[Row]:
                 value=found["seconds"] / coco["seconds"],
                 target=3,
                 unit="x",
-                measured="from opening the repository to the finished archive, beside the export to COCO",
+                measured="from opening to the finished archive, beside the export to COCO",
                 times={
                     title: f"{found['seconds']:.1f} s, {found['peak'] / MB:.0f} MB",
                     "COCO": f"{coco['seconds']:.1f} s",

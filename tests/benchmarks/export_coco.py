@@ -33,7 +33,7 @@ def run(bench: Bench) -> list[Row]:
             value=ours["seconds"] / theirs["seconds"],
             target=0.3,
             unit="x",
-            measured="opening the repository to the finished file, beside `json.dumps` and a write of that document",
+            measured="from opening to the finished file, beside `json.dumps` and a write of that document",
             times={
                 "dsvc": f"{ours['seconds']:.1f} s, {ours['peak'] / MB:.0f} MB",
                 "json.dumps": f"{theirs['seconds']:.1f} s",

@@ -29,9 +29,10 @@ SCRIPTS = (
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-What dsvc costs, each figure beside a peer or a floor that was measured in the same run. Only the ratios carry over
-from one machine to another, so they alone have targets. `python tests/benchmarks/run_all.py` measures all rows and
-writes this page; each script also runs alone, and with `--scale 0.01` in seconds. Peak memory is that of the process.
+What dsvc costs, each figure beside a peer or a floor that was measured in the same run. Ratios carry over from one
+machine to another; bare times do not, and stand here only for scale. `python tests/benchmarks/run_all.py`
+measures all rows and writes this page; each script also runs alone, and with `--scale 0.01` in seconds.
+Memory is the peak of the process.
 
 "860k" is a COCO file of 388 MB: 118,287 images, 860,001 annotations, 36 million coordinates, and a crowd mask for one
 annotation in a hundred. "1M" is such a file of 1,000,000 annotations. "20k files" is 20,000 files of about 50 kB in

@@ -1,7 +1,9 @@
 """Every command where it cannot do its work: one clear error with its exit code, and nothing changed."""
 
 import gc
+import importlib
 import os
+import pkgutil
 import shutil
 import subprocess
 import tempfile
@@ -210,7 +212,10 @@ def plain_user(staged: Path) -> Iterator[Path]:
     if not ROOT:
         yield staged
         return
-    # Root passes every permission, so the commands run as nobody, in a folder that nobody may reach.
+    # Root passes every permission, so the commands run as nobody, in a folder that nobody may reach. Nobody may not
+    # be able to read this Python's own files, so what the commands import is imported first.
+    for name in ("difflib", "tomlkit", *(info.name for info in pkgutil.walk_packages(library.__path__, "dsvc."))):
+        importlib.import_module(name)
     place = Path(tempfile.mkdtemp(prefix="dsvc-test-"))
     folder = place / "project"
     shutil.copytree(staged, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from harness import (
     AUTHOR,
     Notebook,
     coco_file,
-    files_below,
     is_whole,
     keys,
     needs_fork,
@@ -24,9 +24,9 @@ from harness import (
 
 import dsvc
 from dsvc.core.check import check
+from dsvc.core.draft import new_annotation
 from dsvc.core.operations import operations, undo
-from dsvc.core.repository import Repository
-from dsvc.errors import DsvcError, NotFoundError, RefusedError
+from dsvc.errors import RefusedError
 from dsvc.store.files import OsFiles
 
 ADDING = """
@@ -86,7 +86,7 @@ def test_eight_processes_add_and_commit_as_they_like(tmp_path: Path) -> None:
     assert sorted(logged.id.hex() for logged in line) == sorted(commits.lines())
     assert [len(logged.commit.parents) for logged in line] == [1] * (len(line) - 1) + [0]
     held = [{record.key for record in dataset.at(f"@{logged.id.hex()}").inputs()} for logged in reversed(line)]
-    assert all(before < after for before, after in zip(held, held[1:], strict=False))
+    assert all(before < after for before, after in itertools.pairwise(held))
     assert is_whole(folder)
 
 
@@ -160,7 +160,7 @@ def test_datasets_are_made_and_taken_away_at_once(tmp_path: Path) -> None:
             if turn % 2:
                 repo.delete(f"set{number}-{turn}")
         try:
-            repo.create("wanted by all", str(number))
+            repo.create("wanted-by-all", str(number))
             winners.note(number)
         except RefusedError as error:
             assert "exists already" in error.message
@@ -168,48 +168,135 @@ def test_datasets_are_made_and_taken_away_at_once(tmp_path: Path) -> None:
     together(*(lambda number=number: work(number) for number in range(4)))
     repo = dsvc.open(folder)
     names = [f"set{number}-{turn}" for number in range(4) for turn in (0, 2, 4)]
-    assert [dataset.name for dataset in repo.datasets()] == sorted([*names, "pets", "wanted by all"])
-    assert winners.lines() == [repo.dataset("wanted by all").description]
-    assert repo.dataset().name in {*names, "wanted by all"}
+    assert [dataset.name for dataset in repo.datasets()] == sorted([*names, "pets", "wanted-by-all"])
+    assert winners.lines() == [repo.dataset("wanted-by-all").description]
+    assert repo.workspace.chosen == "wanted-by-all" or repo.workspace.chosen.startswith("set")
     assert not list((folder / ".dsvc").glob("*.tmp"))
     assert is_whole(folder)
 
 
 @needs_fork
 def test_undo_beside_adding_takes_back_whole_operations(tmp_path: Path) -> None:
-    folder = project(tmp_path / "p", many=25)
+    folder = project(tmp_path / "p", before=10, beside=15)
+    outcomes = Notebook(tmp_path / "outcomes")
+    for path in sorted((folder / "before").iterdir()):
+        pets(folder).add(path)
 
     def adding() -> None:
         dataset = pets(folder)
-        for path in sorted((folder / "many").iterdir()):
-            dataset.add(path)
+        for path in sorted((folder / "beside").iterdir()):
+            assert dataset.add(path).new == 1
 
     def undoing() -> None:
         repo = dsvc.open(folder)
         for _ in range(10):
             repo.store.refresh()
             try:
-                undo(repo)
+                outcomes.note(undo(repo).id.hex())
             except RefusedError as error:
                 assert "moved since" in error.message
-            except NotFoundError as error:
-                assert "no dataset" in error.message
 
-    pets(folder).add(*sorted((folder / "many").iterdir())[:5])
     together(adding, undoing)
-    log = [logged.operation for logged in operations(dsvc.open(folder))]
-    expected: list[str] = []
-    for operation in reversed(log):
-        if operation.command.startswith("add"):
-            expected += [Path(path).name for path in operation.command.split()[1:]]
-    assert is_whole(folder)
-    # What is there is what the log says: every add that no undo names.
-    logged = list(operations(dsvc.open(folder)))
-    undone = {entry.operation.inverts for entry in logged}
-    kept = {
-        f"many/{Path(path).name}"
-        for entry in logged
-        if entry.operation.command.startswith("add ") and entry.id not in undone
-        for path in entry.operation.command.split()[1:]
-    }
+    log = list(operations(dsvc.open(folder)))
+    undone = {logged.operation.inverts.hex() for logged in log if logged.operation.inverts}
+    assert undone == set(outcomes.lines()), "what was refused did nothing, and what was not is in the log"
+    adds = [logged for logged in log if logged.operation.command.startswith("add ")]
+    assert len(adds) == 25
+    kept = {"/".join(Path(logged.operation.command).parts[-2:]) for logged in adds if logged.id.hex() not in undone}
+    assert len(keys(pets(folder))) == 25 - len(undone)
     assert set(keys(pets(folder))) == kept
+    assert is_whole(folder)
+
+
+def test_making_a_dataset_is_not_undone_under_the_work_in_it(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", some=2)
+    repo = dsvc.open(folder, author=AUTHOR)
+    repo.dataset("pets").add(folder / "some")
+    made = next(logged for logged in operations(repo) if logged.operation.command == "create pets")
+    with pytest.raises(RefusedError, match="pets"):
+        undo(repo, made.id.hex())
+    assert len(keys(pets(folder))) == 2
+    undo(repo)
+    undo(repo)
+    assert list(dsvc.open(folder).datasets()) == []
+
+
+def test_an_edit_that_began_while_another_was_published_loses_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process publishes, and removes what it merged, just as this one begins to read."""
+    folder = project(tmp_path / "p", mine=1, other=1)
+    original = OsFiles.open
+
+    def meddling(files: OsFiles, path: Path) -> int:
+        if path.parent.name == "index":
+            monkeypatch.setattr(OsFiles, "open", original)
+            pets(folder).add(folder / "other")
+        return original(files, path)
+
+    dataset = pets(folder)
+    monkeypatch.setattr(OsFiles, "open", meddling)
+    dataset.add(folder / "mine")
+    assert keys(pets(folder)) == ["mine/000.bin", "other/000.bin"]
+
+
+def test_two_that_do_the_same_in_the_same_second_do_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = project(tmp_path / "p", some=1)
+    pets(folder).add(folder / "some")
+    first, second = pets(folder), pets(folder)
+    moment = first.repository.now()
+    for dataset in (first, second):
+        monkeypatch.setattr(dataset.repository, "now", lambda: moment)
+    with second.edit("annotate some/000.bin") as draft:
+        draft.annotate(new_annotation("some/000.bin", "equal"))
+        one = first.annotate("some/000.bin", "equal")
+    assert draft.annotated is not None
+    assert [a.id for a in pets(folder).draft().annotations("some/000.bin")] == [one.id, draft.annotated.id]
+
+
+@needs_fork
+def test_check_and_readers_find_all_whole_while_another_adds(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", many=40, first=3)
+    pets(folder).add(folder / "first")
+    done = Notebook(tmp_path / "done")
+
+    def adding() -> None:
+        dataset = pets(folder)
+        for path in sorted((folder / "many").iterdir()):
+            dataset.add(path)
+        done.note("added")
+
+    def checking() -> None:
+        while not done.lines():
+            assert is_whole(folder)
+
+    def reading() -> None:
+        while not done.lines():
+            state = pets(folder).draft()
+            found = [(sample.key, sample.read_bytes()) for sample in state]
+            assert len(found) == len(state)
+
+    together(adding, checking, reading)
+
+
+def test_a_check_that_another_overtakes_finds_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = project(tmp_path / "p", one=1, two=1)
+    pets(folder).add(folder / "one")
+    original = OsFiles.open
+
+    def meddling(files: OsFiles, path: Path) -> int:
+        if path.parent.name == "packs":
+            monkeypatch.setattr(OsFiles, "open", original)
+            pets(folder).add(folder / "two")
+        return original(files, path)
+
+    repo = dsvc.open(folder)
+    monkeypatch.setattr(OsFiles, "open", meddling)
+    assert check(repo).damage == ()
+
+
+def test_what_is_truly_missing_is_still_damage(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", one=1)
+    pets(folder).add(folder / "one")
+    next((folder / ".dsvc" / "packs").iterdir()).unlink()
+    assert check(dsvc.open(folder)).damage

@@ -1,0 +1,112 @@
+"""What a COCO export decides before it writes: which files there are, and the numbers of their records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dsvc.formats.coco_numbers import Numbering
+from dsvc.formats.coco_rows import Place, Stored, decode_number, has_shape
+from dsvc.formats.coco_tables import Licences
+from dsvc.model.records import Annotation, Number
+from dsvc.model.walk import Walk
+
+INSTANCES, KEYPOINTS, CAPTIONS = "instances", "person_keypoints", "captions"
+_encode = msgspec.json.Encoder().encode
+
+
+class Plan:
+    """The plan of one export. `numbers` has encoded image numbers by encoded key, `concepts` numbers by concept."""
+
+    def __init__(self, walk: Walk) -> None:
+        sources = walk.meta.get("coco", {})
+        self._sources = [sources[name] for name in sorted(sources)]
+        self.fields = self._join_fields()
+        self.absent = {name for source in self._sources for name in source.get("absent", ())}
+        self.licences = Licences(self.fields.get("licenses"))
+        self._left_out: dict[str, int] = {}
+        self._number_images(walk)
+        self._number_concepts(walk)
+        self._annotations = Numbering()
+        self.tasks = self._join_tasks()
+
+    def _join_fields(self) -> dict[str, Any]:
+        """The sources' top-level fields: of each the first source's value, and all their licences."""
+        if not self._sources:
+            return {"info": {}, "licenses": []}
+        fields: dict[str, Any] = {}
+        for source in self._sources:
+            for name, value in source["fields"].items():
+                known = fields.setdefault(name, value)
+                if name == "licenses" and isinstance(known, list) and isinstance(value, list):
+                    fields[name] = known + [row for row in value if row not in known]
+        return fields
+
+    def _number_images(self, walk: Walk) -> None:
+        wanted = [(key, decode_number(value)) for key, value in walk.input_entries()]
+        self.images = len(wanted)
+        numbering = Numbering(any(isinstance(number, str) for _, number in wanted))
+        self.numbers = {key: _encode(numbering.number(number, key.decode())) for key, number in wanted}
+        self._images_renumbered = numbering.renumbered
+
+    def _number_concepts(self, walk: Walk) -> None:
+        numbering = Numbering()
+        self.concepts = {c.id: numbering.number(c.number, c.id) for c in walk.concepts()}
+        self._concepts_renumbered = numbering.renumbered
+
+    def _join_tasks(self) -> list[str]:
+        """The files to make: those that the sources were."""
+        tasks = {source["task"] for source in self._sources} or {INSTANCES}
+        if tasks == {CAPTIONS} and self.concepts:
+            tasks.add(INSTANCES)
+        return [task for task in (INSTANCES, KEYPOINTS, CAPTIONS) if task in tasks]
+
+    def has_categories(self, task: str, are_some: bool) -> bool:
+        """Whether the file of a task lists categories."""
+        if task == CAPTIONS and len(self.tasks) > 1:
+            return False
+        return are_some or "categories" not in self.absent
+
+    def belongs(self, made: Stored | Annotation, task: str) -> bool:
+        """Whether an annotation goes into the file of a task."""
+        if len(self.tasks) == 1:
+            return True
+        if isinstance(made, Stored):
+            is_caption = made.t is not None and made.c is None and not has_shape(made)
+            has_keypoints = made.k is not None
+        else:
+            is_caption = made.text is not None and made.concept is None and made.shape is None
+            has_keypoints = made.keypoints is not None
+        if task == CAPTIONS or (CAPTIONS in self.tasks and is_caption):
+            return task == CAPTIONS and is_caption
+        return task == INSTANCES or has_keypoints or INSTANCES not in self.tasks
+
+    def restart(self) -> None:
+        """Begin a file: its annotations are numbered by themselves."""
+        self._annotations = Numbering()
+
+    def place(self, key: bytes, made: Stored | Annotation) -> Place:
+        """The numbers of an annotation and its image, encoded."""
+        image = key[: key.index(b"\0")]
+        wanted: Number | None = made.n if isinstance(made, Stored) else made.number
+        # Only a loser needs its name; that is known from the key.
+        number = self._annotations.number(wanted, key)
+        return Place(b"%d" % number if type(number) is int else _encode(number), self.numbers[image])
+
+    def count(self, what: str) -> None:
+        """Count something that has no place in COCO."""
+        self._left_out[what] = self._left_out.get(what, 0) + 1
+
+    def notes(self) -> Iterator[str]:
+        """What was renumbered and left out, with counts."""
+        for noun, count in (
+            ("images", self._images_renumbered),
+            ("categories", self._concepts_renumbered),
+            ("annotations", self._annotations.renumbered),
+        ):
+            if count:
+                yield f"{count} {noun} renumbered, since their numbers were taken"
+        for what, count in sorted(self._left_out.items()):
+            yield f"{count} {what}"
