@@ -115,6 +115,8 @@ def annotate_command(session: Session, /, name: str, as_json: bool, **options: A
         old = _existing(draft, name)
         key = name if old is None else old.key
         new = _change(draft, old, given) if old is not None else _add(draft, key, given)
+    if old is None and draft.annotated is not None:
+        new = draft.annotated  # where another writer added an equal one first, publishing gave it another id
     verb = "added" if old is None else "changed"
     if as_json:
         from dsvc.cli.records import annotation_json

@@ -54,11 +54,10 @@ STORY: tuple[tuple[str, tuple[str, ...]], ...] = (
             "export shapes@v1 -o v1-protobuf.zip --media",
             "export shapes@v1 --format clarifai-json -o v1-json.zip",
             "export shapes@v1 --format coco -o v1-coco --media",
-            "check",
         ),
     ),
 )
-TRY = ("dsvc show v2", "dsvc rm lake.png", "dsvc diff", "dsvc undo", "dsvc op log", "dsvc --help")
+TRY = ("dsvc show v2", "dsvc rm lake.png", "dsvc diff", "dsvc undo", "dsvc op log", "dsvc check", "dsvc --help")
 
 
 @click.command("demo")

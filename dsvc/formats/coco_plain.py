@@ -245,7 +245,7 @@ def _encode(found: list[PlainAnnotation], shapes: list[Shape], packed: list[byte
         content = copy()
         content.update(b"%b%c%b%b" % (prefix, fields, head, tail))
         value = b"%c%b\xa1n%b%b" % (fields + 1, head, _pack(made.id), tail)
-        entries.append((prefix + hexlify(content.digest(length=8)), value))
+        entries.append((prefix + hexlify(content.digest(length=6)), value))
     return PlainBatch(entries, keypoints, captions)
 
 

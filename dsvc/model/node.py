@@ -14,12 +14,12 @@ from dsvc.errors import DamagedError
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
 
-# Format 1 for ever. An entry ends its node where the hash of its key falls under the threshold of its level.
-LEAF_MEAN, INNER_MEAN = 40, 128
-LEAF_THRESHOLD = (1 << 64) // LEAF_MEAN
-INNER_THRESHOLD = (1 << 64) // INNER_MEAN
-LEAF_MAX_ENTRIES, INNER_MAX_ENTRIES = 160, 512
-INNER_MIN_ENTRIES = 2
+# Format 1 for ever. A node may end after an entry whose key's hash falls under a limit: a low one while the node is
+# small, a high one from `NORMAL` entries on, so that sizes vary little. Then most edits rewrite a node of common size.
+LEAF_MIN, LEAF_NORMAL, LEAF_MAX = 12, 26, 128
+LEAF_EARLY, LEAF_LATE = (1 << 64) // 128, (1 << 64) // 8
+INNER_MIN, INNER_NORMAL, INNER_MAX = 32, 100, 512
+INNER_EARLY, INNER_LATE = (1 << 64) // 512, (1 << 64) // 32
 MAX_NODE_BYTES = 32768
 MAX_INLINE = 4096
 MAX_KEY = 4096
@@ -172,6 +172,22 @@ def find(keys: list[bytes], key: bytes) -> int:
     return bisect_left(keys, key)
 
 
+def ends_leaf(key: bytes, entries: int, size: int) -> bool:
+    """Whether a leaf of so many entries and so many bytes ends after this key."""
+    if entries < LEAF_MIN:
+        return size >= MAX_NODE_BYTES
+    limit = LEAF_EARLY if entries < LEAF_NORMAL else LEAF_LATE
+    return xxh3_64_intdigest(key, 0) < limit or entries >= LEAF_MAX or size >= MAX_NODE_BYTES
+
+
+def ends_inner(key: bytes, level: int, entries: int, size: int) -> bool:
+    """Whether an inner node of so many children and so many bytes ends after this key."""
+    if entries < INNER_MIN:
+        return size >= MAX_NODE_BYTES and entries >= 2
+    limit = INNER_EARLY if entries < INNER_NORMAL else INNER_LATE
+    return xxh3_64_intdigest(key, level) < limit or entries >= INNER_MAX or size >= MAX_NODE_BYTES
+
+
 def cut_leaves(store: Store, entries: Iterable[tuple[bytes, bytes]]) -> Iterator[Child]:
     """Cut sorted entries into leaves, store them and name them. Raises ValueError for entries out of order.
 
@@ -190,7 +206,7 @@ def cut_leaves(store: Store, entries: Iterable[tuple[bytes, bytes]]) -> Iterator
         else:
             values.append(store_value(store, value))
             size += len(key) + POINTER_SIZE
-        if xxh3_64_intdigest(key, 0) < LEAF_THRESHOLD or len(keys) >= LEAF_MAX_ENTRIES or size >= MAX_NODE_BYTES:
+        if ends_leaf(key, len(keys), size):
             yield chunker.store(keys, values)
             keys, values, size = [], [], 0
     if keys:
@@ -211,11 +227,7 @@ class LeafChunker:
         self._keys.append(key)
         self._values.append(value)
         self._size += len(key) + (len(value) if type(value) is bytes else POINTER_SIZE)
-        if (
-            xxh3_64_intdigest(key, 0) < LEAF_THRESHOLD
-            or len(self._keys) >= LEAF_MAX_ENTRIES
-            or self._size >= MAX_NODE_BYTES
-        ):
+        if ends_leaf(key, len(self._keys), self._size):
             return self.close()
         return None
 
@@ -251,11 +263,7 @@ class InnerChunker:
         """Take the next child; the name of the node that it completes, if it does."""
         self._children.append(child)
         self._size += len(key) + 40
-        if len(self._children) >= INNER_MIN_ENTRIES and (
-            xxh3_64_intdigest(key, self._level) < INNER_THRESHOLD
-            or len(self._children) >= INNER_MAX_ENTRIES
-            or self._size >= MAX_NODE_BYTES
-        ):
+        if ends_inner(key, self._level, len(self._children), self._size):
             return self.close()
         return None
 

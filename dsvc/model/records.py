@@ -252,13 +252,13 @@ def encode_annotation(annotation: Annotation) -> bytes:
 
 
 def content_id(key: str, fields: Mapping[str, Any]) -> str:
-    """The id of an annotation that came with none: 16 hex digits of its input's key and its content.
+    """The id of an annotation that came with none: 12 hex digits of its input's key and its content.
 
     `fields` are its encoded fields; the numbering has no part in it.
     """
     content = {name: value for name, value in fields.items() if name != "n"}
     hasher = annotation_hasher().update(f"{key}\0".encode() + codec.encode(content))
-    return hasher.digest(length=8).hex()
+    return hasher.digest(length=6).hex()
 
 
 def annotation_hasher() -> blake3:

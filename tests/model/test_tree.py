@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsvc.errors import DamagedError
-from dsvc.model.node import LEAF_MAX_ENTRIES, Inner, decode_node, encode_leaf
+from dsvc.model.node import LEAF_LATE, LEAF_MAX, Inner, decode_node, encode_leaf
 from dsvc.model.tree import Tree, build_tree, empty_tree
 from dsvc.model.treediff import diff_trees
 from dsvc.store.ids import Kind, ObjectId, object_id
@@ -120,12 +120,10 @@ def test_keys_without_natural_cuts_are_cut_at_the_cap() -> None:
     store = DictStore()
     from xxhash import xxh3_64_intdigest
 
-    from dsvc.model.node import LEAF_THRESHOLD
-
-    stubborn = [k for n in range(3000) if xxh3_64_intdigest(k := key(n), 0) >= LEAF_THRESHOLD]
+    stubborn = [k for n in range(3000) if xxh3_64_intdigest(k := key(n), 0) >= LEAF_LATE]
     tree = build(store, dict.fromkeys(stubborn, b""))
     root = tree.node(tree.root)
-    assert isinstance(root, Inner) and root.children[0].entries == LEAF_MAX_ENTRIES
+    assert isinstance(root, Inner) and root.children[0].entries == LEAF_MAX
     edited = Tree(store, tree.edit(store, {stubborn[5]: None}))
     assert edited.root == build(store, dict.fromkeys(stubborn[:5] + stubborn[6:], b"")).root
 
