@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.author import TEXT, text
+from dsvc.cli.arguments import TEXT, text
 from dsvc.cli.render import json_option, out, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.cli.stage import NEXT

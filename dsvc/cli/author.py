@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dsvc.cli.arguments import text
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -102,26 +104,6 @@ def _moment(time: datetime) -> Moment:
     if rest:
         raise ValueError("an offset is of whole minutes")
     return Moment(int(time.timestamp() // 1), int(minutes))
-
-
-def text(value: str) -> str:
-    """A text of the command line, which must be Unicode."""
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-        raise click.BadParameter(f"{value!r} is not Unicode")
-    return value
-
-
-class TextType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
-    """A text, which must be Unicode."""
-
-    name = "TEXT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text itself."""
-        return text(str(value))
-
-
-TEXT = TextType()
 
 
 def signed(function: F) -> F:

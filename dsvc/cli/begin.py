@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from dsvc.cli.arguments import PATH
 from dsvc.cli.render import out, shown
 from dsvc.cli.session import shared_options
 
 
 @click.command("init")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.argument("path", type=PATH, default=".")
 @shared_options
 def init_command(path: Path) -> None:
     """Make a repository in a project folder.

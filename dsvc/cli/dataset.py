@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.author import TEXT
+from dsvc.cli.arguments import TEXT
 from dsvc.cli.render import dry_run_option, holdings, json_option, note, out, plural, print_json, shown, table
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import RefusedError

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from dsvc.cli.arguments import PATH
 from dsvc.cli.exit import Exit
 from dsvc.cli.render import out, shown
 from dsvc.errors import RefusedError
@@ -61,7 +62,7 @@ TRY = ("dsvc show v2", "dsvc rm lake.png", "dsvc diff", "dsvc undo", "dsvc op lo
 
 
 @click.command("demo")
-@click.argument("path", type=click.Path(path_type=Path), default=FOLDER)
+@click.argument("path", type=PATH, default=FOLDER)
 def demo_command(path: Path) -> int:
     """Make a small dataset in a new folder and show the whole story.
 

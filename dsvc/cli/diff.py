@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.author import TEXT
+from dsvc.cli.arguments import TEXT
 from dsvc.cli.exit import Exit
 from dsvc.cli.render import json_option, out, plural, print_json, print_json_list
 from dsvc.cli.session import Session, pass_session, shared_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.author import TEXT
+from dsvc.cli.arguments import PATH, TEXT
 from dsvc.cli.progress import progress, watched
 from dsvc.cli.render import json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="OUT",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="A folder, a .zip, or (coco) one .json.",
 )

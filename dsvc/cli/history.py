@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.author import TEXT, signed
+from dsvc.cli.arguments import TEXT
+from dsvc.cli.author import signed
 from dsvc.cli.render import author_json, holdings, iso, json_option, out, print_json, print_json_list, shown, when
 from dsvc.cli.session import Session, pass_session, shared_options
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.author import TEXT
+from dsvc.cli.arguments import TEXT
 from dsvc.cli.progress import progress, watched
 from dsvc.cli.render import (
     author_json,

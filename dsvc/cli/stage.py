@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.author import TEXT
+from dsvc.cli.arguments import PATH, TEXT
 from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
 from dsvc.cli.render import json_option, listed, note, out, plural, print_json, shown
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dsvc.core.importing import ImportReport
 
 NEXT = "next: dsvc commit -m TEXT"
-PATH = click.Path(path_type=Path)
 
 
 @click.command("add")

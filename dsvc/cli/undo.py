@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.author import TEXT
+from dsvc.cli.arguments import TEXT
 from dsvc.cli.render import author_json, iso, json_option, out, print_json_list, shown, when
 from dsvc.cli.session import Session, pass_session, shared_options
 

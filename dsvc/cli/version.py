@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.author import TEXT, signed
+from dsvc.cli.arguments import TEXT
+from dsvc.cli.author import signed
 from dsvc.cli.render import (
     author_json,
     dry_run_option,

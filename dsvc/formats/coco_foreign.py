@@ -11,7 +11,6 @@ from dsvc.model.walk import Walk
 
 if TYPE_CHECKING:
     from dsvc.formats.coco_plan import Plan
-    from dsvc.formats.coco_rows import Place
 
 # Parts of an annotation that COCO has no field for.
 FOREIGN = ("point", "span", "time", "frame", "track", "value", "status", "author")
@@ -19,8 +18,8 @@ _encode = msgspec.json.Encoder().encode
 decode_foreign = decode_annotation
 
 
-def foreign_row(made: Annotation, walk: Walk, plan: Plan, place: Place, with_keypoints: bool) -> bytes:
-    """The row of an annotation, as JSON."""
+def foreign_row(made: Annotation, walk: Walk, plan: Plan, place: tuple[bytes, bytes], with_keypoints: bool) -> bytes:
+    """The row of an annotation, as JSON; `place` has its number and its image's."""
     row: dict[str, Any] = {}
     if made.concept is not None:
         row["category_id"] = plan.concepts[made.concept]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dsvc.formats.coco_numbers import Numbering
-from dsvc.formats.coco_rows import Place, Stored, decode_number, has_shape
+from dsvc.formats.coco_rows import Stored, decode_number, has_shape
 from dsvc.formats.coco_tables import Licences
 from dsvc.model.records import Annotation, Number
 from dsvc.model.walk import Walk
@@ -87,13 +87,13 @@ class Plan:
         """Begin a file: its annotations are numbered by themselves."""
         self._annotations = Numbering()
 
-    def place(self, key: bytes, made: Stored | Annotation) -> Place:
-        """The numbers of an annotation and its image, encoded."""
-        image = key[: key.index(b"\0")]
-        wanted: Number | None = made.n if isinstance(made, Stored) else made.number
-        # Only a loser needs its name; that is known from the key.
-        number = self._annotations.number(wanted, key)
-        return Place(b"%d" % number if type(number) is int else _encode(number), self.numbers[image])
+    def keep_numbers(self, stored: list[Stored]) -> bool:
+        """Whether all of these keep the numbers that they came with, which are taken then; else none is."""
+        return self._annotations.take_all([made.n for made in stored])  # type: ignore[misc]
+
+    def number(self, key: bytes, wanted: Number | None) -> Number:
+        """The number of the annotation of a tree key."""
+        return self._annotations.number(wanted, key)
 
     def count(self, what: str) -> None:
         """Count something that has no place in COCO."""

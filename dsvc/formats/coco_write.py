@@ -11,7 +11,7 @@ import msgspec
 from dsvc.errors import RefusedError
 from dsvc.formats.coco_foreign import decode_foreign, foreign_row
 from dsvc.formats.coco_plan import INSTANCES, KEYPOINTS, Plan
-from dsvc.formats.coco_rows import Place, RowWriter, Stored, StoredImage, decode_image, decode_stored
+from dsvc.formats.coco_rows import RowWriter, Stored, StoredImage, decode_image, decode_stored
 from dsvc.formats.coco_tables import ABSENT, CATEGORY_LISTS
 from dsvc.formats.container import ExportReport, Target, Writable
 from dsvc.model.records import Annotation, Concept
@@ -132,21 +132,36 @@ def _annotations(walk: Walk, plan: Plan, task: str) -> Iterator[list[bytes]]:
 
 
 def _batch_rows(chunk: list[tuple[bytes, bytes]], walk: Walk, plan: Plan, task: str, writer: RowWriter) -> list[bytes]:
+    """The rows of a batch: all at once where each is plain and keeps its number, else one by one."""
+    try:
+        stored = [decode_stored(value) for _, value in chunk]
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return _mixed_rows(chunk, walk, plan, task, writer)
+    if len(plan.tasks) > 1 or not plan.keep_numbers(stored):
+        return _mixed_rows(chunk, walk, plan, task, writer)
+    numbers = plan.numbers
+    images = [numbers[key[: key.index(0)]] for key, _ in chunk]
+    return writer.rows(stored, images)
+
+
+def _mixed_rows(chunk: list[tuple[bytes, bytes]], walk: Walk, plan: Plan, task: str, writer: RowWriter) -> list[bytes]:
     stored: list[Stored] = []
-    places: list[Place] = []
+    images: list[bytes] = []
     # Rows that the fast way cannot make, with where they stand among all.
     others: list[tuple[int, bytes]] = []
     for key, value in chunk:
         made = _decode(key, value)
         if plan.belongs(made, task):
-            place = plan.place(key, made)
+            image = plan.numbers[key[: key.index(0)]]
             if isinstance(made, Stored):
+                made.n = plan.number(key, made.n)
                 stored.append(made)
-                places.append(place)
+                images.append(image)
             else:
+                place = (_encode(plan.number(key, made.number)), image)
                 row = foreign_row(made, walk, plan, place, writer.with_keypoints)
                 others.append((len(stored) + len(others), row))
-    rows = writer.rows(stored, places)
+    rows = writer.rows(stored, images)
     for at, row in others:
         rows.insert(at, row)
     return rows

@@ -224,7 +224,7 @@ class Trap:
             with self._lock:
                 self._number += 1
                 number = self._number
-                if name == "create":
+                if name in ("make_folder", "create"):
                     self._swapped = False
                 file = self._kind(name, path, arguments)
 
