@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from msgpack import Packer
+from msgpack import Packer, unpackb
 from msgspec import UNSET, Raw, UnsetType
 
 from dsvc.model.incoming import Entry
@@ -258,3 +258,27 @@ def _runs(shape: tuple[int, int, str | None], following: Callable[[], bytes]) ->
     height, width, text = shape
     counts = _bin(following()) if text is None else _pack(text)
     return b"\xa1m\x93%b%b%b" % (_pack(height), _pack(width), counts)
+
+
+def answer_plain(setup: bytes) -> Callable[[bytes], bytes]:
+    """What a worker does: packed tables give a function from a batch's text to its packed entries, or packed None."""
+    prefixes, concepts = unpackb(setup, raw=False, use_list=False)
+    tables = Tables(dict(prefixes), dict(concepts))
+
+    def answer(text: bytes) -> bytes:
+        packed: bytes = _pack(read_plain(text, tables))
+        return packed
+
+    return answer
+
+
+def pack_tables(tables: Tables) -> bytes:
+    """Tables as `answer_plain` takes them: pairs, since the keys of one map may be of two types."""
+    packed: bytes = _pack([list(tables.prefixes.items()), list(tables.concepts.items())])
+    return packed
+
+
+def unpack_answer(data: bytes) -> PlainBatch | None:
+    """What a worker made of a batch."""
+    fields = unpackb(data, raw=False, use_list=False)
+    return PlainBatch(list(fields[0]), fields[1], fields[2]) if fields else None

@@ -48,7 +48,10 @@ class Plan:
         wanted = [(key, decode_number(value)) for key, value in walk.input_entries()]
         self.images = len(wanted)
         numbering = Numbering(any(isinstance(number, str) for _, number in wanted))
-        self.numbers = {key: _encode(numbering.number(number, key.decode())) for key, number in wanted}
+        if numbering.take_all([number for _, number in wanted]):  # type: ignore[misc]
+            self.numbers = {key: str(number).encode() for key, number in wanted}
+        else:
+            self.numbers = {key: _encode(numbering.number(number, key.decode())) for key, number in wanted}
         self._images_renumbered = numbering.renumbered
 
     def _number_concepts(self, walk: Walk) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
 from typing import Any
 
 from msgspec import Raw
@@ -22,15 +20,15 @@ from dsvc.formats.coco_file import (
     split_sections,
     value_of,
 )
-from dsvc.formats.coco_plain import PlainBatch, Tables
+from dsvc.formats.coco_plain import Tables, pack_tables, unpack_answer
 from dsvc.formats.coco_tables import Categories, Images, Licences, is_id, what_is_wrong
-from dsvc.formats.coco_worker import WORTHWHILE, Worker, worker_count
+from dsvc.formats.worker import Worker, share, worker_count
 from dsvc.model.incoming import Entry, Problems, Progress
 from dsvc.model.records import Concept, Input
 
 LISTS = ("images", "annotations", "categories")
-# Enough that the worker is never idle while the main process encodes one batch.
-WORKER_QUEUE = 3
+# Text below this is encoded at home before a second process would have started.
+WORTHWHILE = 32 << 20
 
 
 class CocoImporter:
@@ -119,28 +117,17 @@ class CocoIncoming:
     def annotations(self) -> Iterator[list[Entry]]:
         """The file's annotations, encoded, in batches. The inputs must have been walked before."""
         if self._size >= WORTHWHILE and worker_count() and self._annotations and isinstance(self._annotations[0], Raw):
-            with Worker(self.tables) as worker:
-                yield from self._shared(worker)
+            with Worker("dsvc.formats.coco_plain:answer_plain", pack_tables(self.tables)) as worker:
+                yield from share(worker, batches(self._annotations), join_batch, self._read, self._answered)
         else:
-            for batch in batches(self._annotations):
-                yield read_batch(batch, self)
+            yield from map(self._read, batches(self._annotations))
         self._annotations = []
 
-    def _shared(self, worker: Worker) -> Iterator[list[Entry]]:
-        """Batches encoded by two: whenever the worker has too little to do it is given one, else it is done here."""
-        waiting: deque[tuple[list[Any], Future[PlainBatch | None]]] = deque()
-        for batch in batches(self._annotations):
-            while waiting and waiting[0][1].done():
-                yield self._answer(*waiting.popleft())
-            if len(waiting) < WORKER_QUEUE:
-                waiting.append((batch, worker.submit(join_batch(batch))))
-            else:
-                yield read_batch(batch, self)
-        while waiting:
-            yield self._answer(*waiting.popleft())
+    def _read(self, batch: list[Any]) -> list[Entry]:
+        return read_batch(batch, self)
 
-    def _answer(self, batch: list[Any], answer: Future[PlainBatch | None]) -> list[Entry]:
-        found = answer.result()
+    def _answered(self, batch: list[Any], answer: bytes) -> list[Entry]:
+        found = unpack_answer(answer)
         if found is None:
             return read_batch(batch, self)
         self.count_parts(len(found.entries), found.keypoints, found.captions)

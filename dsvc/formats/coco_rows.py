@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import orjson
+from msgpack import unpackb
 
 from dsvc.model.numbers import unpack_ragged
 from dsvc.store import codec
@@ -199,3 +200,15 @@ def _whole_lists(packed: list[bytes]) -> list[bytes]:
 def _cut(text: bytes, separator: bytes) -> list[bytes]:
     """The parts of a JSON list in which every run of numbers is followed by a separator."""
     return text[1:-1].removesuffix(b"," + separator).split(b",%b," % separator)
+
+
+def answer_rows(setup: bytes) -> Callable[[bytes], bytes]:
+    """What a worker does: packed concepts give a function from packed values and image numbers to joined rows."""
+    concepts, with_keypoints = unpackb(setup, raw=False)
+    writer = RowWriter(concepts, with_keypoints)
+
+    def answer(request: bytes) -> bytes:
+        values, images = unpackb(request, raw=False)
+        return b",\n".join(writer.rows([decode_stored(value) for value in values], images))
+
+    return answer

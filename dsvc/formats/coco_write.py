@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgpack import Packer
 
 from dsvc.errors import RefusedError
 from dsvc.formats.coco_foreign import decode_foreign, foreign_row
@@ -14,11 +15,14 @@ from dsvc.formats.coco_plan import INSTANCES, KEYPOINTS, Plan
 from dsvc.formats.coco_rows import RowWriter, Stored, StoredImage, decode_image, decode_stored
 from dsvc.formats.coco_tables import ABSENT, CATEGORY_LISTS
 from dsvc.formats.container import ExportReport, Target, Writable
+from dsvc.formats.worker import Worker, share, worker_count
 from dsvc.model.records import Annotation, Concept
 from dsvc.model.walk import Walk
 
 BATCH = 512
 ROWS = 4096
+# With fewer images a second process would start when all is done.
+WORTHWHILE = 20_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,32 +60,32 @@ def _write_file(out: Writable, walk: Walk, plan: Plan, task: str) -> int:
     concepts = list(walk.concepts())
     if plan.has_categories(task, bool(concepts)):
         out.write(b',"categories":')
-        _write_rows(out, [[_encode(_category(concept, plan, task)) for concept in concepts]])
+        _write_rows(out, [_joined([_encode(_category(concept, plan, task)) for concept in concepts])])
     batches = _annotations(walk, plan, task)
-    first, written = next(batches, []), 0
-    if first or "annotations" not in plan.absent:
+    first, written = next(batches, Rows(b"", 0)), 0
+    if first.total or "annotations" not in plan.absent:
         out.write(b',"annotations":')
         written = _write_rows(out, chain([first], batches))
     out.write(b"}\n")
     return written
 
 
-def _write_rows(out: Writable, batches: Iterable[list[bytes]]) -> int:
+def _write_rows(out: Writable, batches: Iterable[Rows]) -> int:
     """A JSON list of encoded rows, one a line; how many."""
     count = 0
     out.write(b"[")
     for batch in batches:
-        if batch:
-            out.write((b",\n" if count else b"\n") + b",\n".join(batch))
-            count += len(batch)
+        if batch.total:
+            out.write((b",\n" if count else b"\n") + batch.text)
+            count += batch.total
     out.write(b"]")
     return count
 
 
-def _images(walk: Walk, plan: Plan) -> Iterator[list[bytes]]:
+def _images(walk: Walk, plan: Plan) -> Iterator[Rows]:
     entries = walk.input_entries()
     while chunk := list(islice(entries, BATCH)):
-        yield [_image(key, decode_image(key, value), plan) for key, value in chunk]
+        yield _joined([_image(key, decode_image(key, value), plan) for key, value in chunk])
 
 
 def _image(key: bytes, record: StoredImage, plan: Plan) -> bytes:
@@ -118,30 +122,83 @@ def _category(concept: Concept, plan: Plan, task: str) -> dict[str, Any]:
     return row
 
 
-def _annotations(walk: Walk, plan: Plan, task: str) -> Iterator[list[bytes]]:
-    """The rows of a task's annotations, in batches, none of them empty."""
+def _annotations(walk: Walk, plan: Plan, task: str) -> Iterator[Rows]:
+    """The rows of a task's annotations, in batches. Of a large dataset, a second process makes some of them."""
     plan.restart()
     both = KEYPOINTS in plan.tasks and INSTANCES in plan.tasks
     with_keypoints = task == KEYPOINTS or not both
     concepts = {id: b',"category_id":' + _encode(number) for id, number in plan.concepts.items()}
     writer = RowWriter(concepts, with_keypoints)
-    entries = walk.annotation_entries()
-    while chunk := list(islice(entries, ROWS)):
-        if rows := _batch_rows(chunk, walk, plan, task, writer):
-            yield rows
+    batches = _Batches(walk, plan, task, writer)
+    if len(plan.tasks) == 1 and plan.images >= WORTHWHILE and worker_count():
+        with Worker("dsvc.formats.coco_rows:answer_rows", Packer().pack([concepts, with_keypoints])) as worker:
+            for (rows,) in share(worker, batches.plans(), _Planned.request, batches.here, batches.answered):
+                yield rows
+    else:
+        for planned in batches.plans():
+            yield from batches.here(planned)
 
 
-def _batch_rows(chunk: list[tuple[bytes, bytes]], walk: Walk, plan: Plan, task: str, writer: RowWriter) -> list[bytes]:
-    """The rows of a batch: all at once where each is plain and keeps its number, else one by one."""
-    try:
-        stored = [decode_stored(value) for _, value in chunk]
-    except (msgspec.ValidationError, msgspec.DecodeError):
-        return _mixed_rows(chunk, walk, plan, task, writer)
-    if len(plan.tasks) > 1 or not plan.keep_numbers(stored):
-        return _mixed_rows(chunk, walk, plan, task, writer)
-    numbers = plan.numbers
-    images = [numbers[key[: key.index(0)]] for key, _ in chunk]
-    return writer.rows(stored, images)
+class Rows(NamedTuple):
+    """Encoded rows, joined."""
+
+    text: bytes
+    total: int
+
+
+def _joined(rows: list[bytes]) -> Rows:
+    return Rows(b",\n".join(rows), len(rows))
+
+
+class _Planned(NamedTuple):
+    """A batch of entries. `images` has each one's image number where all are plain and keep their own numbers."""
+
+    entries: list[tuple[bytes, bytes]]
+    stored: list[Stored]
+    images: list[bytes] | None
+
+    def request(self) -> bytes | None:
+        """The batch as a worker takes it; None where it needs more than the fast way."""
+        if self.images is None:
+            return None
+        packed: bytes = Packer().pack([[value for _, value in self.entries], self.images])
+        return packed
+
+
+class _Batches:
+    """The batches of one file. Numbers are given while batches are planned, so in the order of the keys."""
+
+    def __init__(self, walk: Walk, plan: Plan, task: str, writer: RowWriter) -> None:
+        self._walk = walk
+        self._plan = plan
+        self._task = task
+        self._writer = writer
+
+    def plans(self) -> Iterator[_Planned]:
+        """The batches, in order. One that is not plain must be done before the next is planned."""
+        entries = self._walk.annotation_entries()
+        while chunk := list(islice(entries, ROWS)):
+            yield self._planned(chunk)
+
+    def _planned(self, chunk: list[tuple[bytes, bytes]]) -> _Planned:
+        try:
+            stored = [decode_stored(value) for _, value in chunk]
+        except (msgspec.ValidationError, msgspec.DecodeError):
+            return _Planned(chunk, [], None)
+        if len(self._plan.tasks) > 1 or not self._plan.keep_numbers(stored):
+            return _Planned(chunk, [], None)
+        numbers = self._plan.numbers
+        return _Planned(chunk, stored, [numbers[key[: key.index(0)]] for key, _ in chunk])
+
+    def here(self, batch: _Planned) -> list[Rows]:
+        """The rows of a batch."""
+        if batch.images is not None:
+            return [_joined(self._writer.rows(batch.stored, batch.images))]
+        return [_joined(_mixed_rows(batch.entries, self._walk, self._plan, self._task, self._writer))]
+
+    def answered(self, batch: _Planned, text: bytes) -> list[Rows]:
+        """The rows that a worker made."""
+        return [Rows(text, len(batch.entries))]
 
 
 def _mixed_rows(chunk: list[tuple[bytes, bytes]], walk: Walk, plan: Plan, task: str, writer: RowWriter) -> list[bytes]:

@@ -57,6 +57,7 @@ class Leaf(msgspec.Struct, frozen=True):
 
     keys: list[bytes]
     values: list[Any]
+    has_pointers: bool = False
 
     @property
     def level(self) -> int:
@@ -130,8 +131,9 @@ def decode_node(data: bytes, id: ObjectId) -> Node:
     try:
         if fields[0] == 0:
             _, keys, values = fields
-            node: Node = Leaf(keys, values)
-            sound = len(keys) == len(values) and all(type(v) is bytes or _is_pointer(v) for v in values)
+            others = [value for value in values if type(value) is not bytes]
+            node: Node = Leaf(keys, values, bool(others))
+            sound = len(keys) == len(values) and all(map(_is_pointer, others))
         else:
             level, keys, ids, counts, conflicts = fields
             columns = zip(keys, _ids(ids), counts, conflicts, strict=True)

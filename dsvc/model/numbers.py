@@ -114,21 +114,23 @@ def unpack_ragged(packed: list[bytes], separator: float) -> npt.NDArray[np.float
     """The numbers of many packed sequences, none of them empty, end to end in float64, `separator` after each."""
     import numpy as np
 
-    heads = np.fromiter((data[0] for data in packed), dtype=np.uint8, count=len(packed))
+    heads = np.frombuffer(bytes([data[0] for data in packed]), dtype=np.uint8)
     sizes = np.array(_ITEM_SIZES, dtype=np.int64)
     types = heads >> 4
     if len(types) and types.max() > FLOAT64:
         raise DamagedError("packed numbers are damaged")
-    lengths = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed)) - 1
+    lengths = np.array(list(map(len, packed)), dtype=np.int64) - 1
     counts = lengths // sizes[types]
     if (counts * sizes[types] != lengths).any() or (heads & 15 > MAX_EXPONENT).any():
         raise DamagedError("packed numbers are damaged")
     ends = np.cumsum(counts + 1)
     values = np.full(int(ends[-1]) if len(ends) else 0, separator, dtype=np.float64)
     starts = ends - counts - 1
-    for head in np.unique(heads).tolist():
+    different = np.unique(heads).tolist()
+    for head in different:
         rows = np.flatnonzero(heads == head)
-        body = b"".join([packed[row][1:] for row in rows.tolist()])
+        chosen = [packed[row] for row in rows.tolist()] if len(different) > 1 else packed
+        body = b"".join([data[1:] for data in chosen])
         part = np.frombuffer(body, dtype=np.dtype(_TYPECODES[head >> 4]).newbyteorder("<"))
         before = np.cumsum(counts[rows]) - counts[rows]
         places = np.repeat(starts[rows] - before, counts[rows]) + np.arange(len(part))

@@ -101,10 +101,15 @@ class Tree:
         """Entries with start <= key < end, in order."""
         for leaf in self._leaves(start):
             keys, values = leaf.keys, leaf.values
-            for at in range(find(keys, start), len(keys)):
-                if end is not None and keys[at] >= end:
-                    return
-                yield keys[at], load_value(self.store, values[at])
+            at = find(keys, start) if start else 0
+            to = find(keys, end) if end is not None else len(keys)
+            if at or to < len(keys):
+                keys, values = keys[at:to], values[at:to]
+            if leaf.has_pointers:
+                values = [load_value(self.store, value) for value in values]
+            yield from zip(keys, values, strict=True)
+            if to < len(leaf.keys):
+                return
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return self.items()

@@ -43,7 +43,7 @@ from dsvc.errors import NotRepositoryError, RefusedError
 pytestmark = needs_fork
 
 Step = Callable[[Path], object]
-LEAST = {"add": (80, 30), "import": (70, 10), "commit": (80, 10)}  # kills in all, and inside a pack
+LEAST = {"add": (80, 30), "import": (70, 8), "commit": (80, 8)}  # kills in all, and inside a pack
 MEDIA = 100_000  # bytes: more than a pack gathers before it writes, so that each file is a write of its own
 
 

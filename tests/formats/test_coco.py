@@ -652,7 +652,7 @@ def test_plain_and_careful_reading_give_the_same_bytes(corpus: Path, coco: Calla
 def test_a_worker_gives_the_same_bytes_and_may_die(
     pets: Dataset, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dsvc.formats import coco_read, coco_worker
+    from dsvc.formats import coco_read, worker
 
     path = corpus / "coco/instances_val2014_100.json"
     monkeypatch.setattr(coco_read, "worker_count", lambda: 1)
@@ -661,13 +661,34 @@ def test_a_worker_gives_the_same_bytes_and_may_die(
     alone = pets.draft().snapshot.roots
     monkeypatch.setattr(coco_read, "WORTHWHILE", 0)
     answered = []
-    run = coco_worker.Worker._run
-    monkeypatch.setattr(coco_worker.Worker, "_run", lambda self, text: answered.append(run(self, text)) or answered[-1])
-    for program in (coco_worker._PROGRAM, "import sys; sys.exit(1)"):
-        monkeypatch.setattr(coco_worker, "_PROGRAM", program)
+    run = worker.Worker._run
+    monkeypatch.setattr(worker.Worker, "_run", lambda self, text: answered.append(run(self, text)) or answered[-1])
+    for program in (worker._PROGRAM, "import sys; sys.exit(1)"):
+        monkeypatch.setattr(worker, "_PROGRAM", program)
         other = pets.repository.create(f"other{len(answered)}")
         other.import_(path, source="instances_val2014_100")
         assert other.draft().snapshot.roots == alone
+    assert any(answered) and not answered[-1]
+
+
+def test_a_worker_writes_the_same_rows_and_may_die(
+    pets: Dataset, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dsvc.formats import coco_write, worker
+
+    for part in ("train", "valid"):  # ids collide, so that some batches are not plain
+        pets.import_(corpus / f"coco/roboflow_bccd_{part}.coco.json")
+    monkeypatch.setattr(coco_write, "worker_count", lambda: 1)
+    monkeypatch.setattr(coco_write, "ROWS", 100)
+    pets.commit("both")
+    pets.at().export("coco", tmp_path / "alone.json")
+    monkeypatch.setattr(coco_write, "WORTHWHILE", 0)
+    answered = []
+    run = worker.Worker._run
+    monkeypatch.setattr(worker.Worker, "_run", lambda self, text: answered.append(run(self, text)) or answered[-1])
+    for program in (worker._PROGRAM, "import sys; sys.exit(1)"):
+        monkeypatch.setattr(worker, "_PROGRAM", program)
+        assert pets.at().export("coco", tmp_path / "alone.json").unchanged
     assert any(answered) and not answered[-1]
 
 
