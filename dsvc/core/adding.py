@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsvc.core.worktree import FoundFile, Problem, Report, find_files, read_files
+from dsvc.core.worktree import ChangedFileError, FoundFile, Problem, Report, find_files, read_files
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Media
@@ -50,7 +50,7 @@ def read_media(
         else:
             try:
                 blob = writer.put_blob(file.pieces(), file.size)
-            except (OSError, RefusedError) as error:
+            except ChangedFileError as error:  # a full disk is no problem of this file alone, and ends it all
                 report(Problem(file.path, str(error)))
                 continue
         facts = file.facts

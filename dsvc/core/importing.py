@@ -180,20 +180,26 @@ def _counted(
 
 def with_ordinals(pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     """Make the stems of sorted entries unique: equal copies are numbered from 2 in the order of their encodings."""
-    pending = next(pairs, None)
-    while pending is not None:
-        following = next(pairs, None)
-        if following is None or following[0] != pending[0]:
-            yield pending
-            pending = following
-            continue
-        stem, copies = pending[0], [pending[1]]
-        while following is not None and following[0] == stem:
-            copies.append(following[1])
-            following = next(pairs, None)
-        named = [(stem if n == 1 else b"%b-%d" % (stem, n), copy) for n, copy in enumerate(copies, 1)]
-        yield from sorted(named)
-        pending = following
+    pending: tuple[bytes, bytes] | None = None
+    copies: list[bytes] = []
+    for pair in pairs:
+        if pending is not None:
+            if pair[0] == pending[0]:
+                copies.append(pair[1])
+                continue
+            if copies:
+                yield from _numbered(pending[0], [pending[1], *copies])
+                copies = []
+            else:
+                yield pending
+        pending = pair
+    if pending is not None:
+        yield from _numbered(pending[0], [pending[1], *copies])
+
+
+def _numbered(stem: bytes, copies: list[bytes]) -> list[tuple[bytes, bytes]]:
+    named = [(stem if n == 1 else b"%b-%d" % (stem, n), copy) for n, copy in enumerate(copies, 1)]
+    return sorted(named)
 
 
 def _settle(incoming: Incoming, path: Path, on_error: OnError) -> Path | None:

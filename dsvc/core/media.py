@@ -11,8 +11,7 @@ import codecs
 import io
 import re
 import struct
-from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 HEAD_BYTES = 8192
 MAX_PIXELS = 2**31 - 1  # a side longer than this is a lie; PNG itself allows no more
@@ -70,8 +69,7 @@ _SIZED |= {"image/avif", "image/heic", *_NETPBM_TYPES.values()}
 MediaKind = Literal["image", "video", "audio", "text", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class MediaFacts:
+class MediaFacts(NamedTuple):
     """What the bytes say: MIME type, stored size in pixels (EXIF not applied), seconds, frames per second."""
 
     type: str | None = None

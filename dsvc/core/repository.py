@@ -29,6 +29,7 @@ from dsvc.model.view import (
     store_operation,
 )
 from dsvc.store.backend import Backend
+from dsvc.store.files import refusing
 from dsvc.store.ids import ObjectId
 from dsvc.store.local import LocalBackend
 from dsvc.store.objects import ObjectStore
@@ -68,7 +69,7 @@ class Repository:
     def init(cls, path: Path, author: Author | None = None) -> Repository:
         """Make a repository in a project folder, which is made too. Raises RefusedError where one is."""
         folder = path / FOLDER
-        if (folder / "head").exists():
+        if _has_head(folder):
             raise RefusedError(f"{path} holds a repository already", "use it as it is: dsvc list")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ class Repository:
         """The repository of a folder or of the nearest one above it. Raises NotRepositoryError."""
         start = path.absolute()
         for folder in (start, *start.parents):
-            if (folder / FOLDER / "head").exists():
+            if _has_head(folder / FOLDER):
                 return cls(LocalBackend(folder / FOLDER), folder, author)
         raise NotRepositoryError(f"no dsvc repository in {start} or above", "make one with: dsvc init")
 
@@ -128,6 +129,7 @@ class Repository:
 
     def transaction(self, command: str) -> Transaction:
         """Begin a transaction; use it as a context."""
+        self.workspace.keep()
         self.store.refresh()
         return Transaction(self, command)
 
@@ -223,6 +225,11 @@ class Repository:
                 refs.set(ref, None)
 
         self.change(f"delete {name}", change)
+
+
+def _has_head(folder: Path) -> bool:
+    with refusing(folder / "head"):
+        return (folder / "head").exists()
 
 
 def _expect(refs: Refs, name: str) -> DatasetRef:

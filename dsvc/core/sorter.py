@@ -5,12 +5,15 @@ from __future__ import annotations
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from msgpack import Packer, Unpacker
 
-RUN_BYTES = 256 << 20
+from dsvc.store.files import refusing
+
+RUN_BYTES = 640 << 20
 # What a tuple and two bytes objects cost beside their contents.
 _OVERHEAD = 150
 
@@ -26,19 +29,22 @@ class Sorter:
         self._runs: list[IO[bytes]] = []
 
     def extend(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take some more pairs."""
+        """Take some more pairs. Raises RefusedError where there is no room for them."""
         before = len(self._pairs)
         self._pairs.extend(pairs)
-        self._size += sum(len(a) + len(b) + _OVERHEAD for a, b in self._pairs[before:])
+        new = self._pairs[before:]
+        self._size += sum(map(len, chain.from_iterable(new))) + _OVERHEAD * len(new)
         if self._size >= self._limit:
             self._spill()
 
     def _spill(self) -> None:
         self._pairs.sort()
-        run: IO[bytes] = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
         pack: Any = Packer(use_bin_type=True).pack
-        for pair in self._pairs:
-            run.write(pack(pair))
+        with refusing(self._folder or Path(tempfile.gettempdir())):
+            run: IO[bytes] = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            for pair in self._pairs:
+                run.write(pack(pair))
+            run.flush()
         self._runs.append(run)
         self._pairs, self._size = [], 0
 

@@ -64,6 +64,11 @@ class Workspace:
         name, email = self.setting("author", "name"), self.setting("author", "email")
         return Author(str(name), str(email or "")) if name else None
 
+    def keep(self) -> None:
+        """See that the id is on disk: what is done under an id that nobody finds again is lost to sight."""
+        if self._path is not None and self._values.get("id") != self._id:
+            self.save()
+
     def save(self, **changes: str | None) -> None:
         """Set top-level values (None takes one away) and keep the rest of the file as it is, comments too."""
         if self._path is None:

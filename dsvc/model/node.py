@@ -196,7 +196,7 @@ def cut_leaves(store: Store, entries: Iterable[tuple[bytes, bytes]]) -> Iterator
     The same cuts as `LeafChunker` makes, in one loop, since bulk builds spend their time here.
     """
     chunker = LeafChunker(store)
-    keys, values, size, last = list[bytes](), list[Any](), 0, b""
+    keys, values, size, count, last = list[bytes](), list[Any](), 0, 0, b""
     for key, value in entries:
         if key <= last or len(key) > MAX_KEY:
             raise ValueError(f"a key out of order or too long: {key[:80]!r} after {last[:80]!r}")
@@ -208,9 +208,10 @@ def cut_leaves(store: Store, entries: Iterable[tuple[bytes, bytes]]) -> Iterator
         else:
             values.append(store_value(store, value))
             size += len(key) + POINTER_SIZE
-        if ends_leaf(key, len(keys), size):
+        count += 1
+        if (count >= LEAF_MIN or size >= MAX_NODE_BYTES) and ends_leaf(key, count, size):
             yield chunker.store(keys, values)
-            keys, values, size = [], [], 0
+            keys, values, size, count = [], [], 0, 0
     if keys:
         yield chunker.store(keys, values)
 
@@ -248,8 +249,11 @@ class LeafChunker:
 
     def store(self, keys: list[bytes], values: list[Any]) -> Child:
         """Keep a leaf and name it."""
-        id = self._store.put(Kind.NODE, encode_leaf(keys, values))
-        return Child(keys[-1], id, len(keys), sum(map(has_conflict, values)))
+        data = encode_leaf(keys, values)
+        # Nearly no leaf has the mark anywhere, and one search is cheaper than a look at every value.
+        marked = _CONFLICT_MARK in data or any(type(value) is not bytes for value in values)
+        conflicts = sum(map(has_conflict, values)) if marked else 0
+        return Child(keys[-1], self._store.put(Kind.NODE, data), len(keys), conflicts)
 
 
 class InnerChunker:

@@ -89,6 +89,7 @@ class PackWriter:
         # One buffer for the pack's life: joining many frames in fresh memory costs more than hashing them.
         self._buffer = bytearray(_BUFFER)
         self._buffered = 0
+        self._failed = False
         self._rows: list[tuple[ObjectId, int]] = []
         self._write(PACK_MAGIC)
 
@@ -161,7 +162,7 @@ class PackWriter:
             if self._buffered + length > _BUFFER:
                 self._flush()
             if length > _BUFFER:
-                self._upload.write(part)
+                self._send(part)
             else:
                 self._buffer[self._buffered : self._buffered + length] = part
                 self._buffered += length
@@ -169,8 +170,16 @@ class PackWriter:
 
     def _flush(self) -> None:
         if self._buffered:
-            self._upload.write(memoryview(self._buffer)[: self._buffered])
+            self._send(memoryview(self._buffer)[: self._buffered])
             self._buffered = 0
+
+    def _send(self, data: bytes | memoryview) -> None:
+        """Write to the file, unless a write failed before: it may hold a part of that, and no offset would be right."""
+        if self._failed:
+            raise RefusedError("a pack could not be written", "Nothing was changed. Run the command again.")
+        self._failed = True
+        self._upload.write(data)
+        self._failed = False
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of what was written so far."""

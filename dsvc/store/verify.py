@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,8 +39,9 @@ def verify(store: ObjectStore) -> Iterator[Finding]:
     """
     store.refresh()
     catalog = store.state.catalog
-    if not store.has(store.head.operation):
-        yield Finding("missing", f"operation {store.head.operation} is missing", store.head.operation)
+    with contextlib.suppress(DamagedError):  # a segment that cannot be read is found below
+        if not store.has(store.head.operation):
+            yield Finding("missing", f"operation {store.head.operation} is missing", store.head.operation)
     listed = {manifest_name(store.head.manifest)}
     for number, info in enumerate(catalog.manifest.segments):
         listed.add(segment_name(info.id))

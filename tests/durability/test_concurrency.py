@@ -12,6 +12,8 @@ import pytest
 from harness import (
     AUTHOR,
     Notebook,
+    Place,
+    Trap,
     coco_file,
     is_whole,
     keys,
@@ -24,7 +26,6 @@ from harness import (
 
 import dsvc
 from dsvc.core.check import check
-from dsvc.core.draft import new_annotation
 from dsvc.core.operations import operations, undo
 from dsvc.errors import RefusedError
 from dsvc.store.files import OsFiles
@@ -225,7 +226,7 @@ def test_an_edit_that_began_while_another_was_published_loses_neither(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process publishes, and removes what it merged, just as this one begins to read."""
-    folder = project(tmp_path / "p", mine=1, other=1)
+    folder = project(tmp_path / "p", first=1, mine=1, other=1)
     original = OsFiles.open
 
     def meddling(files: OsFiles, path: Path) -> int:
@@ -235,9 +236,10 @@ def test_an_edit_that_began_while_another_was_published_loses_neither(
         return original(files, path)
 
     dataset = pets(folder)
+    pets(folder).add(folder / "first")
     monkeypatch.setattr(OsFiles, "open", meddling)
     dataset.add(folder / "mine")
-    assert keys(pets(folder)) == ["mine/000.bin", "other/000.bin"]
+    assert keys(pets(folder)) == ["first/000.bin", "mine/000.bin", "other/000.bin"]
 
 
 def test_two_that_do_the_same_in_the_same_second_do_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,11 +249,17 @@ def test_two_that_do_the_same_in_the_same_second_do_it_twice(tmp_path: Path, mon
     moment = first.repository.now()
     for dataset in (first, second):
         monkeypatch.setattr(dataset.repository, "now", lambda: moment)
-    with second.edit("annotate some/000.bin") as draft:
-        draft.annotate(new_annotation("some/000.bin", "equal"))
-        one = first.annotate("some/000.bin", "equal")
-    assert draft.annotated is not None
-    assert [a.id for a in pets(folder).draft().annotations("some/000.bin")] == [one.id, draft.annotated.id]
+    ids: list[str] = []
+
+    def overtake(place: Place, _: Path) -> None:
+        if place[1:4] == ("write", "manifest", "after") and not ids:
+            ids.append("begun")
+            ids[0] = first.annotate("some/000.bin", "equal").id
+
+    with Trap(overtake).set():
+        ids.append(second.annotate("some/000.bin", "equal").id)
+    assert [a.id for a in pets(folder).draft().annotations("some/000.bin")] == ids
+    assert len(set(ids)) == 2
 
 
 @needs_fork
