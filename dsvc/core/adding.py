@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsvc.core.worktree import ChangedFileError, FoundFile, Problem, Report, find_files, read_files
+from dsvc.core.reading import ChangedFileError, read_files
+from dsvc.core.worktree import FoundFile, Problem, Report, find_files
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Media
@@ -51,7 +52,7 @@ def read_media(
             try:
                 blob = writer.put_blob(file.pieces(), file.size)
             except ChangedFileError as error:  # a full disk is no problem of this file alone, and ends it all
-                report(Problem(file.path, str(error)))
+                report(Problem(Path(file.path), error.reason))
                 continue
         facts = file.facts
         media[file.key] = Media(
@@ -65,4 +66,6 @@ def read_media(
         )
         if progress and len(media) % 64 == 0:
             progress("read files", len(media), total)
+    if progress and media:
+        progress("read files", len(media), total)
     return media

@@ -135,17 +135,13 @@ class Dataset:
 
     def add(self, *paths: str | Path, root: str | Path | None = None, **options: Any) -> AddReport:
         """Take files and folders into the draft; keys are relative to `root`, by default the project folder."""
-        from dsvc.core.adding import add_files
-
         with self.edit(f"add {' '.join(map(str, paths))}"[:200]) as draft:
-            return add_files(draft, [Path(path) for path in paths], Path(root) if root else None, **options)
+            return draft.add(*paths, root=root, **options)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
         """Import a file of annotations into the draft; see `dsvc.core.importing.import_file` for the options."""
-        from dsvc.core.importing import import_file
-
         with self.edit(f"import {path}") as draft:
-            return import_file(draft, Path(path), **options)
+            return draft.import_(path, **options)
 
     def annotate(self, key: str, concept: str | None = None, **fields: Any) -> Annotation:
         """Add one annotation to an input of the draft, and give it with its id."""

@@ -34,6 +34,7 @@ _BATCH_BYTES = 4 * 1024 * 1024
 _AHEAD_FOR = 32  # batches that are read ahead before looking again how slow storage is
 _FAST_FILE = 300e-6  # seconds that a file, and
 _FAST_BYTE = 3e-9  # that each byte may take for storage to count as fast: memory takes a tenth of both
+_SLOW_PART = 0.25  # of the files may take longer and storage still counts as fast: other work can stall a few
 _OPEN_FLAGS = os.O_RDONLY
 for _flag in ("O_NONBLOCK", "O_NOFOLLOW", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
     _OPEN_FLAGS |= getattr(os, _flag, 0)
@@ -42,7 +43,11 @@ Stamp = tuple[int, int, int, int]
 
 
 class ChangedFileError(RefusedError):
-    """A file changed while it was read, so that its bytes are those of no one moment."""
+    """A file changed while it was read, so that its bytes are those of no one moment; `reason` says how."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{display(path)}: {why}", "add it again when it is at rest")
+        self.reason = why
 
 
 class ReadFile(NamedTuple):
@@ -64,7 +69,7 @@ class ReadFile(NamedTuple):
         try:
             yield from _stream(self.path, self.stamp)
         except OSError as error:
-            raise ChangedFileError(f"{display(self.path)}: {reason(error)}") from error
+            raise ChangedFileError(self.path, reason(error)) from error
 
 
 def read_files(found: Iterable[FoundFile], *, report: Report, large: int = LARGE) -> Iterator[ReadFile]:
@@ -74,43 +79,21 @@ def read_files(found: Iterable[FoundFile], *, report: Report, large: int = LARGE
     or changes in both of two attempts goes to `report`, in the caller's thread, and the others go on.
     """
     files = iter(found)
-    while True:
-        pace = _Pace()
-        for file in itertools.islice(files, _BATCH_FILES):
-            result = pace.read(file, large)
+    while batch := list(itertools.islice(files, _BATCH_FILES)):
+        slow = 0
+        for file in batch:
+            start = time.perf_counter()
+            result = _read(file, large)
+            seconds = time.perf_counter() - start
             if type(result) is ReadFile:
+                slow += seconds > _FAST_FILE + min(result.size, large) * _FAST_BYTE
                 yield result
             else:
                 yield from _sorted_out([result], report)
-        if pace.is_slow():
+        # Threads pay where files have to be waited for. Handing small files that the system has in memory from
+        # thread to thread was measured to cost more than all of reading and hashing them.
+        if slow > len(batch) * _SLOW_PART:
             yield from _read_ahead(itertools.islice(_batches(files), _AHEAD_FOR), report, large)
-        elif not pace.files:
-            return
-
-
-class _Pace:
-    """Reads files here and now, and tells whether that has mostly been waiting.
-
-    Handing small files that the system has in memory from thread to thread was measured to cost more than all
-    of reading and hashing them; threads pay where a file has to be waited for.
-    """
-
-    def __init__(self) -> None:
-        self.files = 0
-        self._spent = self._allowed = 0.0
-
-    def read(self, file: FoundFile, large: int) -> ReadFile | Problem:
-        start = time.perf_counter()
-        result = _read(file, large)
-        self._spent += time.perf_counter() - start
-        self.files += 1
-        self._allowed += _FAST_FILE
-        if type(result) is ReadFile:
-            self._allowed += min(result.size, large) * _FAST_BYTE
-        return result
-
-    def is_slow(self) -> bool:
-        return self._spent > self._allowed
 
 
 def _read_ahead(batches: Iterable[list[FoundFile]], report: Report, large: int) -> Iterator[ReadFile]:
@@ -227,4 +210,4 @@ def _stream(path: str, stamp: Stamp) -> Iterator[bytes]:
     finally:
         os.close(handle)
     if not same:
-        raise ChangedFileError(f"{display(path)}: changed while it was read", "add it again when it is at rest")
+        raise ChangedFileError(path, "changed while it was read")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,8 +182,8 @@ class Repository:
             refs.set((DATASET, name), DatasetRef(description))
             refs.set((BRANCH, name, MAIN), BranchRef())
 
-        self.change(f"create {name}", change)
-        self.use(name)
+        with self.workspace.saving(dataset=name):
+            self.change(f"create {name}", change)
         return self._dataset(name)
 
     def use(self, name: str) -> None:
@@ -212,9 +213,9 @@ class Repository:
                 refs.set(ref, None)
                 refs.set(_renamed(ref, new), value)
 
-        self.change(f"rename {name} {new}", change)
-        if self.workspace.chosen == name:
-            self.workspace.save(dataset=new)
+        chosen = {"dataset": new} if self.workspace.chosen == name else {}
+        with self.workspace.saving(**chosen) if chosen else contextlib.nullcontext():
+            self.change(f"rename {name} {new}", change)
 
     def delete(self, name: str) -> None:
         """Take a dataset away with all its branches, versions and drafts; `undo` brings it back whole."""

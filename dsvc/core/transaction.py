@@ -115,14 +115,16 @@ class Transaction:
     def _attempt(self, change: Callable[[Refs], T], inverts: ObjectId | None, action: str | None) -> T:
         repository = self.repository
         parent = repository.store.head.operation
-        refs = Refs(View(self.writer, load_operation(self.writer, parent).view, repository.cache))
+        before = load_operation(self.writer, parent)
+        refs = Refs(View(self.writer, before.view, repository.cache))
         result = change(refs)
         if refs.changes:
             operation = Operation(
                 view=self._store_view(refs),
                 parents=(parent,),
                 author=repository.identity,
-                time=repository.now(),
+                # Never earlier than what it follows, so that one wrong clock does not hide the next from `commit`.
+                time=max(repository.now(), before.time, key=lambda moment: moment.seconds),
                 workspace=repository.workspace.id,
                 command=self.command,
                 inverts=inverts,

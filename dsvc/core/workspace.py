@@ -6,12 +6,13 @@ import contextlib
 import os
 import secrets
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.commit import Author
-from dsvc.store.files import refusal
+from dsvc.store.files import refusing
 
 FILE = "workspace.toml"
 TEAM_FILE = "dsvc.toml"
@@ -71,7 +72,14 @@ class Workspace:
 
     def save(self, **changes: str | None) -> None:
         """Set top-level values (None takes one away) and keep the rest of the file as it is, comments too."""
+        with self.saving(**changes):
+            pass
+
+    @contextlib.contextmanager
+    def saving(self, **changes: str | None) -> Iterator[None]:
+        """Save once the body has succeeded. What can fail of it, a full disk say, fails before the body begins."""
         if self._path is None:
+            yield
             self._values.update(changes)
             return
         import tomlkit
@@ -83,7 +91,8 @@ class Workspace:
                 document.pop(name, None)
             else:
                 document[name] = value
-        _replace(self._path, tomlkit.dumps(document))
+        with _replacing(self._path, tomlkit.dumps(document)):
+            yield
         self._values = read_toml(self._path)
 
 
@@ -99,15 +108,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RefusedError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def _replacing(path: Path, text: str) -> Iterator[None]:
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with refusing(path), temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
+        yield
+        with refusing(path):
+            temporary.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise refusal(error, path) from error
+        raise

@@ -138,6 +138,37 @@ def unpack_ragged(packed: list[bytes], separator: float) -> npt.NDArray[np.float
     return values
 
 
+def unpack_joined(packed: list[bytes]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The numbers of many packed sequences, none of them empty, end to end in float64, and how many each holds."""
+    import numpy as np
+
+    if not packed:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    data = np.frombuffer(b"".join(packed), dtype=np.uint8)
+    lengths = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed))
+    starts = lengths.cumsum() - lengths
+    heads = data[starts]
+    if heads.max() >> 4 > FLOAT64 or (heads & 15).max() > MAX_EXPONENT:
+        raise DamagedError("packed numbers are damaged")
+    sizes = np.array(_ITEM_SIZES, dtype=np.int64)[heads >> 4]
+    lengths -= 1
+    counts = lengths // sizes
+    if (counts * sizes != lengths).any():
+        raise DamagedError("packed numbers are damaged")
+    body = np.delete(data, starts)
+    kinds = np.unique(heads).tolist()
+    values = np.empty(int(counts.sum()), dtype=np.float64)
+    for head in kinds:
+        chosen = heads == head
+        whole = len(kinds) == 1
+        part = body if whole else body[np.repeat(chosen, lengths)]
+        numbers = part.view(np.dtype(_TYPECODES[head >> 4]).newbyteorder("<")).astype(np.float64)
+        if head & 15:
+            numbers /= _SCALES[head & 15]
+        values[slice(None) if whole else np.repeat(chosen, counts)] = numbers
+    return values, counts
+
+
 def pack_ragged(values: npt.NDArray[np.float64], counts: Iterable[int]) -> list[bytes]:
     """Pack many sequences at once, laid end to end in `values`, `counts[i]` numbers each.
 

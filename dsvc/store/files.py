@@ -61,10 +61,12 @@ class OsFiles:
 
     def write(self, fd: int, path: Path, data: bytes | memoryview) -> None:
         """Append all of `data` to the file behind `fd`."""
-        with refusing(path):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+        try:
+            done = os.write(fd, data)
+            while done < len(data):
+                done += os.write(fd, memoryview(data)[done:])
+        except OSError as error:
+            raise refusal(error, path) from error
 
     def sync(self, fd: int, path: Path) -> None:
         """Return once the file's content is on stable storage."""

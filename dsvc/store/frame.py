@@ -23,8 +23,10 @@ RAW = 0
 ZSTD = 1
 MAX_COMPRESSED = 64 << 20  # a bigger object is stored raw, so that no frame can unfold into more
 _LEVEL = 3
-_SAMPLE = 64 << 10
+_SAMPLE = 16 << 10
 _WORTH = 0.95  # a blob is compressed when that saves a twentieth: media that was compressed already never does
+# How what is always compressed begins: JPEG, gzip, zstd, Ogg, FLAC, Matroska. (PNG and ZIP not always.)
+_DENSE = (b"\xff\xd8\xff", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"OggS", b"fLaC", b"\x1aE\xdf\xa3")
 _DAMAGE_HINT = "Run `dsvc check` for the whole extent, and fetch the object from a remote or a backup."
 
 
@@ -54,6 +56,21 @@ class _Zstd(threading.local):
 _zstd = _Zstd()
 
 
+def is_dense(data: bytes) -> bool:
+    """Whether a blob is compressed already, as its first bytes or a sample tell: then it is stored as it is.
+
+    False for a small one, since compressing all of it costs no more than a sample.
+    """
+    size = len(data)
+    if size <= _SAMPLE:
+        return False
+    if data.startswith(_DENSE) or data[4:8] == b"ftyp" or data[8:12] == b"WEBP":
+        return True
+    middle = (size - _SAMPLE) // 2
+    sample = memoryview(data)[middle : middle + _SAMPLE]
+    return len(_zstd.compress(sample)) > _SAMPLE * _WORTH
+
+
 def squeeze(kind: int, data: bytes) -> tuple[int, bytes]:
     """The codec and payload to store `data` with: compressed where that helps."""
     size = len(data)
@@ -62,8 +79,6 @@ def squeeze(kind: int, data: bytes) -> tuple[int, bytes]:
     if kind != Kind.BLOB:
         packed = _zstd.compress(data)
         return (ZSTD, packed) if len(packed) < size else (RAW, data)
-    if size > _SAMPLE and len(_zstd.compress(memoryview(data)[:_SAMPLE])) > _SAMPLE * _WORTH:
-        return RAW, data
     packed = _zstd.compress(data)
     return (ZSTD, packed) if len(packed) <= size * _WORTH else (RAW, data)
 

@@ -87,7 +87,7 @@ class PackWriter:
         self._upload: Upload = backend.create()
         self._lock = threading.Lock()
         # One buffer for the pack's life: joining many frames in fresh memory costs more than hashing them.
-        self._buffer = bytearray(_BUFFER)
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._buffered = 0
         self._failed = False
         self._rows: list[tuple[ObjectId, int]] = []
@@ -105,10 +105,13 @@ class PackWriter:
 
     def append(self, id: ObjectId, kind: int, data: bytes) -> Entry:
         """Add one object, compressed when that helps."""
-        codec, payload = squeeze(kind, data)
-        parts = frame_parts(id, kind, codec, len(data), payload)
+        return self.append_packed(id, kind, len(data), *squeeze(kind, data))
+
+    def append_packed(self, id: ObjectId, kind: int, size: int, codec: int, payload: bytes) -> Entry:
+        """Add one object of `size` bytes whose payload is made."""
+        parts = frame_parts(id, kind, codec, size, payload)
         with self._lock:
-            entry = Entry(self.size, len(payload), len(data), kind, codec)
+            entry = Entry(self.size, len(payload), size, kind, codec)
             self._write(*parts)
         self._rows.append((id, entry.offset))
         return entry
@@ -159,18 +162,20 @@ class PackWriter:
     def _write(self, *parts: bytes) -> None:
         for part in parts:
             length = len(part)
-            if self._buffered + length > _BUFFER:
+            end = self._buffered + length
+            if end > _BUFFER:
                 self._flush()
+                end = length
             if length > _BUFFER:
                 self._send(part)
             else:
-                self._buffer[self._buffered : self._buffered + length] = part
-                self._buffered += length
+                self._buffer[self._buffered : end] = part
+                self._buffered = end
             self.size += length
 
     def _flush(self) -> None:
         if self._buffered:
-            self._send(memoryview(self._buffer)[: self._buffered])
+            self._send(self._buffer[: self._buffered])
             self._buffered = 0
 
     def _send(self, data: bytes | memoryview) -> None:

@@ -6,16 +6,17 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.frame import Entry
+from dsvc.store.frame import RAW, Entry, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
 
 _BATCH_BYTES = 1 << 20
 _BATCH_OBJECTS = 512
-_QUEUED = 16  # batches, so that what waits in memory stays near 16 MiB
+_QUEUED = 16  # batches; a bigger one takes a place per MiB, so that what waits in memory stays near 16 MiB
+_TO_HAND = 16 << 10  # bytes: compressing a smaller blob costs less than handing it to another thread
 _CLOSING = 2  # packs that may be syncing while the next one grows
 
 
@@ -37,7 +38,9 @@ class Staged(NamedTuple):
 class Staging:
     """The transaction's packs, and where in them its objects lie.
 
-    A worker thread compresses and appends; it starts with the second batch, so small transactions have none.
+    What takes time to compress goes to a worker thread; it starts with the second batch, so small transactions have
+    none. Other blobs are appended here and now: handing them over costs more than that, since both threads would
+    wait for the interpreter lock at every file.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -52,9 +55,17 @@ class Staging:
         self._worker: threading.Thread | None = None
         self._closers: list[threading.Thread] = []
         self._error: BaseException | None = None
+        self._lock = threading.Lock()  # for what both threads do: choosing a pack and appending to it
 
     def put(self, id: ObjectId, kind: Kind, data: bytes) -> None:
         """Stage an object that is not staged yet."""
+        if kind is Kind.BLOB:
+            if len(data) <= _TO_HAND:
+                self._append_now(id, kind, len(data), *squeeze(kind, data))
+                return
+            if is_dense(data):
+                self._append_now(id, kind, len(data), RAW, data)
+                return
         pending = Pending(id, kind, data)
         self.objects[id] = pending
         self._batch.append(pending)
@@ -62,12 +73,19 @@ class Staging:
         if self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= _BATCH_OBJECTS:
             self._hand_over()
 
+    def _append_now(self, *packed: Any) -> None:
+        self._raise_error()
+        self._guard(self._append_packed, *packed)
+        self._raise_error()
+
     def _hand_over(self) -> None:
         self._raise_error()
         if self._worker is None:
             self._worker = threading.Thread(target=self._work, name="dsvc-pack", daemon=True)
             self._worker.start()
         self._queue.put(self._batch)
+        for _ in range(min(_QUEUED, self._batch_bytes // _BATCH_BYTES - 1)):
+            self._queue.put([])
         self._batch, self._batch_bytes = [], 0
 
     def _work(self) -> None:
@@ -88,8 +106,12 @@ class Staging:
 
     def _append(self, batch: list[Pending]) -> None:
         for id, kind, data in batch:
+            self._append_packed(id, kind, len(data), *squeeze(kind, data))
+
+    def _append_packed(self, id: ObjectId, kind: int, size: int, codec: int, payload: bytes) -> None:
+        with self._lock:
             writer = self._writer(PackClass.of(kind))
-            self.objects[id] = Staged(writer, writer.append(id, kind, data))
+            self.objects[id] = Staged(writer, writer.append_packed(id, kind, size, codec, payload))
 
     def _writer(self, pack_class: PackClass) -> PackWriter:
         """The pack of this class that has room."""

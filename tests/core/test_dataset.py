@@ -153,6 +153,19 @@ def test_files_are_added_once(pets: Dataset, write: Callable[..., Path], tmp_pat
         pets.add(tmp_path / "none")
 
 
+def test_one_edit_takes_in_files_annotations_and_more(
+    pets: Dataset, coco: Callable[..., Any], write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write(b"a", "images/a.jpg")
+    path = write(coco())
+    with pets.edit() as draft:
+        draft.add(tmp_path / "images", root=tmp_path / "images")
+        draft.import_(path)
+        draft.remove_inputs(["b.jpg"])
+    assert pets.draft().counts() == {"concepts": 2, "inputs": 1, "annotations": 1}
+    assert pets.draft()["a.jpg"].read_bytes() == b"a"
+
+
 def test_a_large_file_is_streamed(pets: Dataset, write: Callable[..., Path], tmp_path: Path) -> None:
     content = bytes(range(256)) * (70 << 10)
     write(content, "data/big.bin")
@@ -197,6 +210,9 @@ def test_a_clock_that_ran_backwards_is_refused(labelled: Dataset) -> None:
     labelled.annotate("a.jpg", "cat")
     now = labelled.repository.now()
     labelled.repository.now = lambda: Moment(now.seconds - 100_000)
+    with pytest.raises(RefusedError, match="clock"):
+        labelled.commit("late")
+    labelled.annotate("a.jpg", "cat")  # does not make the wrong clock the right one
     with pytest.raises(RefusedError, match="clock"):
         labelled.commit("late")
     assert labelled.has_draft()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco
 
-from dsvc.formats.clarifai.digits import WIDTH, shortest, shortest_rows
+from dsvc.formats.clarifai.digits import shortest, texts
 from dsvc.formats.clarifai.ids import input_id, part_id, short_id
 from dsvc.formats.clarifai.residue import exact_text, read_exact, struct_values
 from dsvc.formats.clarifai.text import Text
@@ -64,12 +64,11 @@ def narrow(value):
 
 @settings(max_examples=500)
 @given(st.floats(0, 1, width=32))
-def test_rows_hold_the_shortest_text(value):
-    (row,) = shortest_rows(np.array([value], dtype=np.float32))
-    text = row.tobytes().rstrip(b"\0").decode()
-    assert row.itemsize == WIDTH
-    assert text == shortest(value)
-    assert narrow(float(text)) == value
+def test_many_numbers_get_the_shortest_text(value):
+    first, second = texts(np.array([value, 0.5], dtype=np.float32))
+    assert first.decode() == shortest(value)
+    assert narrow(float(first)) == value
+    assert second == b"0.5"
 
 
 def test_the_text_is_that_of_protobufs_printer():
@@ -79,9 +78,8 @@ def test_the_text_is_that_of_protobufs_printer():
     values = np.concatenate((values, values * np.float32(1e-3), 2.0 ** -np.arange(150, dtype=np.float32))).astype(
         np.float32
     )
-    rows = shortest_rows(values)
-    for value, row in zip(values.tolist(), rows, strict=True):
-        assert row.tobytes().rstrip(b"\0").decode() == repr(ToShortestFloat(value))
+    for value, text in zip(values.tolist(), texts(values), strict=True):
+        assert text.decode() == repr(ToShortestFloat(value)) == shortest(value)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -103,7 +101,8 @@ def test_varints_read_back(value):
 @pytest.mark.parametrize("box", [None, b"{" + b" " * 18 + b"}"])
 def test_the_quick_region_is_the_slow_one(form, data, polygon, box):
     info = form.message("RegionInfo", {"boundingBox": box, "polygon": polygon})
-    assert form.region("ü", box, polygon, data) == form.message("Region", {"id": "ü", "regionInfo": info, "data": data})
+    region = form.message("Region", {"id": "ü", "regionInfo": info, "data": data})
+    assert form.region("ü", box, polygon, data) == form.item(region)
 
 
 # ---- masks

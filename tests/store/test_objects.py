@@ -336,7 +336,8 @@ def test_an_old_reader_follows_the_head(backend: Backend) -> None:
         assert reader.get(id, Kind.NODE) == b"node %d" % n
 
 
-def test_errors_of_the_worker_reach_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dense", [True, False])
+def test_errors_of_writing_reach_the_caller(monkeypatch: pytest.MonkeyPatch, dense: bool) -> None:
     backend = MemoryBackend()
     store = ObjectStore.create(backend)
 
@@ -346,7 +347,7 @@ def test_errors_of_the_worker_reach_the_caller(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("dsvc.store.memory._MemoryUpload.write", fail)
     with pytest.raises(RefusedError, match="full"), store.writer() as writer:
         for n in range(5000):
-            writer.put(Kind.BLOB, os.urandom(50_000) + b"%d" % n)
+            writer.put(Kind.BLOB, (os.urandom(50_000) if dense else bytes(50_000)) + b"%d" % n)
     assert backend.names() == []
 
 

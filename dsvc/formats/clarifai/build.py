@@ -12,14 +12,13 @@ from dsvc.formats.clarifai.ids import input_id, part_id, short_id
 from dsvc.formats.clarifai.media import MediaWriter, frame_time
 from dsvc.formats.clarifai.plan import NO_SHAPE, UNSIGNED, Plan, Planner, Solved, drawn_size
 from dsvc.formats.clarifai.residue import (
-    RESERVED,
-    VERSION,
     exact_text,
     input_residue,
     is_float32,
     struct_values,
     whole_annotation,
 )
+from dsvc.formats.clarifai.stored import json_text
 from dsvc.model.records import Annotation, Input
 from dsvc.model.walk import Sample, Walk
 
@@ -28,6 +27,7 @@ SEVERAL = "annotations of several polygons, written as several regions"
 DEEP = "inputs with metadata that a Struct cannot show whole (exact in metadata)"
 BEYOND_FLOAT = "positions and embeddings beyond float32 (exact in metadata)"
 LARGEST = 3.0e38
+NO_FRAMES: Mapping[str, list[bytes] | None] = {}
 
 
 class Encoded(NamedTuple):
@@ -54,6 +54,8 @@ class Mapper:
         self.counts: Counter[str] = Counter()
         self._media = MediaWriter(form, walk, media, self.counts)
         self._names = {concept.id: (short_id(concept.id), concept.name) for concept in walk.concepts()}
+        # Concept, Data of it, and True: of concepts without a value of which nothing is kept. For the quick way.
+        self.usual: dict[str, tuple[bytes, bytes, bool]] = {}
         self._encoded: dict[tuple[str, float], tuple[bytes, bytes]] = {}
         self._planner = Planner(self.counts)
         self._waiting: list[tuple[Input, list[Plan], Mapping[str, str]]] = []
@@ -80,7 +82,6 @@ class Mapper:
     # ---- one input
 
     def _input(self, record: Input, plans: list[Plan], solved: Solved, dataset: Mapping[str, str]) -> bytes:
-        message = self.form.message
         whole, frames, segments = Place(), dict[int, Place](), list[bytes]()
         for plan in plans:
             annotation = plan.annotation
@@ -91,32 +92,52 @@ class Mapper:
                 segments.append(self._segment(plan, solved))
             else:
                 self._annotation(plan, solved, whole)
+        text = exact_text([plan.kept for plan in plans]).encode() if plans else None
+        extra = {
+            "frames": [self._frame(record, at, frames[at]) for at in sorted(frames)] or None,
+            "timeSegments": segments or None,
+        }
+        return self.message(record, False, whole, text, dataset, extra)
+
+    def message(
+        self,
+        record: Input,
+        plain: bool,
+        whole: Place,
+        kept: bytes | None,
+        dataset: Mapping[str, str],
+        extra: Mapping[str, list[bytes] | None] = NO_FRAMES,
+    ) -> bytes:
+        """The Input of a record, of what its annotations became, and of the text of what is kept of these.
+
+        `plain` says that orjson writes the record's values as Python does.
+        """
+        message = self.form.message
         id_ = input_id(record.key)
-        metadata = self._metadata(record, id_, plans, dataset)
         media = self._media.fields(record)
         fields = {
             "image": media.get("image"),
             "video": media.get("video"),
             "concepts": whole.concepts or None,
-            "metadata": metadata,
+            "metadata": self._metadata(record, id_, plain, kept, dataset),
             "geo": self._geo(record),
             "embeddings": self._embeddings(record),
             "regions": whole.regions or None,
-            "frames": [self._frame(record, at, frames[at]) for at in sorted(frames)] or None,
+            "frames": extra.get("frames"),
             "text": media.get("text"),
             "audio": media.get("audio"),
-            "timeSegments": segments or None,
+            "timeSegments": extra.get("timeSegments"),
         }
         return message("Input", {"id": id_, "data": message("Data", fields)})
 
-    def _metadata(self, record: Input, id_: str, plans: list[Plan], dataset: Mapping[str, str]) -> bytes:
-        shown, exact = struct_values(record.metadata)
+    def _metadata(self, record: Input, id_: str, plain: bool, kept: bytes | None, dataset: Mapping[str, str]) -> bytes:
+        shown, exact = struct_values(record.metadata) if record.metadata else ({}, True)
         self.counts[DEEP] += len(shown) < len(record.metadata)
-        reserved: dict[str, Any] = {"version": VERSION, **dataset}
-        reserved["input"] = exact_text(input_residue(record, id_, exact))
-        if plans:
-            reserved["annotations"] = exact_text([plan.kept for plan in plans])
-        return self.form.struct({**shown, RESERVED: reserved})
+        texts = {name: text.encode() for name, text in dataset.items()}
+        texts["input"] = json_text(input_residue(record, id_, exact), plain)
+        if kept is not None:
+            texts["annotations"] = kept
+        return self.form.metadata(shown, texts)
 
     def _geo(self, record: Input) -> bytes | None:
         if record.geo is None or not self._floats(record.geo):
@@ -166,7 +187,7 @@ class Mapper:
         elif annotation.concept is not None and not _has_shape(annotation):
             self._loose(plan)
             plan.kept["in"] = "concept"
-            place.concepts.append(self._concept(annotation, plan.kept)[0])
+            place.concepts.append(self.concept(annotation.concept, annotation.value, plan.kept)[0])
         else:
             self.counts[NOT_PLACED] += 1
             plan.kept.clear()
@@ -191,7 +212,7 @@ class Mapper:
             kept["id"] = annotation.id
         data = None
         if annotation.concept is not None:
-            data = self._concept(annotation, kept)[1]
+            data = self.concept(annotation.concept, annotation.value, kept)[1]
         elif annotation.value is not None:
             kept["v"] = annotation.value
         track = self._track(annotation, kept)
@@ -203,7 +224,8 @@ class Mapper:
             region = self.form.region(id_, box, solved.rings[first] if first >= 0 else None, data)
         else:
             info = message("RegionInfo", self._info(plan, solved, first))
-            region = message("Region", {"id": id_, "regionInfo": info, "data": data, "trackId": track})
+            fields = {"id": id_, "regionInfo": info, "data": data, "trackId": track}
+            region = self.form.item(message("Region", fields))
         place.regions.append(region)
         rings = len((annotation.shape or NO_SHAPE).polygons or ()) if first >= 0 else 1
         if rings > 1:
@@ -216,7 +238,7 @@ class Mapper:
             else:
                 info = message("RegionInfo", {"polygon": ring})
                 fields = {"id": name, "regionInfo": info, "data": data, "trackId": track}
-                place.regions.append(message("Region", fields))
+                place.regions.append(self.form.item(message("Region", fields)))
 
     def _info(self, plan: Plan, solved: Solved, first: int) -> dict[str, Any]:
         info: dict[str, Any] = {}
@@ -251,9 +273,8 @@ class Mapper:
             kept["tr"] = track
         return str(track)
 
-    def _concept(self, annotation: Annotation, kept: dict[str, Any]) -> tuple[bytes, bytes]:
-        """The Concept of an annotation, and a Data of it alone."""
-        concept, value = annotation.concept or "", annotation.value
+    def concept(self, concept: str, value: float | None, kept: dict[str, Any]) -> tuple[bytes, bytes]:
+        """The Concept of an annotation, and a Data of it alone; what these do not say is kept."""
         if concept not in self._names:
             kept["c"] = concept
         shown = 1.0 if value is None else value

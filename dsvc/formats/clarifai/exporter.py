@@ -8,6 +8,7 @@ from dsvc.errors import RefusedError
 from dsvc.formats.clarifai.build import Encoded, Mapper
 from dsvc.formats.clarifai.form import Form
 from dsvc.formats.clarifai.ids import short_id
+from dsvc.formats.clarifai.quick import QuickMapper, entries
 from dsvc.formats.clarifai.residue import concept_residue, exact_text
 from dsvc.formats.clarifai.text import Text
 from dsvc.formats.clarifai.wire import Wire
@@ -97,12 +98,21 @@ class _Exporter:
 
 def _encode(walk: Walk, mapper: Mapper) -> Iterator[Encoded]:
     dataset = _dataset_texts(walk)
-    for sample in walk.samples():
-        mapper.add(sample, dataset)
+    if not hasattr(walk, "annotation_entries"):  # records that were never stored
+        for sample in walk.samples():
+            mapper.add(sample, dataset)
+            dataset = {}
+            if mapper.weight >= MAX_WEIGHT:
+                yield from mapper.drain()
+        yield from mapper.drain()
+        return
+    quick = QuickMapper(mapper)
+    for key, value, found in entries(walk):
+        quick.add(key, value, found, dataset)
         dataset = {}
-        if mapper.weight >= MAX_WEIGHT:
-            yield from mapper.drain()
-    yield from mapper.drain()
+        if quick.weight >= MAX_WEIGHT:
+            yield from quick.drain()
+    yield from quick.drain()
 
 
 def _dataset_texts(walk: Walk) -> dict[str, str]:

@@ -24,11 +24,17 @@ class Form(Protocol):
     def message(self, kind: str, fields: Mapping[str, Any]) -> bytes:
         """A message; `fields` in the order of their numbers, None for absent ones."""
 
+    def item(self, region: bytes) -> bytes:
+        """A Region as it stands in the `regions` of a Data."""
+
     def region(self, id_: str, box: bytes | None, polygon: bytes | None, data: bytes | None) -> bytes:
-        """A Region of at most a box and a polygon: what `message` gives, sooner."""
+        """An item of a Region of at most a box and a polygon: what `message` and `item` give, sooner."""
 
     def struct(self, values: Mapping[str, Any]) -> bytes:
         """A Struct of JSON values."""
+
+    def metadata(self, shown: Mapping[str, Any], texts: Mapping[str, bytes]) -> bytes:
+        """A Struct of JSON values and, under the reserved key, of JSON texts and the version."""
 
     def boxes(self, edges: Floats) -> list[bytes]:
         """A BoundingBox for each row of (top, left, bottom, right)."""

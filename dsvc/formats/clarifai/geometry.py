@@ -1,7 +1,7 @@
 """Coordinates of many annotations at once: from pixels to 0..1 in float32, and how to come back.
 
 The way back from r is `rint(r * size * 10**d) / 10**d` for a number of decimals d, in float64; `PLAIN` stands for
-`r * size` without rounding. Each row gets the first d of `TRIED` that gives back its very numbers, or None.
+`r * size` without rounding. Each row gets the first d of `TRIED` that gives back its very numbers, or `NO_WAY`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from dsvc.model.numbers import unpack_joined
 from dsvc.model.records import Numbers
 
 if TYPE_CHECKING:
@@ -19,20 +20,28 @@ if TYPE_CHECKING:
     from dsvc.formats.clarifai.form import Form
 
 PLAIN = 9
+NO_WAY = -1
 TRIED = (2, PLAIN, 3, 4, 5, 6)
 Size = tuple[float, float]
 
 
 class Parts:
-    """Rows of one kind of part. After `solve`, `ways` holds each row's d, and `clipped` counts rows beyond 0..1."""
+    """Parts of one kind. After `solve`, `ways` holds each one's d, and `clipped` counts those beyond 0..1.
+
+    A part is a row of numbers, or several rows as they are packed; all parts are of the one or of the other.
+    """
 
     length: int | None = None  # of every row, where that is fixed
 
     def __init__(self) -> None:
         self.rows: list[Numbers] = []
+        self.packed: list[bytes] = []
         self.sizes: list[Size] = []
-        self.ways: list[int | None] = []
+        self.ways: list[int] = []
         self.clipped = 0
+
+    def __len__(self) -> int:
+        return len(self.sizes)
 
     def add(self, values: Numbers, size: Size) -> int:
         """Add a row and its (width, height); its index."""
@@ -41,48 +50,57 @@ class Parts:
         return len(self.rows) - 1
 
     def _table(self, columns: int) -> tuple[Any, Any, Any]:
-        """Numbers in rows of `columns`, the length of each part, and its size."""
+        """Numbers in rows of `columns`, how many of these rows each part has, and its size."""
         import numpy as np
 
-        lengths = np.array([len(row) for row in self.rows], dtype=np.int64)
-        flat = np.fromiter(chain.from_iterable(self.rows), dtype=np.float64, count=int(lengths.sum()))
-        return flat.reshape(-1, columns), lengths // columns, np.array(self.sizes, dtype=np.float64)
+        if self.packed:
+            flat, lengths = unpack_joined(self.packed)
+        else:
+            lengths = np.array([len(row) for row in self.rows], dtype=np.int64)
+            flat = np.fromiter(chain.from_iterable(self.rows), dtype=np.float64, count=int(lengths.sum()))
+        sizes = np.fromiter(chain.from_iterable(self.sizes), dtype=np.float64, count=2 * len(self.sizes))
+        return flat.reshape(-1, columns), lengths // columns, sizes.reshape(-1, 2)
 
     def _place(self, points: Any, counts: Any, sizes: Any) -> npt.NDArray[np.float32]:
         """Points as float32 from 0 to 1; finds the ways back."""
         import numpy as np
 
         flat = np.ascontiguousarray(points).reshape(-1)
-        scale = np.repeat(sizes, counts, axis=0).reshape(-1)
+        scale = np.repeat(sizes.view(np.complex128)[:, 0], counts).view(np.float64)  # pairs, repeated as one
         lengths = counts * 2
+        ends = lengths.cumsum()
         with np.errstate(all="ignore"):
             placed = flat / scale
         if placed.min() < 0 or placed.max() > 1:
-            beyond = np.logical_or.reduceat((placed < 0) | (placed > 1), lengths.cumsum() - lengths)
+            beyond = np.logical_or.reduceat((placed < 0) | (placed > 1), ends - lengths)
             self.clipped = int(beyond.sum())
             np.clip(placed, 0.0, 1.0, out=placed)
         placed += 0.0  # no negative zero
         relative: npt.NDArray[np.float32] = placed.astype(np.float32)
 
-        def exact(rows: Any, way: int) -> Any:
-            chosen = slice(None) if rows.all() else np.repeat(rows, lengths)
+        def wrong(rows: Any, way: int) -> Any:
+            chosen: Any = slice(None)
+            few = lengths
+            if len(rows) < len(counts):
+                mask = np.zeros(len(counts), dtype=bool)
+                mask[rows] = True
+                chosen, few = np.repeat(mask, lengths), lengths[rows]
             wanted = flat[chosen]
-            same = _round(np, relative[chosen] * scale[chosen], way) == wanted
-            same &= ~np.signbit(wanted)
-            few = lengths[rows]
-            return np.logical_and.reduceat(same, few.cumsum() - few)
+            differ = _round(np, relative[chosen] * scale[chosen], way) != wanted
+            differ |= np.signbit(wanted)
+            return np.unique(few.cumsum().searchsorted(np.flatnonzero(differ), side="right"))
 
-        self.ways = _ways(np, len(counts), exact)
+        self.ways = _ways(np, len(counts), wrong)
         return relative.reshape(-1, 2)
 
 
 class Polygons(Parts):
-    """Annotations' polygons: a row is all rings of one annotation, end to end."""
+    """Annotations' polygons: a part is all rings of one annotation, end to end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rings: list[int] = []  # points in each ring
-        self.first: list[int] = []  # each row's first ring
+        self.first: list[int] = []  # each part's first ring
 
     def add_rings(self, rings: Sequence[Numbers], size: Size) -> int:
         """Add the rings of one annotation; its index."""
@@ -94,10 +112,13 @@ class Polygons(Parts):
         """A Polygon for each ring."""
         import numpy as np
 
-        if not self.rows:
+        if not len(self):
             return []
-        relative = self._place(*self._table(2))
-        return form.polygons(relative, np.array(self.rings, dtype=np.int64))
+        points, counts, sizes = self._table(2)
+        rings = counts if self.packed else np.array(self.rings, dtype=np.int64)
+        if self.packed and len(counts) != len(self):
+            counts = np.add.reduceat(counts, np.array(self.first))
+        return form.polygons(self._place(points, counts, sizes), rings)
 
 
 class Points(Parts):
@@ -107,7 +128,7 @@ class Points(Parts):
 
     def solve(self) -> list[list[float]]:
         """(x, y) from 0 to 1 for each row."""
-        if not self.rows:
+        if not len(self):
             return []
         placed: list[list[float]] = self._place(*self._table(2)).tolist()
         return placed
@@ -124,14 +145,14 @@ class Keypoints(Parts):
         """The `keypointLocations` of each row."""
         import numpy as np
 
-        if not self.rows:
+        if not len(self):
             return []
         table, counts, sizes = self._table(3)
         relative = self._place(table[:, :2], counts, sizes)
         known = np.isin(table[:, 2], (0, 1, 2)) & ~np.signbit(table[:, 2])
         kinds = np.where(known, table[:, 2], 3).astype(np.int64)
         for row in np.flatnonzero(~np.logical_and.reduceat(known, counts.cumsum() - counts)).tolist():
-            self.ways[row] = None
+            self.ways[row] = NO_WAY
         return form.keypoints(relative, np.array([*VISIBILITIES, 0])[kinds], counts)
 
 
@@ -148,7 +169,7 @@ class Boxes(Parts):
         """A BoundingBox for each row."""
         import numpy as np
 
-        if not self.rows:
+        if not len(self):
             return []
         boxes, _, sizes = self._table(4)
         with np.errstate(all="ignore"):
@@ -167,16 +188,16 @@ class Boxes(Parts):
         self.ways = self._ways_back(np, boxes, sizes, (low, high))
         return form.boxes(np.stack((low[:, 1], low[:, 0], high[:, 1], high[:, 0]), axis=1))
 
-    def _ways_back(self, np: Any, boxes: Any, sizes: Any, edges: tuple[Any, Any]) -> list[int | None]:
+    def _ways_back(self, np: Any, boxes: Any, sizes: Any, edges: tuple[Any, Any]) -> list[int]:
         low, high = edges
 
-        def exact(rows: Any, way: int) -> Any:
+        def wrong(rows: Any, way: int) -> Any:
             start = _round(np, low[rows] * sizes[rows], way)
             extent = _round(np, _round(np, high[rows] * sizes[rows], way) - start, way)
             back, wanted = np.concatenate((start, extent), axis=1), boxes[rows]
-            return ((back == wanted) & ~np.signbit(wanted)).all(axis=1)
+            return np.flatnonzero(((back != wanted) | np.signbit(wanted)).any(axis=1))
 
-        return _ways(np, len(boxes), exact)
+        return _ways(np, len(boxes), wrong)
 
 
 def _round(np: Any, values: Any, way: int) -> Any:
@@ -188,17 +209,17 @@ def _round(np: Any, values: Any, way: int) -> Any:
     return values
 
 
-def _ways(np: Any, count: int, exact: Any) -> list[int | None]:
-    """For each row the first way that `exact(rows, way)` confirms."""
-    ways: list[int | None] = [None] * count
-    left = np.ones(count, dtype=bool)
+def _ways(np: Any, count: int, wrong: Any) -> list[int]:
+    """For each row the first way that is right; `wrong(rows, way)` gives the indices of `rows` for which it is not."""
+    ways = np.full(count, NO_WAY, dtype=np.int8)
+    left = np.arange(count)
     for way in TRIED:
-        rows = np.flatnonzero(left)
-        if not len(rows):
-            break
         with np.errstate(all="ignore"):  # what overflows does not come back
-            done = exact(left, way)
-        for row in rows[done].tolist():
-            ways[row] = way
-        left[rows[done]] = False
-    return ways
+            still = left[wrong(left, way)]
+        ways[left] = way
+        ways[still] = NO_WAY
+        left = still
+        if not len(left):
+            break
+    found: list[int] = ways.tolist()
+    return found

@@ -17,6 +17,7 @@ NOT_TEXT = "text files that are not UTF-8, left out"
 NO_KIND = "media files that are no image, video, audio or text, left out"
 NO_MEDIA = Media()
 _SIGNED = 1 << 31
+_MANY = 4096
 
 
 class MediaWriter:
@@ -27,6 +28,7 @@ class MediaWriter:
         self.walk = walk
         self.inline = inline
         self.counts = counts
+        self._sizes: dict[tuple[float | None, float | None], dict[str, bytes]] = {}
 
     def fields(self, record: Input) -> dict[str, bytes]:
         """The media field of an input by its name, or nothing where its kind is not known."""
@@ -35,8 +37,15 @@ class MediaWriter:
         if kind is None:
             self.counts[NO_KIND] += self.inline and record.media is not None
             return {}
+        if record.media is None:  # so it has a size, and nothing else
+            size = record.declared_width, record.declared_height
+            if size not in self._sizes:
+                if len(self._sizes) == _MANY:
+                    self._sizes.clear()
+                self._sizes[size] = {kind: self.form.message(MEDIA_FIELDS[kind], self._facts(kind, record, media))}
+            return self._sizes[size]
         values: dict[str, Any] = {}
-        content = self._content(media) if self.inline and record.media is not None else None
+        content = self._content(media) if self.inline else None
         place = media.reference.place if media.reference is not None else None
         if place is not None and "://" in place:
             values["url"] = place

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dsvc.formats.clarifai.form import Form
-from dsvc.formats.clarifai.geometry import PLAIN, Boxes, Keypoints, Parts, Points, Polygons, Size
+from dsvc.formats.clarifai.geometry import NO_WAY, PLAIN, Boxes, Keypoints, Parts, Points, Polygons, Size
+from dsvc.formats.clarifai.pictures import picture
 from dsvc.formats.clarifai.residue import annotation_residue, mask_residue
 from dsvc.formats.masks import bitmap, canonical_runs, compressed, png, runs
 from dsvc.model.records import Annotation, Input, Mask, Numbers, Shape
@@ -105,9 +106,9 @@ class Planner:
             kept["m"] = mask_residue(mask)
         elif not text:
             kept["m"] = 1
-        picture = png(bitmap(mask, counts))
-        self.weight += len(picture)
-        return picture
+        drawn = picture(mask, counts) if canonical_runs(counts) else png(bitmap(mask, counts))
+        self.weight += len(drawn)
+        return drawn
 
     def solve(self, form: Form) -> Solved:
         """Place all parts."""
@@ -147,8 +148,8 @@ class Solved(NamedTuple):
             _keep(kept, "pt", way, plan.annotation.point)
 
 
-def _keep(kept: dict[str, Any], name: str, way: int | None, values: Any) -> None:
-    if way is None:
+def _keep(kept: dict[str, Any], name: str, way: int, values: Any) -> None:
+    if way == NO_WAY:
         kept[name] = values
     else:
         kept["d" + name] = way

@@ -92,26 +92,26 @@ def _is_exact(value: Any) -> bool:
 
 def input_residue(record: Input, id_: str, metadata_exact: bool) -> dict[str, Any]:
     """The fields of an input, but for those that are whole elsewhere."""
-    media = encode_media(record.media) if record.media is not None else None
-    if media is not None:
-        media = _hex(media, "blob")
+    fields: dict[str, Any] = {}
+    if record.key != id_:
+        fields["key"] = record.key
+    if record.media is not None:
+        media = _hex(encode_media(record.media), "blob")
         if "reference" in media:
             media["reference"] = _hex(media["reference"], "hash")
-    embeddings = record.embeddings
-    fields = {
-        "key": record.key if record.key != id_ else None,
-        "media": media,
-        "declared_width": record.declared_width,
-        "declared_height": record.declared_height,
-        "split": record.split,
-        "license": record.license,
-        "geo": record.geo if record.geo is not None and not is_float32(record.geo) else None,
-        "embeddings": {k: None if is_float32(v) else list(v) for k, v in embeddings.items()} if embeddings else None,
-        "number": record.number,
-        "metadata": record.metadata if not metadata_exact else None,
-        "extras": record.extras or None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+        fields["media"] = media
+    for name in ("declared_width", "declared_height", "split", "license", "number"):
+        if (value := getattr(record, name)) is not None:
+            fields[name] = value
+    if record.geo is not None and not is_float32(record.geo):
+        fields["geo"] = record.geo
+    if record.embeddings:
+        fields["embeddings"] = {k: None if is_float32(v) else list(v) for k, v in record.embeddings.items()}
+    if not metadata_exact:
+        fields["metadata"] = record.metadata
+    if record.extras:
+        fields["extras"] = record.extras
+    return fields
 
 
 def is_float32(values: Sequence[float]) -> bool:

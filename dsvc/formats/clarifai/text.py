@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
-from dsvc.formats.clarifai.digits import WIDTH, shortest, shortest_rows
+from dsvc.formats.clarifai.digits import json_numbers, needs_exponent, shortest, texts
+from dsvc.formats.clarifai.residue import RESERVED, VERSION
 from dsvc.formats.clarifai.schema import SCHEMA, VISIBILITY, Field
 
 if TYPE_CHECKING:
     from dsvc.formats.clarifai.form import Floats, Indices
 
 Encoder = Callable[[Any], bytes]
-_END = b"\x01"  # between messages that are written together; neither it nor NUL occurs in them
+_BOX = b'{"topRow":%b,"leftCol":%b,"bottomRow":%b,"rightCol":%b}'
+_VISIBLE = tuple(f'{{"row":%b,"col":%b,"visibility":"{name}"}}'.encode() for name in VISIBILITY)
 
 
 class Text:
@@ -29,40 +31,68 @@ class Text:
         table = ENCODERS[kind]
         return b"{" + b",".join([table[name](value) for name, value in fields.items() if value is not None]) + b"}"
 
+    def item(self, region: bytes) -> bytes:
+        """Nothing is added; the commas come with all of them."""
+        return region
+
     def region(self, id_: str, box: bytes | None, polygon: bytes | None, data: bytes | None) -> bytes:
-        """A Region of at most a box and a polygon: what `message` gives, sooner."""
-        info = b'"boundingBox":' + box if box is not None else b""
-        if polygon is not None:
-            info += (b"," if info else b"") + b'"polygon":' + polygon
-        head = b'{"id":' + _string(id_) + b',"regionInfo":{' + info + b"}"
-        return head + b',"data":' + data + b"}" if data is not None else head + b"}"
+        """A Region of at most a box and a polygon."""
+        if box is None:
+            info = b"" if polygon is None else b'"polygon":' + polygon
+        elif polygon is None:
+            info = b'"boundingBox":' + box
+        else:
+            info = b'"boundingBox":%b,"polygon":%b' % (box, polygon)
+        if data is None:
+            return b'{"id":%b,"regionInfo":{%b}}' % (_string(id_), info)
+        return b'{"id":%b,"regionInfo":{%b},"data":%b}' % (_string(id_), info, data)
 
     def struct(self, values: Mapping[str, Any]) -> bytes:
         """A Struct, its keys in order, its numbers as float64."""
         return dumps(_numbers(values))
 
+    def metadata(self, shown: Mapping[str, Any], texts: Mapping[str, bytes]) -> bytes:
+        """A Struct of `shown` and, under the reserved key, of JSON texts and the version."""
+        reserved = [b'"%b":"%b",' % (name.encode(), _escaped(texts[name])) for name in sorted(texts)]
+        mine = b'"%b":{%b"version":%d.0}' % (RESERVED.encode(), b"".join(reserved), VERSION)
+        if not shown:
+            return b"{%b}" % mine
+        parts = {key: dumps(key) + b":" + dumps(_numbers(value)) for key, value in shown.items()}
+        parts[RESERVED] = mine
+        return b"{" + b",".join([parts[key] for key in sorted(parts)]) + b"}"
+
     def boxes(self, edges: Floats) -> list[bytes]:
         """All four edges, also where they are zero."""
-        names = ('{"topRow":', ',"leftCol":', ',"bottomRow":', ',"rightCol":')
-        return _split(_rows(names, edges, (0, 1, 2, 3), b"}" + _END))
+        numbers = texts(edges)
+        return [_BOX % row for row in zip(numbers[::4], numbers[1::4], numbers[2::4], numbers[3::4], strict=True)]
 
     def polygons(self, points: Floats, counts: Indices) -> list[bytes]:
         """Rows and columns, also where they are zero."""
-        rows = _rows(('{"row":', ',"col":'), points, (1, 0), b"},")
-        rows["end"][counts.cumsum() - 1] = b"}" + _END
-        return [b'{"points":[' + ring + b"]}" for ring in _split(rows)]
+        import numpy as np
+
+        # Each point is its row, with a minus, and its column; between polygons stands a NaN, which becomes null.
+        lengths = counts * 2
+        ends = lengths.cumsum()
+        flat = np.empty((len(points), 2), dtype=np.float32)
+        np.negative(points[:, 1], out=flat[:, 0])
+        flat[:, 1] = points[:, 0]
+        text = json_numbers(np.insert(flat.reshape(-1), ends[:-1], np.float32("nan")))[2:-1]
+        text = text.replace(b",-", b'}\1{"row":').replace(b",", b',"col":').replace(b"\1", b",")
+        made = [b'{"points":[{"row":%b}]}' % ring for ring in text.split(b',"col":null},{"row":')]
+        rare = np.flatnonzero(needs_exponent(points.reshape(-1)))
+        for index in np.unique(ends.searchsorted(rare, side="right")).tolist():
+            numbers = texts(points[(ends[index] - lengths[index]) // 2 : ends[index] // 2])
+            pairs = zip(numbers[1::2], numbers[::2], strict=True)
+            made[index] = b'{"points":[' + b",".join([b'{"row":%b,"col":%b}' % pair for pair in pairs]) + b"]}"
+        return made
 
     def keypoints(self, points: Floats, visible: Indices, counts: Indices) -> list[bytes]:
         """The array of points, each with its visibility."""
-        import numpy as np
-
-        names = [f',"visibility":"{name}"}}'.encode() for name in VISIBILITY]
-        ends = np.array([name + b"," for name in names] + [name + _END for name in names])
-        kinds = visible.copy()
-        kinds[counts.cumsum() - 1] += len(names)
-        rows = _rows(('{"row":', ',"col":'), points, (1, 0), bytes(ends.itemsize))
-        rows["end"] = ends[kinds]
-        return [b"[" + text + b"]" for text in _split(rows)]
+        numbers = texts(points)
+        pairs = zip(visible.tolist(), numbers[1::2], numbers[::2], strict=True)
+        made = [_VISIBLE[kind] % (row, col) for kind, row, col in pairs]
+        ends = counts.cumsum().tolist()
+        return [b"[" + b",".join(made[start:end]) + b"]" for start, end in zip([0, *ends], ends, strict=False)]
 
     def batch(self, inputs: Sequence[bytes]) -> list[bytes]:
         """One object on one line."""
@@ -85,28 +115,9 @@ def _numbers(value: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-def _rows(names: Sequence[str], values: Any, columns: Sequence[int], end: bytes) -> Any:
-    """A record of text for each row of `values`: name, number, name, number, ..., `end`; with NULs between.
-
-    `columns` says which number goes behind which name.
-    """
-    import numpy as np
-
-    parts, template = [], b""
-    for index, name in enumerate(names):
-        parts += [(f"name{index}", f"V{len(name)}"), (f"number{index}", f"V{WIDTH}")]
-        template += name.encode() + bytes(WIDTH)
-    parts.append(("end", f"S{len(end)}"))
-    rows = np.frombuffer(bytearray(template + end) * len(values), dtype=parts)
-    digits = shortest_rows(np.ascontiguousarray(values).reshape(-1))
-    for index, column in enumerate(columns):
-        rows[f"number{index}"] = digits[column :: len(columns)]
-    return rows
-
-
-def _split(rows: Any) -> list[bytes]:
-    data: bytes = rows.tobytes()
-    return data.translate(None, b"\0").split(_END)[:-1]
+def _escaped(text: bytes) -> bytes:
+    """JSON as the inside of a JSON string: it holds no control characters of its own."""
+    return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 # ---- one encoder for each field

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dsvc.formats.clarifai.residue import RESERVED, VERSION
 from dsvc.formats.clarifai.schema import SCHEMA, Field
 
 if TYPE_CHECKING:
@@ -27,22 +28,36 @@ class Wire:
         table = ENCODERS[kind]
         return b"".join([table[name](value) for name, value in fields.items() if value is not None])
 
+    def item(self, region: bytes) -> bytes:
+        """Tag and length, and the region."""
+        return b"\x5a%b%b" % (varint(len(region)), region)
+
     def region(self, id_: str, box: bytes | None, polygon: bytes | None, data: bytes | None) -> bytes:
-        """A Region of at most a box and a polygon: what `message` gives, sooner."""
+        """A Region of at most a box and a polygon."""
         name = id_.encode()
-        info = b"\x0a\x14" + box if box is not None else b""
+        info = b"" if box is None else b"\x0a\x14" + box
         if polygon is not None:
-            info += b"\x2a" + varint(len(polygon)) + polygon
-        head = b"\x0a" + varint(len(name)) + name + b"\x12" + varint(len(info)) + info
-        return head + b"\x1a" + varint(len(data)) + data if data is not None else head
+            info += b"\x2a%b%b" % (varint(len(polygon)), polygon)
+        if data is None:
+            region = b"\x0a%b%b\x12%b%b" % (varint(len(name)), name, varint(len(info)), info)
+        else:
+            sizes = varint(len(name)), name, varint(len(info)), info, varint(len(data)), data
+            region = b"\x0a%b%b\x12%b%b\x1a%b%b" % sizes
+        return b"\x5a%b%b" % (varint(len(region)), region)
 
     def struct(self, values: Mapping[str, Any]) -> bytes:
         """A Struct, its keys in order."""
-        parts = []
-        for key in sorted(values):
-            entry = delimited(1, key.encode()) + delimited(2, _value(values[key]))
-            parts.append(delimited(1, entry))
-        return b"".join(parts)
+        return b"".join([_entry(key, _value(values[key])) for key in sorted(values)])
+
+    def metadata(self, shown: Mapping[str, Any], texts: Mapping[str, bytes]) -> bytes:
+        """A Struct of `shown` and, under the reserved key, of JSON texts and the version."""
+        reserved = b"".join([_entry(name, delimited(3, texts[name])) for name in sorted(texts)])
+        mine = _entry(RESERVED, delimited(5, reserved + _VERSION))
+        if not shown:
+            return mine
+        parts = {key: _entry(key, _value(value)) for key, value in shown.items()}
+        parts[RESERVED] = mine
+        return b"".join([parts[key] for key in sorted(parts)])
 
     def boxes(self, edges: Floats) -> list[bytes]:
         """Twenty bytes for each box; zeros are written."""
@@ -71,10 +86,10 @@ class Wire:
 
 def varint(value: int) -> bytes:
     """A non-negative integer, seven bits a byte, the lowest first."""
-    if value < 0x80:
-        return _BYTES[value]
-    if value < 0x4000:
-        return _BYTES[value & 0x7F | 0x80] + _BYTES[value >> 7]
+    return _SHORT[value] if value < 0x4000 else _varint(value)
+
+
+def _varint(value: int) -> bytes:
     parts = bytearray()
     while value > 0x7F:
         parts.append(value & 0x7F | 0x80)
@@ -83,12 +98,22 @@ def varint(value: int) -> bytes:
     return bytes(parts)
 
 
-_BYTES = tuple(bytes((value,)) for value in range(256))
+_SHORT = tuple(
+    [bytes((value,)) for value in range(0x80)]
+    + [bytes((value & 0x7F | 0x80, value >> 7)) for value in range(0x80, 0x4000)]
+)
 
 
 def delimited(number: int, data: bytes) -> bytes:
     """A field of bytes: tag, length, data."""
-    return varint(number << 3 | 2) + varint(len(data)) + data
+    return b"%b%b%b" % (varint(number << 3 | 2), varint(len(data)), data)
+
+
+def _entry(key: str, value: bytes) -> bytes:
+    """A key and its Value, as a field of a Struct."""
+    name = key.encode()
+    entry = b"\x0a%b%b\x12%b%b" % (varint(len(name)), name, varint(len(value)), value)
+    return b"\x0a%b%b" % (varint(len(entry)), entry)
 
 
 def _value(value: Any) -> bytes:
@@ -103,6 +128,9 @@ def _value(value: Any) -> bytes:
     if isinstance(value, Mapping):
         return delimited(5, Wire().struct(value))
     return delimited(6, b"".join([delimited(1, _value(item)) for item in value]))
+
+
+_VERSION = _entry("version", _value(VERSION))
 
 
 def _floats(values: Any) -> Any:
@@ -171,5 +199,6 @@ def _float(lead: bytes) -> Encoder:
 
 
 ENCODERS = {kind: {name: _encoder(field) for name, field in fields.items()} for kind, fields in SCHEMA.items()}
-# The keypoints come with their tags.
+# The keypoints and the regions come with their tags.
 ENCODERS["RegionInfo"]["keypointLocations"] = bytes
+ENCODERS["Data"]["regions"] = b"".join
