@@ -45,7 +45,24 @@ _PLACES = {
     "State": "dsvc.core.state",
 }
 
-__all__ = ["__version__", "init", "open", *_PLACES]  # noqa: PLE0604
+__all__ = [
+    "Annotation",
+    "Author",
+    "Concept",
+    "Dataset",
+    "Draft",
+    "DsvcError",
+    "Input",
+    "Mask",
+    "Media",
+    "Moment",
+    "Repository",
+    "Shape",
+    "State",
+    "__version__",
+    "init",
+    "open",
+]
 
 
 def open(path: str | Path = ".", author: Author | None = None) -> Repository:

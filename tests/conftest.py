@@ -1,7 +1,9 @@
 """Fixtures that all tests share: a repository, small COCO files, and the corpus where it is at hand."""
 
 import json
+import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ def corpus() -> Path:
 def repo(tmp_path: Path) -> Repository:
     project = tmp_path / "project"
     repository = dsvc.init(project, author=AUTHOR)
-    seconds = iter(range(1_700_000_000, 1_800_000_000))
+    seconds = count(int(time.time()))
     repository.now = lambda: Moment(next(seconds))
     return repository
 
