@@ -8,6 +8,7 @@ big-endian, as short as possible), and nothing is deeper than `MAX_DEPTH`.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import msgpack
@@ -134,15 +135,22 @@ def _maps_are_sorted(value: Any, depth: int) -> bool:
             return False
         if keys and type(keys[0]) is not str:
             return False
-        return all(_maps_are_sorted(v, depth + 1) for v in value.values() if type(v) in _NESTED)
+        return _parts_are_sorted(value.values(), depth)
     if kind is list:
-        return all(_maps_are_sorted(v, depth + 1) for v in value if type(v) in _NESTED)
+        return _parts_are_sorted(value, depth)
     if kind is Timestamp:  # msgpack's own extension -1, which format 1 does not have
         return False
     return kind is not float or math.isfinite(value)
 
 
-_NESTED = (dict, list, float, Timestamp)
+_NESTED = frozenset((dict, list, float, Timestamp))
+
+
+def _parts_are_sorted(values: Collection[Any], depth: int) -> bool:
+    # Most lists and maps hold nothing that could be wrong, which one pass in C tells.
+    if _NESTED.isdisjoint(map(type, values)):
+        return True
+    return all(_maps_are_sorted(value, depth + 1) for value in values if type(value) in _NESTED)
 
 
 def unpack_extension(code: int, data: bytes) -> Any:
