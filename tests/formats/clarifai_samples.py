@@ -19,12 +19,27 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, st
 from dsvc.formats.clarifai.residue import read_exact
 from dsvc.formats.clarifai.schema import SCHEMA, VISIBILITY
 from dsvc.formats.masks import compressed
-from dsvc.model.records import Annotation, Concept, Input, Mask, Media, Reference, Shape
+from dsvc.model.records import (
+    Annotation,
+    Concept,
+    Input,
+    Mask,
+    Media,
+    Reference,
+    Shape,
+    annotation_key,
+    decode_annotation,
+    decode_input,
+    encode_annotation,
+    encode_input,
+)
 from dsvc.model.walk import Sample
 from dsvc.store.ids import ObjectId
 
 
 class MemoryWalk:
+    """Records as they are, never stored: the long way of the exporter."""
+
     def __init__(self, concepts, samples, meta=None, blobs=()):
         self._concepts, self._samples = concepts, samples
         self.meta: Mapping[str, Any] = meta or {}
@@ -41,6 +56,36 @@ class MemoryWalk:
 
     def read_blob(self, blob: ObjectId) -> Iterator[bytes]:
         yield self._blobs[blob]
+
+
+class StoredWalk:
+    """The same records as they come back from a repository, and their entries: the quick way."""
+
+    def __init__(self, walk: MemoryWalk):
+        self.meta = walk.meta
+        self.concepts, self.read_blob = walk.concepts, walk.read_blob
+        self._inputs, self._annotations = {}, {}
+        for record, found in walk.samples():
+            self._inputs[record.key.encode()] = encode_input(record)
+            for one in found:
+                self._annotations[annotation_key(one.key, one.id)] = encode_annotation(one)
+
+    def input_entries(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted(self._inputs.items()))
+
+    def annotation_entries(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted(self._annotations.items()))
+
+    def samples(self) -> Iterator[Sample]:
+        for key, value in self.input_entries():
+            found = [decode_annotation(*row) for row in self.annotation_entries() if row[0].startswith(key + b"\0")]
+            yield Sample(decode_input(key, value), tuple(found))
+
+    def unstored(self) -> MemoryWalk:
+        """The records that came back, for the long way."""
+        walk = MemoryWalk(tuple(self.concepts()), tuple(self.samples()), self.meta)
+        walk.read_blob = self.read_blob
+        return walk
 
 
 def blob_id(data: bytes) -> ObjectId:

@@ -30,6 +30,10 @@ LARGEST = 3.0e38
 NO_FRAMES: Mapping[str, list[bytes] | None] = {}
 
 
+# The id at Clarifai and the name of each concept.
+Names = dict[str, tuple[str, str]]
+
+
 class Encoded(NamedTuple):
     """One input, ready for a batch."""
 
@@ -47,13 +51,16 @@ class Place:
 
 
 class Mapper:
-    """Takes samples with `add` and gives their inputs with `drain`; `weight` says how much waits."""
+    """Takes samples with `add` and gives their inputs with `drain`; `weight` says how much waits.
 
-    def __init__(self, form: Form, walk: Walk, media: bool) -> None:
+    The bytes of `media` go inline where that is given.
+    """
+
+    def __init__(self, form: Form, names: Names, media: Walk | None, counts: Counter[str]) -> None:
         self.form = form
-        self.counts: Counter[str] = Counter()
-        self._media = MediaWriter(form, walk, media, self.counts)
-        self._names = {concept.id: (short_id(concept.id), concept.name) for concept in walk.concepts()}
+        self.counts = counts
+        self._media = MediaWriter(form, media, counts)
+        self._names = names
         # Concept, Data of it, and True: of concepts without a value of which nothing is kept. For the quick way.
         self.usual: dict[str, tuple[bytes, bytes, bool]] = {}
         self._encoded: dict[tuple[str, float], tuple[bytes, bytes]] = {}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 
 from dsvc.errors import RefusedError
 from dsvc.formats.clarifai.build import Encoded, Mapper
 from dsvc.formats.clarifai.form import Form
 from dsvc.formats.clarifai.ids import short_id
-from dsvc.formats.clarifai.quick import QuickMapper, entries
+from dsvc.formats.clarifai.quick import MAX_WEIGHT, NO_TEXTS, PIECE, QuickMapper, pieces
 from dsvc.formats.clarifai.residue import concept_residue, exact_text
 from dsvc.formats.clarifai.text import Text
 from dsvc.formats.clarifai.wire import Wire
@@ -18,7 +20,8 @@ from dsvc.model.walk import Walk
 
 MAX_INPUTS = 128
 MAX_BYTES = 32 << 20
-MAX_WEIGHT = 100_000
+# Stored records below this are written before a second process would have started.
+WORTHWHILE = 4 << 20
 NO_SPLIT = "all"
 NO_INPUTS = "concepts and metadata of a dataset without inputs, left out"
 
@@ -83,39 +86,49 @@ class _Exporter:
         """
         batches = Batches(self._form, target)
         batches.begin()
-        mapper = Mapper(self._form, walk, media)
+        counts: Counter[str] = Counter()
         inputs = annotations = 0
-        for encoded in _encode(walk, mapper):
-            batches.add(encoded)
-            inputs += 1
-            annotations += encoded.annotations
+        with closing(_encode(self._form, walk, media, counts)) as found:
+            for encoded in found:
+                batches.add(encoded)
+                inputs += 1
+                annotations += encoded.annotations
         batches.finish()
         if not inputs:
-            mapper.counts[NO_INPUTS] = sum(1 for _ in walk.concepts()) + len(walk.meta)
-        notes = tuple(f"{what}: {count}" for what, count in sorted(mapper.counts.items()) if count)
+            counts[NO_INPUTS] = sum(1 for _ in walk.concepts()) + len(walk.meta)
+        notes = tuple(f"{what}: {count}" for what, count in sorted(counts.items()) if count)
         return ExportReport(batches.entries, inputs, annotations, notes)
 
 
-def _encode(walk: Walk, mapper: Mapper) -> Iterator[Encoded]:
+def _encode(form: Form, walk: Walk, media: bool, counts: Counter[str]) -> Generator[Encoded, None, None]:
     dataset = _dataset_texts(walk)
+    names = {concept.id: (short_id(concept.id), concept.name) for concept in walk.concepts()}
+    mapper = Mapper(form, names, walk if media else None, counts)
     if not hasattr(walk, "annotation_entries"):  # records that were never stored
-        for sample in walk.samples():
-            mapper.add(sample, dataset)
-            dataset = {}
-            if mapper.weight >= MAX_WEIGHT:
-                yield from mapper.drain()
-        yield from mapper.drain()
+        yield from _encode_samples(walk, mapper, dataset)
         return
-    quick = QuickMapper(mapper)
-    for key, value, found in entries(walk):
-        quick.add(key, value, found, dataset)
-        dataset = {}
-        if quick.weight >= MAX_WEIGHT:
-            yield from quick.drain()
-    yield from quick.drain()
+    quick, done = QuickMapper(mapper), 0
+    found = pieces(walk)
+    for piece in found:
+        yield from quick.encode(piece, MAX_WEIGHT, dataset)
+        dataset = NO_TEXTS
+        done += PIECE
+        if done >= WORTHWHILE and not media:
+            from dsvc.formats.clarifai.worker import encode_shared
+
+            yield from encode_shared(found, quick, names)
 
 
-def _dataset_texts(walk: Walk) -> dict[str, str]:
+def _encode_samples(walk: Walk, mapper: Mapper, dataset: Mapping[str, str]) -> Iterator[Encoded]:
+    for sample in walk.samples():
+        mapper.add(sample, dataset)
+        dataset = NO_TEXTS
+        if mapper.weight >= MAX_WEIGHT:
+            yield from mapper.drain()
+    yield from mapper.drain()
+
+
+def _dataset_texts(walk: Walk) -> Mapping[str, str]:
     """What belongs to the whole dataset, for the first input to carry."""
     table: dict[str, Concept] = {}
     for concept in walk.concepts():

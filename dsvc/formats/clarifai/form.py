@@ -30,9 +30,6 @@ class Form(Protocol):
     def region(self, id_: str, box: bytes | None, polygon: bytes | None, data: bytes | None) -> bytes:
         """An item of a Region of at most a box and a polygon: what `message` and `item` give, sooner."""
 
-    def struct(self, values: Mapping[str, Any]) -> bytes:
-        """A Struct of JSON values."""
-
     def metadata(self, shown: Mapping[str, Any], texts: Mapping[str, bytes]) -> bytes:
         """A Struct of JSON values and, under the reserved key, of JSON texts and the version."""
 

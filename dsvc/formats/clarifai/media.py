@@ -21,12 +21,11 @@ _MANY = 4096
 
 
 class MediaWriter:
-    """Writes media fields; with `inline` the bytes of what the repository holds."""
+    """Writes media fields; with a walk, the bytes of what the repository holds."""
 
-    def __init__(self, form: Form, walk: Walk, inline: bool, counts: Counter[str]) -> None:
+    def __init__(self, form: Form, walk: Walk | None, counts: Counter[str]) -> None:
         self.form = form
         self.walk = walk
-        self.inline = inline
         self.counts = counts
         self._sizes: dict[tuple[float | None, float | None], dict[str, bytes]] = {}
 
@@ -35,7 +34,7 @@ class MediaWriter:
         media = record.media or NO_MEDIA
         kind = _kind(record)
         if kind is None:
-            self.counts[NO_KIND] += self.inline and record.media is not None
+            self.counts[NO_KIND] += self.walk is not None and record.media is not None
             return {}
         if record.media is None:  # so it has a size, and nothing else
             size = record.declared_width, record.declared_height
@@ -45,7 +44,7 @@ class MediaWriter:
                 self._sizes[size] = {kind: self.form.message(MEDIA_FIELDS[kind], self._facts(kind, record, media))}
             return self._sizes[size]
         values: dict[str, Any] = {}
-        content = self._content(media) if self.inline else None
+        content = self._content(self.walk, media) if self.walk is not None else None
         place = media.reference.place if media.reference is not None else None
         if place is not None and "://" in place:
             values["url"] = place
@@ -64,14 +63,14 @@ class MediaWriter:
             self.counts[NOT_TEXT] += 1
             return {}
 
-    def _content(self, media: Media) -> bytes | None:
+    def _content(self, walk: Walk, media: Media) -> bytes | None:
         if media.blob is None:
             self.counts[NOT_HERE] += 1
             return None
         pieces, size = [], media.size or 0
         if size <= MAX_INLINE:
             size = 0
-            for piece in self.walk.read_blob(media.blob):
+            for piece in walk.read_blob(media.blob):
                 pieces.append(piece)
                 size += len(piece)
                 if size > MAX_INLINE:

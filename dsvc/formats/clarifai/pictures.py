@@ -10,109 +10,165 @@ import struct
 import zlib
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dsvc.formats.masks import bitmap, png
-from dsvc.model.records import Mask
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Indices = npt.NDArray[np.int64]
+    Bytes = npt.NDArray[np.uint8]
 
 _LONGEST = 258
 _MAX_STRIDE = 32768
-_END = 7  # the bits of the end of the block, all zero
+_HEADER = 3  # the bits of the block's header
+_END = 7  # and of its end, all zero
 
 
-def picture(mask: Mask, counts: Sequence[int]) -> bytes:
-    """The PNG of a mask whose runs fill it, none of them empty but perhaps the first."""
-    stride = (mask.width + 7) // 8 + 1
-    if stride > _MAX_STRIDE:
-        return png(bitmap(mask, counts))
-    rows, changed = _rows(mask, counts, stride)
-    data = rows.tobytes()
-    packed = b"\x78\x01" + _deflate(rows.reshape(-1), changed, stride) + struct.pack(">I", zlib.adler32(data))
-    header = struct.pack(">IIBBBBB", mask.width, mask.height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+class Runs(NamedTuple):
+    """A mask of at most `MAX_WIDTH`, whose runs fill it; none of them is empty but perhaps the first."""
+
+    height: int
+    width: int
+    counts: Indices
+
+
+MAX_WIDTH = (_MAX_STRIDE - 1) * 8
+
+
+def pictures(masks: Sequence[Runs]) -> list[bytes]:
+    """The PNG of each mask."""
+    import numpy as np
+
+    if not masks:
+        return []
+    strides = np.array([(mask.width + 7) // 8 + 1 for mask in masks])
+    sizes = strides * [mask.height for mask in masks]
+    data = np.zeros(int(sizes.sum()), dtype=np.uint8)
+    changed = _draw(masks, data, strides, sizes)
+    streams = _deflate(data, changed, strides, sizes)
+    made, start = [], 0
+    for mask, size, stream in zip(masks, sizes.tolist(), streams, strict=True):
+        packed = b"\x78\x01%b%b" % (stream, struct.pack(">I", zlib.adler32(data[start : start + size].data)))
+        start += size
+        header = struct.pack(">IIBBBBB", mask.width, mask.height, 1, 0, 0, 0, 0)
+        made.append(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b""))
+    return made
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _rows(mask: Mask, counts: Sequence[int], stride: int) -> tuple[Any, Any]:
-    """The rows of a PNG, each behind its filter byte, and where they differ from the row above."""
+def _draw(masks: Sequence[Runs], data: Bytes, strides: Indices, sizes: Indices) -> Indices:
+    """Fill in the rows of all PNGs, each behind its filter byte; where they differ from the row above, in order."""
     import numpy as np
 
-    height, width = mask.height, mask.width
-    edges = np.array(counts, dtype=np.int64).cumsum()[:-1]
+    heights = np.array([mask.height for mask in masks])
     # Rows as 64-bit words: what changes from row to row, then all changes up to each row together.
-    words = np.zeros((height, (stride + 6) // 8), dtype=np.uint64)
-    bytes_ = words.view(np.uint8)
-    column, row = np.divmod(edges, height)
-    places = row * bytes_.shape[1] + (column >> 3)
+    widths = (strides + 6) // 8 * 8
+    areas = widths * heights
+    base = areas.cumsum() - areas
+    buffer = np.zeros(int(areas.sum()) // 8, dtype=np.uint64)
+    bytes_ = buffer.view(np.uint8)
+    edges = [mask.counts.cumsum()[:-1] for mask in masks]
+    which = np.repeat(np.arange(len(masks)), [len(part) for part in edges])
+    column, row = np.divmod(np.concatenate(edges), heights[which])
     inside = row > 0
-    places, bits = places[inside], (128 >> (column[inside] & 7)).astype(np.uint8)
+    column, row, which = column[inside], row[inside], which[inside]
+    places = base[which] + row * widths[which] + (column >> 3)
     order = places.argsort(kind="stable")
-    places, bits = places[order], bits[order]
-    firsts = np.flatnonzero(np.diff(places, prepend=-1))
-    places = places[firsts]
-    if len(places):
-        bytes_.reshape(-1)[places] = np.bitwise_or.reduceat(bits, firsts)
-    top = edges.searchsorted(np.arange(0, width * height, height), side="right") & 1
-    bytes_[0, : stride - 1] = np.packbits(top.astype(np.uint8))
-    np.bitwise_xor.accumulate(words, axis=0, out=words)
-    rows = np.zeros((height, stride), dtype=np.uint8)
-    rows[:, 1:] = bytes_[:, : stride - 1]
-    row, place = np.divmod(places, bytes_.shape[1])
-    return rows, row * stride + place + 1
+    firsts = np.flatnonzero(np.diff(places[order], prepend=-1))
+    if len(firsts):
+        bits = (128 >> (column & 7)).astype(np.uint8)
+        bytes_[places[order[firsts]]] = np.bitwise_or.reduceat(bits[order], firsts)
+    at = 0
+    table = zip(masks, edges, base.tolist(), areas.tolist(), strides.tolist(), strict=True)
+    for mask, part, start, area, stride in table:
+        words = buffer[start // 8 : (start + area) // 8].reshape(mask.height, -1)
+        rows = words.view(np.uint8)
+        top = part.searchsorted(np.arange(0, mask.width * mask.height, mask.height), side="right") & 1
+        rows[0, : stride - 1] = np.packbits(top.astype(np.uint8))
+        np.bitwise_xor.accumulate(words, axis=0, out=words)
+        data[at : at + stride * mask.height].reshape(mask.height, stride)[:, 1:] = rows[:, : stride - 1]
+        at += stride * mask.height
+    chosen = order[firsts]
+    which = which[chosen]
+    found: Indices = (sizes.cumsum() - sizes)[which] + row[chosen] * strides[which] + (column[chosen] >> 3) + 1
+    return found
 
 
-def _deflate(data: Any, changed: Any, stride: int) -> bytes:
-    """One block with fixed codes: the first row and what changes as literals, the rest copied from one row above."""
+def _deflate(data: Bytes, changed: Indices, strides: Indices, sizes: Indices) -> list[bytes]:
+    """For each picture one block with fixed codes.
+
+    The first row and what changes are literals, the rest is copied from one row above.
+    """
     import numpy as np
 
     tables = _tables()
-    # Each gap of bytes like those above, and the changed byte behind it.
-    starts = np.concatenate(([stride], changed + 1))
-    ends = np.concatenate((changed, [len(data)]))
+    last = sizes.cumsum()
+    first = last - sizes + strides
+    # Gaps of bytes like those above, each with the changed byte behind it; the first has the first row before it.
+    starts = np.sort(np.concatenate((first, changed + 1)))
+    ends = np.sort(np.concatenate((changed, last)))
+    is_first = np.zeros(len(starts), dtype=bool)
+    is_first[starts.searchsorted(first)] = True
+    is_last = np.append(is_first[1:], True)
     copies, rest = np.divmod(ends - starts, _LONGEST)
     short = rest < 3
-    literals = np.where(short, rest, 0)
     matches = copies + ~short
-    tokens = matches + literals + 1
-    tokens[-1] -= 1
-    before = tokens.cumsum() - tokens
+    # A run of literals behind the matches of each gap: its end, the changed byte, the first row of the next picture.
+    literals = np.where(short, rest, 0)
+    begins = ends - literals
+    counts = literals + ~is_last
+    counts[:-1][is_last[:-1]] += strides[1:]
+    tokens = matches + counts
     gaps = np.repeat(np.arange(len(tokens)), tokens)
-    index = np.arange(len(gaps)) - before[gaps]
+    index = np.arange(len(gaps)) - (tokens.cumsum() - tokens)[gaps]
     behind = index - matches[gaps]
     is_match = behind < 0
-    codes = np.empty(stride + len(gaps), dtype=np.uint64)
-    sizes = np.empty(len(codes), dtype=np.int64)
-    codes[:stride], sizes[:stride] = tables.literals[data[:stride]], tables.literal_sizes[data[:stride]]
-    lengths = np.where(index < copies[gaps], _LONGEST, rest[gaps])[is_match]
-    code, size = _distance(stride)
-    which = np.flatnonzero(is_match) + stride
-    codes[which] = tables.lengths[lengths] | np.uint64(code) << tables.length_sizes[lengths].astype(np.uint64)
-    sizes[which] = tables.length_sizes[lengths] + size
-    where = ~is_match
-    bytes_ = data[(ends - literals)[gaps[where]] + behind[where]]
-    which = np.flatnonzero(where) + stride
-    codes[which], sizes[which] = tables.literals[bytes_], tables.literal_sizes[bytes_]
-    return _pack(np, codes, sizes)
+    top = int(strides[0])
+    codes = np.empty(top + len(gaps), dtype=np.uint64)
+    bits = np.empty(len(codes), dtype=np.int64)
+    codes[:top], bits[:top] = tables.literals[data[:top]], tables.literal_bits[data[:top]]
+    which = np.flatnonzero(is_match)
+    gap = gaps[which]
+    lengths = np.where(index[which] < copies[gap], _LONGEST, rest[gap])
+    picture = is_first.cumsum() - 1
+    code, extra = np.array([_distance(stride) for stride in strides.tolist()]).T[:, picture[gap]]
+    codes[which + top] = tables.lengths[lengths] | code.astype(np.uint64) << tables.length_bits[lengths].astype(
+        np.uint64
+    )
+    bits[which + top] = tables.length_bits[lengths] + extra
+    which = np.flatnonzero(~is_match)
+    bytes_ = data[begins[gaps[which]] + behind[which]]
+    codes[which + top], bits[which + top] = tables.literals[bytes_], tables.literal_bits[bytes_]
+    # How many codes each picture has: its first row's stand with the gap before.
+    each = np.add.reduceat(tokens, np.flatnonzero(is_first)) + strides
+    each[:-1] -= strides[1:]
+    return _pack(codes, bits, each)
 
 
-def _pack(np: Any, codes: Any, sizes: Any) -> bytes:
-    """Codes of up to 31 bits one after the other, between the block's header and its end."""
-    ends = sizes.cumsum() + 3
-    at = ends - sizes
-    total = int(ends[-1]) + _END
+def _pack(codes: npt.NDArray[np.uint64], bits: Indices, each: Indices) -> list[bytes]:
+    """Codes of up to 31 bits one after the other, in blocks of so many each, a block with header and end."""
+    import numpy as np
+
+    ends = bits.cumsum()
+    last = each.cumsum() - 1
+    before = np.concatenate(([0], ends[last[:-1]]))
+    lengths = (ends[last] - before + _HEADER + _END + 31) // 32  # in words
+    starts = lengths.cumsum() - lengths
+    at = ends - bits + np.repeat(starts * 32 + _HEADER - before, each)
     shifted = codes << (at & 31).astype(np.uint64)
-    word = at >> 5
-    count = (total >> 5) + 2
+    word, count = at >> 5, int(lengths.sum()) + 1
     # No two codes share a bit, so that a sum of them is exact in float64.
     low = np.bincount(word, weights=shifted & np.uint64(0xFFFFFFFF), minlength=count)
     high = np.bincount(word + 1, weights=shifted >> np.uint64(32), minlength=count)
     words = (low + high).astype(np.uint32)
-    words[0] |= np.uint32(3)  # last block, fixed codes
-    data: bytes = words.astype("<u4").tobytes()
-    return data[: (total + 7) >> 3]
+    words[starts] |= np.uint32(3)  # last block, fixed codes
+    text = words.astype("<u4").tobytes()
+    sizes = (ends[last] - before + _HEADER + _END + 7) // 8
+    return [text[start : start + size] for start, size in zip((starts * 4).tolist(), sizes.tolist(), strict=True)]
 
 
 # ---- the fixed codes (RFC 1951, 3.2.6), the first bit lowest
@@ -120,9 +176,9 @@ def _pack(np: Any, codes: Any, sizes: Any) -> bytes:
 
 class _Tables(NamedTuple):
     literals: Any
-    literal_sizes: Any
+    literal_bits: Any
     lengths: Any
-    length_sizes: Any
+    length_bits: Any
 
 
 def _reversed(value: int, length: int) -> int:

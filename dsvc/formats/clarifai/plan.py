@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from dsvc.formats.clarifai.form import Form
 from dsvc.formats.clarifai.geometry import NO_WAY, PLAIN, Boxes, Keypoints, Parts, Points, Polygons, Size
-from dsvc.formats.clarifai.pictures import picture
 from dsvc.formats.clarifai.residue import annotation_residue, mask_residue
 from dsvc.formats.masks import bitmap, canonical_runs, compressed, png, runs
 from dsvc.model.records import Annotation, Input, Mask, Numbers, Shape
@@ -106,7 +105,7 @@ class Planner:
             kept["m"] = mask_residue(mask)
         elif not text:
             kept["m"] = 1
-        drawn = picture(mask, counts) if canonical_runs(counts) else png(bitmap(mask, counts))
+        drawn = png(bitmap(mask, counts))
         self.weight += len(drawn)
         return drawn
 

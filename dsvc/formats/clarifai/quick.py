@@ -15,16 +15,23 @@ from dsvc.errors import DamagedError
 from dsvc.formats.clarifai.build import NOT_PLACED, SEVERAL, Encoded, Mapper, Place
 from dsvc.formats.clarifai.geometry import NO_WAY, PLAIN, Parts, Size
 from dsvc.formats.clarifai.ids import part_id, short_id
-from dsvc.formats.clarifai.pictures import picture
+from dsvc.formats.clarifai.pictures import MAX_WIDTH, Runs, pictures
 from dsvc.formats.clarifai.plan import RELATIVE, Planner, drawn_size
 from dsvc.formats.clarifai.stored import Stored, decode_stored, json_text, plain_float, raw_value, stored_input
-from dsvc.formats.masks import canonical_runs, compressed, runs
-from dsvc.model.numbers import count_numbers, unpack_numbers
-from dsvc.model.records import Input, decode_annotation, decode_input, decode_mask
+from dsvc.formats.masks import MAX_PIXELS, compressed, runs
+from dsvc.model.numbers import count_numbers, unpack_joined, unpack_numbers
+from dsvc.model.records import Input, Mask, decode_annotation, decode_input
 from dsvc.model.walk import Sample, Walk
 
 Entry = tuple[bytes, bytes]
+# Keys and values of inputs, each with its annotations' ids and values.
+Piece = list[tuple[bytes, bytes, list[Entry]]]
+PIECE = 1 << 18
 Row = tuple[str, Stored]
+
+
+MAX_WEIGHT = 100_000
+NO_TEXTS: Mapping[str, str] = {}
 
 
 class _Odd(Exception):  # noqa: N818 - not an error
@@ -49,22 +56,31 @@ class _Found:
         self.polygon_sizes: list[Size] = []
         self.keypoints: list[bytes] = []
         self.keypoint_sizes: list[Size] = []
-        self.pictures: list[bytes] = []
+        self.masks: list[Runs] = []
 
 
-def entries(walk: Walk) -> Iterator[tuple[bytes, bytes, list[Entry]]]:
-    """Key and value of every input, and its annotations' ids and values: two sorted streams read in step."""
+def pieces(walk: Walk) -> Iterator[Piece]:
+    """All records in pieces of about `PIECE` bytes: two sorted streams read in step."""
     annotations = walk.annotation_entries()
     pending = next(annotations, None)
+    piece: Piece = []
+    size = 0
     for key, value in walk.input_entries():
         prefix = key + b"\0"
         start, found = len(prefix), []
         while pending is not None and pending[0].startswith(prefix):
             found.append((pending[0][start:], pending[1]))
+            size += len(pending[1])
             pending = next(annotations, None)
-        yield key, value, found
+        piece.append((key, value, found))
+        size += len(value)
         if pending is not None and pending[0] < prefix:
             raise DamagedError(f"annotation {pending[0].decode(errors='replace')!r} has no input")
+        if size >= PIECE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 class QuickMapper:
@@ -72,12 +88,23 @@ class QuickMapper:
 
     def __init__(self, mapper: Mapper) -> None:
         self._mapper = mapper
-        self._form = mapper.form
-        self._counts = mapper.counts
+        self.form = mapper.form
+        self.counts = mapper.counts
         self._waiting: list[_Waiting | None] = []  # None is one for the mapper
         self._planner = Planner(mapper.counts)
-        self._pictures: list[bytes] = []
+        self._masks: list[Runs] = []
         self._weight = 0
+
+    def encode(
+        self, piece: Piece, weight: int = MAX_WEIGHT, dataset: Mapping[str, str] = NO_TEXTS
+    ) -> Iterator[Encoded]:
+        """The inputs of a piece, worked off whenever they weigh so much; the texts of `dataset` go into the first."""
+        for key, value, found in piece:
+            self.add(key, value, found, dataset)
+            dataset = NO_TEXTS
+            if self.weight >= weight:
+                yield from self.drain()
+        yield from self.drain()
 
     @property
     def weight(self) -> int:
@@ -90,7 +117,7 @@ class QuickMapper:
             rows = [(id_.decode(), decode_stored(made)) for id_, made in annotations]
             record, plain = stored_input(key, value)
             self._find(rows, drawn_size(record))
-        except (_Odd, msgspec.MsgspecError):
+        except (_Odd, msgspec.MsgspecError, IndexError):  # the last for damaged numbers
             self._waiting.append(None)
             found = [decode_annotation(key + b"\0" + id_, made) for id_, made in annotations]
             self._mapper.add(Sample(decode_input(key, value), tuple(found)), dataset)
@@ -133,23 +160,24 @@ class QuickMapper:
                 found.keypoint_sizes.append(size)
                 weight += count
             if made.m is not None:
-                found.pictures.append(_picture(made))
-                weight += len(found.pictures[-1])
+                mask = _runs(*made.m)
+                found.masks.append(mask)
+                weight += len(mask.counts) * 4 + mask.width * mask.height // 256
         planner = self._planner
         _extend(planner.boxes, found.boxes, found.box_sizes)
         _extend(planner.keypoints, found.keypoints, found.keypoint_sizes)
         before = len(planner.polygons.packed)
         planner.polygons.first += [before + first for first in found.firsts]
         _extend(planner.polygons, found.rings, found.polygon_sizes)
-        self._pictures += found.pictures
+        self._masks += found.masks
         self._weight += weight
 
     def drain(self) -> Iterator[Encoded]:
         """All inputs taken, in order."""
         odd = self._mapper.drain()
-        writer = _Writer(self._mapper, self._planner, self._pictures)
-        waiting, self._waiting, self._pictures, self._weight = self._waiting, [], [], 0
-        self._planner = Planner(self._counts)
+        writer = _Writer(self._mapper, self._planner, self._masks)
+        waiting, self._waiting, self._masks, self._weight = self._waiting, [], [], 0
+        self._planner = Planner(self.counts)
         for one in waiting:
             if one is None:
                 yield next(odd)
@@ -164,23 +192,35 @@ def _extend(parts: Parts, packed: Iterable[bytes], sizes: Iterable[Size]) -> Non
     parts.sizes += sizes
 
 
-def _picture(made: Stored) -> bytes:
-    """The PNG of a mask. Raises _Odd for one that the PNG does not give back."""
-    assert made.m is not None
-    mask = decode_mask(list(made.m))
-    try:
-        counts = runs(mask)
-    except ValueError:
-        raise _Odd from None
-    if not canonical_runs(counts) or (isinstance(mask.counts, str) and compressed(counts) != mask.counts):
+def _runs(height: int, width: int, counts: str | bytes) -> Runs:
+    """The runs of a mask. Raises _Odd for one that its PNG does not give back."""
+    import numpy as np
+
+    if not counts:
         raise _Odd
-    return picture(mask, counts)
+    if isinstance(counts, bytes):
+        found, _ = unpack_joined([counts])
+        whole = found.astype(np.int64)
+        if (whole != found).any():
+            raise _Odd
+    else:
+        try:
+            parsed = runs(Mask(height=height, width=width, counts=counts))
+        except ValueError:
+            raise _Odd from None
+        if compressed(parsed) != counts:
+            raise _Odd
+        whole = np.array(parsed, dtype=np.int64)
+    fills = len(whole) and whole[0] >= 0 and whole[1:].min(initial=1) > 0 and whole.sum() == height * width
+    if not fills or min(height, width) < 1 or height * width > MAX_PIXELS or width > MAX_WIDTH:
+        raise _Odd
+    return Runs(height, width, whole)
 
 
 class _Writer:
     """Writes the annotations of many inputs, in the order in which their parts were found."""
 
-    def __init__(self, mapper: Mapper, planner: Planner, pictures: list[bytes]) -> None:
+    def __init__(self, mapper: Mapper, planner: Planner, masks: list[Runs]) -> None:
         self._mapper = mapper
         self._form = mapper.form
         self._counts = mapper.counts
@@ -190,7 +230,7 @@ class _Writer:
         self._ring = iter(solved.rings).__next__
         self._ring_way = iter(planner.polygons.ways).__next__
         self._keypoints = zip(solved.keypoints, planner.keypoints.ways, strict=True).__next__
-        self._picture = iter(pictures).__next__
+        self._picture = iter(pictures(masks)).__next__
 
     def annotations(self, rows: list[Row]) -> tuple[Place, bytes | None]:
         """The regions and concepts of an input's annotations, and the text of what is kept of them."""

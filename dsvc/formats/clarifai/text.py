@@ -47,12 +47,8 @@ class Text:
             return b'{"id":%b,"regionInfo":{%b}}' % (_string(id_), info)
         return b'{"id":%b,"regionInfo":{%b},"data":%b}' % (_string(id_), info, data)
 
-    def struct(self, values: Mapping[str, Any]) -> bytes:
-        """A Struct, its keys in order, its numbers as float64."""
-        return dumps(_numbers(values))
-
     def metadata(self, shown: Mapping[str, Any], texts: Mapping[str, bytes]) -> bytes:
-        """A Struct of `shown` and, under the reserved key, of JSON texts and the version."""
+        """A Struct of `shown` and, under the reserved key, of JSON texts and the version; numbers are float64."""
         reserved = [b'"%b":"%b",' % (name.encode(), _escaped(texts[name])) for name in sorted(texts)]
         mine = b'"%b":{%b"version":%d.0}' % (RESERVED.encode(), b"".join(reserved), VERSION)
         if not shown:

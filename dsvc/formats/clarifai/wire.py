@@ -45,10 +45,6 @@ class Wire:
             region = b"\x0a%b%b\x12%b%b\x1a%b%b" % sizes
         return b"\x5a%b%b" % (varint(len(region)), region)
 
-    def struct(self, values: Mapping[str, Any]) -> bytes:
-        """A Struct, its keys in order."""
-        return b"".join([_entry(key, _value(values[key])) for key in sorted(values)])
-
     def metadata(self, shown: Mapping[str, Any], texts: Mapping[str, bytes]) -> bytes:
         """A Struct of `shown` and, under the reserved key, of JSON texts and the version."""
         reserved = b"".join([_entry(name, delimited(3, texts[name])) for name in sorted(texts)])
@@ -126,7 +122,7 @@ def _value(value: Any) -> bytes:
     if isinstance(value, int | float):
         return b"\x11" + _DOUBLE.pack(value)
     if isinstance(value, Mapping):
-        return delimited(5, Wire().struct(value))
+        return delimited(5, b"".join([_entry(key, _value(value[key])) for key in sorted(value)]))
     return delimited(6, b"".join([delimited(1, _value(item)) for item in value]))
 
 
