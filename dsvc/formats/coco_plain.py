@@ -266,7 +266,7 @@ def answer_plain(setup: bytes) -> Callable[[bytes], bytes]:
     tables = Tables(dict(prefixes), dict(concepts))
 
     def answer(text: bytes) -> bytes:
-        packed: bytes = _pack(read_plain(text, tables))
+        packed: bytes = _pack(read_plain(bytes(text), tables))
         return packed
 
     return answer
@@ -278,7 +278,7 @@ def pack_tables(tables: Tables) -> bytes:
     return packed
 
 
-def unpack_answer(data: bytes) -> PlainBatch | None:
+def unpack_answer(data: bytes | bytearray) -> PlainBatch | None:
     """What a worker made of a batch."""
     fields = unpackb(data, raw=False, use_list=False)
     return PlainBatch(list(fields[0]), fields[1], fields[2]) if fields else None

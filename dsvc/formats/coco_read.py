@@ -126,10 +126,10 @@ class CocoIncoming:
     def _read(self, batch: list[Any]) -> list[Entry]:
         return read_batch(batch, self)
 
-    def _answered(self, batch: list[Any], answer: bytes) -> list[Entry]:
+    def _answered(self, batch: list[Any], answer: bytes | bytearray) -> list[Entry] | None:
         found = unpack_answer(answer)
         if found is None:
-            return read_batch(batch, self)
+            return None
         self.count_parts(len(found.entries), found.keypoints, found.captions)
         return found.entries
 

@@ -142,7 +142,7 @@ def _annotations(walk: Walk, plan: Plan, task: str) -> Iterator[Rows]:
 class Rows(NamedTuple):
     """Encoded rows, joined."""
 
-    text: bytes
+    text: bytes | bytearray
     total: int
 
 
@@ -196,7 +196,7 @@ class _Batches:
             return [_joined(self._writer.rows(batch.stored, batch.images))]
         return [_joined(_mixed_rows(batch.entries, self._walk, self._plan, self._task, self._writer))]
 
-    def answered(self, batch: _Planned, text: bytes) -> list[Rows]:
+    def answered(self, batch: _Planned, text: bytes | bytearray) -> list[Rows]:
         """The rows that a worker made."""
         return [Rows(text, len(batch.entries))]
 

@@ -1,12 +1,13 @@
 """A second process that shares long work of a format: a pure function of bytes, applied to one request after another.
 
-It runs this module: it reads a setup and then requests from its standard input, and writes the answers to its standard
-output. Where it cannot start, or dies, its requests come back as None, and the work is done at home.
+It runs this module: it reads a setup and then requests from a socket, and answers each. Where it cannot start, or dies,
+its requests come back as None, and the work is done at home.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -15,19 +16,21 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
-from typing import IO, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+Buffer = bytes | bytearray
 _LENGTH = struct.Struct("<Q")
-# Enough that the worker is never idle while the main process does one piece itself.
-QUEUE = 3
+# How many requests the worker has at a time, so that it is never idle; and how many results may wait for their turn.
+AHEAD = 2
+WAITING = 8
 # The calling process's search path, so that the worker finds the same packages wherever it was started from.
 _PROGRAM = """
 import os, sys
 sys.path[:] = sys.argv[2].split(os.pathsep)
 from dsvc.formats.worker import main
-main(sys.argv[1])
+main(sys.argv[1], int(sys.argv[3]))
 """
 
 
@@ -35,49 +38,66 @@ class Worker:
     """A running worker. `function`, "module:name", takes the setup and gives what turns a request into an answer."""
 
     def __init__(self, function: str, setup: bytes) -> None:
-        self._thread = ThreadPoolExecutor(1, "dsvc-worker")
+        # Two threads, since the worker may be sent the next request while it answers this one.
+        self._sender = ThreadPoolExecutor(1, "dsvc-sender")
+        self._receiver = ThreadPoolExecutor(1, "dsvc-receiver")
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = self._thread.submit(self._start, function, setup)
+        self._busy: deque[Future[Buffer | None]] = deque()
+        self._dead = False
+        self._socket, self._other = socket.socketpair()
+        self._sender.submit(self._start, function, setup)
 
     def _start(self, function: str, setup: bytes) -> None:
-        command = [sys.executable, "-I", "-c", _PROGRAM, function, os.pathsep.join(sys.path)]
-        # A session of its own, so that Ctrl-C reaches the main process alone, which then ends the worker.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-        self._send(setup)
+        with self._other as other:
+            path = os.pathsep.join(sys.path)
+            command = [sys.executable, "-I", "-c", _PROGRAM, function, path, str(other.fileno())]
+            # A session of its own, so that Ctrl-C reaches the main process alone, which then ends the worker.
+            with suppress(OSError):
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, pass_fds=[other.fileno()], start_new_session=True
+                )
+        self._give(setup)
 
-    def _send(self, data: bytes) -> None:
-        assert self._process is not None and self._process.stdin is not None
-        self._process.stdin.write(_LENGTH.pack(len(data)))
-        self._process.stdin.write(data)
-        self._process.stdin.flush()
+    def _give(self, data: bytes) -> None:
+        # Where the worker is gone, there is no answer either.
+        with suppress(OSError):
+            _send(self._socket, data)
 
-    def submit(self, request: bytes) -> Future[bytes | None]:
-        """Have a request answered; None where the worker has died."""
-        return self._thread.submit(self._run, request)
-
-    def _run(self, request: bytes) -> bytes | None:
-        try:
-            self._started.result()
-            self._send(request)
-            assert self._process is not None and self._process.stdout is not None
-            return _receive(self._process.stdout)
-        except (OSError, ValueError):
+    def _take(self) -> Buffer | None:
+        if self._dead:
             return None
+        try:
+            return _receive(self._socket)
+        except (OSError, ValueError):
+            self._dead = True
+            return None
+
+    @property
+    def free(self) -> bool:
+        """Whether it lives and has too little to do."""
+        while self._busy and self._busy[0].done():
+            self._busy.popleft()
+        return not self._dead and len(self._busy) < AHEAD
+
+    def submit(self, request: bytes) -> Future[Buffer | None]:
+        """Have a request answered. None comes back where the worker did not do it."""
+        self._sender.submit(self._give, request)
+        self._busy.append(self._receiver.submit(self._take))
+        return self._busy[-1]
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        process = self._process
-        if process is not None:
-            process.kill()
-            self._thread.shutdown(wait=True)
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
-            process.wait()
+        # The threads end when the socket does.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        for pool in (self._sender, self._receiver):
+            pool.shutdown(cancel_futures=True)
+        self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 def share(
@@ -85,60 +105,67 @@ def share(
     pieces: Iterable[T],
     request: Callable[[T], bytes | None],
     here: Callable[[T], list[R]],
-    answered: Callable[[T, bytes], list[R]],
+    answered: Callable[[T, Buffer], list[R] | None],
 ) -> Iterator[list[R]]:
-    """Work done by two, in the order of the pieces. A piece whose `request` is None is done here."""
-    waiting: deque[tuple[T, Future[bytes | None] | list[R]]] = deque()
-    busy = 0
+    """Work done by two, in the order of the pieces.
+
+    A piece whose `request` is None is done here before the next one is taken; so is one whose answer makes None.
+    """
+    waiting: deque[tuple[T, Future[Buffer | None] | list[R]]] = deque()
 
     def first() -> list[R]:
-        nonlocal busy
         piece, result = waiting.popleft()
         if isinstance(result, list):
             return result
         answer = result.result()
-        busy -= 1
-        return here(piece) if answer is None else answered(piece, answer)
+        made = answered(piece, answer) if answer is not None else None
+        return here(piece) if made is None else made
+
+    def is_ready(result: Future[Buffer | None] | list[R]) -> bool:
+        return isinstance(result, list) or result.done()
 
     for piece in pieces:
-        while waiting and (isinstance(waiting[0][1], list) or waiting[0][1].done()):
+        text = request(piece) if worker.free else None
+        waiting.append((piece, here(piece) if text is None else worker.submit(text)))
+        while waiting and (is_ready(waiting[0][1]) or len(waiting) > WAITING):
             yield first()
-        text = request(piece) if busy < QUEUE else None
-        if text is not None:
-            busy += 1
-            waiting.append((piece, worker.submit(text)))
-        else:
-            waiting.append((piece, here(piece)))
     while waiting:
         yield first()
 
 
 def worker_count() -> int:
-    """How many processors there are beside this one's."""
-    return max(0, len(os.sched_getaffinity(0)) - 1) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) - 1
+    """How many processors there are beside this one's; 0 where a worker cannot be given a socket."""
+    if os.name != "posix":
+        return 0
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) - 1
 
 
-def _receive(stream: IO[bytes]) -> bytes:
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        raise ValueError("the other side is gone")
-    (size,) = _LENGTH.unpack(head)
-    data = stream.read(size)
-    if len(data) < size:
-        raise ValueError("the other side is gone")
+def _send(stream: socket.socket, data: bytes) -> None:
+    stream.sendall(_LENGTH.pack(len(data)))
+    stream.sendall(data)
+
+
+def _receive(stream: socket.socket) -> bytearray:
+    (size,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
+    return _exactly(stream, size)
+
+
+def _exactly(stream: socket.socket, size: int) -> bytearray:
+    """So many bytes, mostly in one call, since after each call this thread waits until the other lets it run."""
+    data = bytearray(size)
+    left = memoryview(data)
+    while left:
+        count = stream.recv_into(left, len(left), socket.MSG_WAITALL)
+        if not count:
+            raise ValueError("the other side is gone")
+        left = left[count:]
     return data
 
 
-def main(function: str) -> None:
-    """Answer requests until the input ends."""
-    source, out = os.fdopen(0, "rb"), os.fdopen(1, "wb")
+def main(function: str, number: int) -> None:
+    """Answer requests until the socket ends. An error ends the worker; it is raised where the work is done again."""
     module, _, name = function.partition(":")
-    try:
-        answer = getattr(import_module(module), name)(_receive(source))
+    with socket.socket(fileno=number) as stream, suppress(Exception, KeyboardInterrupt):
+        answer = getattr(import_module(module), name)(_receive(stream))
         while True:
-            made = answer(_receive(source))
-            out.write(_LENGTH.pack(len(made)))
-            out.write(made)
-            out.flush()
-    except (ValueError, OSError, KeyboardInterrupt):
-        pass
+            _send(stream, answer(_receive(stream)))

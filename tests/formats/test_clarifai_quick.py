@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsvc.errors import DamagedError
-from dsvc.formats.clarifai import JsonExporter, ProtobufExporter, exporter, quick, worker
+from dsvc.formats import worker
+from dsvc.formats.clarifai import JsonExporter, ProtobufExporter, exporter, quick, share
 from dsvc.formats.clarifai.build import Mapper
 from dsvc.formats.clarifai.pictures import MAX_WIDTH, Runs, pictures
 from dsvc.formats.clarifai.residue import exact_text
@@ -128,8 +129,8 @@ def shared(monkeypatch):
             self.given += 1
             return super().submit(piece)
 
-    monkeypatch.setattr(worker, "Worker", Counted)
-    monkeypatch.setattr(worker, "_processors", lambda: 2)
+    monkeypatch.setattr(share, "Worker", Counted)
+    monkeypatch.setattr(share, "worker_count", lambda: 1)
     monkeypatch.setattr(exporter, "WORTHWHILE", 0)
     monkeypatch.setattr(quick, "PIECE", 3000)
     yield made
@@ -155,9 +156,9 @@ def test_a_second_process_that_dies_is_not_missed(program, shared, monkeypatch):
 
 
 def test_a_second_process_that_dies_between_is_not_missed(shared, monkeypatch):
-    main = "from dsvc.formats.clarifai import quick, worker\ngive = worker._send\n"
+    main = "from dsvc.formats import worker\ngive = worker._send\n"
     main += "def once(stream, data):\n    give(stream, data)\n    raise SystemExit\nworker._send = once\n"
-    program = worker._PROGRAM.replace("from dsvc.formats.clarifai.worker import main\n", main + "main = worker.main\n")
+    program = worker._PROGRAM.replace("from dsvc.formats.worker import main\n", main + "main = worker.main\n")
     assert program != worker._PROGRAM
     monkeypatch.setattr(worker, "_PROGRAM", program)
     same(ProtobufExporter, samples.simple(1000))
@@ -331,8 +332,8 @@ pixels = st.tuples(st.integers(1, 40), st.integers(1, 70), st.integers(0, 2**32 
 @given(st.lists(pixels, max_size=4))
 def test_pictures_from_runs_are_those_from_pixels(drawn):
     todo, wanted = [], []
-    for height, width, seed, share, blocks in drawn:
-        picture = (np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8)
+    for height, width, seed, filled, blocks in drawn:
+        picture = (np.random.default_rng(seed).random((height, width)) < filled).astype(np.uint8)
         if blocks:
             picture[:] = 0
             picture[height // 4 :, width // 3 : width - width // 4] = 1

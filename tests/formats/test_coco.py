@@ -661,9 +661,9 @@ def test_a_worker_gives_the_same_bytes_and_may_die(
     alone = pets.draft().snapshot.roots
     monkeypatch.setattr(coco_read, "WORTHWHILE", 0)
     answered = []
-    run = worker.Worker._run
-    monkeypatch.setattr(worker.Worker, "_run", lambda self, text: answered.append(run(self, text)) or answered[-1])
-    for program in (worker._PROGRAM, "import sys; sys.exit(1)"):
+    run = worker.Worker._take
+    monkeypatch.setattr(worker.Worker, "_take", lambda self: answered.append(run(self)) or answered[-1])
+    for program in (worker._PROGRAM, "raise SystemExit"):
         monkeypatch.setattr(worker, "_PROGRAM", program)
         other = pets.repository.create(f"other{len(answered)}")
         other.import_(path, source="instances_val2014_100")
@@ -684,9 +684,9 @@ def test_a_worker_writes_the_same_rows_and_may_die(
     pets.at().export("coco", tmp_path / "alone.json")
     monkeypatch.setattr(coco_write, "WORTHWHILE", 0)
     answered = []
-    run = worker.Worker._run
-    monkeypatch.setattr(worker.Worker, "_run", lambda self, text: answered.append(run(self, text)) or answered[-1])
-    for program in (worker._PROGRAM, "import sys; sys.exit(1)"):
+    run = worker.Worker._take
+    monkeypatch.setattr(worker.Worker, "_take", lambda self: answered.append(run(self)) or answered[-1])
+    for program in (worker._PROGRAM, "raise SystemExit"):
         monkeypatch.setattr(worker, "_PROGRAM", program)
         assert pets.at().export("coco", tmp_path / "alone.json").unchanged
     assert any(answered) and not answered[-1]

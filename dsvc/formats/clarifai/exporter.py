@@ -114,7 +114,7 @@ def _encode(form: Form, walk: Walk, media: bool, counts: Counter[str]) -> Genera
         dataset = NO_TEXTS
         done += PIECE
         if done >= WORTHWHILE and not media:
-            from dsvc.formats.clarifai.worker import encode_shared
+            from dsvc.formats.clarifai.share import encode_shared
 
             yield from encode_shared(found, quick, names)
 
