@@ -91,3 +91,16 @@ def test_a_flipped_bit_anywhere_is_noticed(one: Dataset) -> None:
         assert report.damage, path.name
         path.write_bytes(whole)
     assert not check(dsvc.open(one.repository.root)).damage
+
+
+def test_missing_bytes_of_an_old_commit_are_damage(pets: Dataset) -> None:
+    from dsvc.model.records import Media
+    from dsvc.store.ids import ObjectId
+
+    with pets.edit() as draft:
+        draft.put_media({"a.jpg": Media(blob=ObjectId(b"x" * 32), size=1)})
+    pets.commit("names bytes that nobody stored")
+    pets.remove("a.jpg")
+    pets.commit("gone")
+    (damage,) = check(pets.repository).damage
+    assert damage.text == "the bytes of input 'a.jpg' are missing"
