@@ -83,6 +83,10 @@ def init(path: str | Path = ".", author: Author | None = None) -> Repository:
     return Repository.init(Path(path), author)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     # Names load their modules when they are first used, so that `import dsvc` costs next to nothing.
     if name in _PLACES:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from dsvc.model.records import Annotation, Concept, Input, decode_annotation, decode_concept, decode_input
 from dsvc.model.snapshot import Snapshot
+from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
 
 Record = Concept | Input | Annotation
@@ -64,6 +65,30 @@ class Summary(msgspec.Struct):
 
     def __bool__(self) -> bool:
         return any(self.concepts.values()) or any(self.inputs.values()) or any(self.annotations.values())
+
+
+def summarize_states(old: Snapshot, new: Snapshot) -> Summary:
+    """Count what differs. Where one side has none of a kind, nothing is read."""
+    counts: list[dict[str, int]] = []
+    for noun, decode in _DECODERS.items():
+        before, after = getattr(old, f"{noun}_tree"), getattr(new, f"{noun}_tree")
+        if not len(before) or not len(after):
+            counts.append({"added": len(after), "removed": len(before), "changed": 0})
+        else:
+            changes = list(_count_tree(before, after, decode))
+            counts.append({verb: changes.count(verb) for verb in ("added", "removed", "changed")})
+    return Summary(*counts)
+
+
+def _count_tree(before: Tree, after: Tree, decode: Any) -> Iterator[Verb]:
+    for key, old, new in diff_trees(before, after):
+        if old is None or new is None:
+            yield "added" if old is None else "removed"
+        elif not same_but_number(decode(key, old), decode(key, new)):
+            yield "changed"
+
+
+_DECODERS = {"concept": decode_concept, "input": decode_input, "annotation": decode_annotation}
 
 
 def summarize(changes: Iterator[RecordChange]) -> Summary:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from dsvc.core.compare import RecordChange, Summary, compare, summarize
+from dsvc.core.compare import RecordChange, Summary, compare, summarize_states
 from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state
 from dsvc.core.names import check_name
 from dsvc.core.revisions import Revision, resolve
@@ -143,12 +143,19 @@ class Dataset:
         with self.edit(f"import {path}") as draft:
             return draft.import_(path, **options)
 
-    def annotate(self, key: str, concept: str | None = None, **fields: Any) -> Annotation:
-        """Add one annotation to an input of the draft, and give it with its id."""
+    def annotate(self, key: str | Annotation, concept: str | None = None, **fields: Any) -> Annotation:
+        """Add one annotation to an input of the draft, and give it with its id.
+
+        `fields` are those of `Annotation`, or the first argument is one, with an empty id. Raises UsageError.
+        """
         from dsvc.core.draft import new_annotation
 
-        with self.edit(f"annotate {key}") as draft:
-            draft.annotate(new_annotation(key, concept, **fields))
+        try:
+            made = key if isinstance(key, Annotation) else new_annotation(key, concept, **fields)
+        except TypeError as error:
+            raise UsageError(f"an annotation cannot be made of this: {error}") from error
+        with self.edit(f"annotate {made.key}") as draft:
+            draft.annotate(made)
         # Where another writer added an equal one first, publishing gave it another id.
         assert draft.annotated is not None
         return draft.annotated
@@ -181,7 +188,7 @@ class Dataset:
         now, before = Snapshot(store, state.roots, cache), Snapshot(store, clean.roots, cache)
         head = self.head
         versions = [v.name for v in self.versions() if v.version.commit == head]
-        summary = summarize(compare(before, now))
+        summary = summarize_states(before, now)
         return Status(self.name, self.branch, head, versions, now.counts(), summary, now.conflicts)
 
     def changes(self) -> Iterator[RecordChange]:

@@ -33,6 +33,7 @@ from dsvc.model.records import (
     encode_input,
 )
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
+from dsvc.model.validate import check_annotation
 from dsvc.model.view import BRANCH, DATASET, DRAFT, BranchRef, DraftRef
 from dsvc.store import codec
 from dsvc.store.ids import ObjectId
@@ -179,10 +180,12 @@ class Draft:
         Publishing may give it another id, where another writer added an equal one meanwhile: see `annotated`.
         """
 
+        check_annotation(annotation)
+
         def step(store: Store, state: DraftState) -> DraftState:
             snapshot, edits = self._snapshot(store, state), SnapshotEdits()
             if snapshot.input(annotation.key) is None:
-                raise _no_input(annotation.key)
+                raise _no_input(annotation.key, snapshot)
             self._ensure_concept(snapshot, edits, annotation.concept)
             result = annotation if annotation.id else _with_new_id(snapshot, annotation)
             edits.annotations[annotation_key(result.key, result.id)] = encode_annotation(result)
@@ -202,6 +205,7 @@ class Draft:
             if old is None:
                 raise _no_annotation(key, id)
             new = msgspec.structs.replace(old, **fields)
+            check_annotation(new)
             self._ensure_concept(snapshot, edits, new.concept)
             edits.annotations[annotation_key(key, id)] = encode_annotation(new)
             return self._edited(store, state, edits)
@@ -217,7 +221,7 @@ class Draft:
             snapshot, edits = self._snapshot(store, state), SnapshotEdits()
             for key in wanted:
                 if key.encode() not in snapshot.input_tree:
-                    raise _no_input(key)
+                    raise _no_input(key, snapshot)
                 edits.inputs[key.encode()] = None
                 for tree_key, _ in snapshot.annotation_tree.prefix(f"{key}\0".encode()):
                     edits.annotations[tree_key] = None
@@ -337,8 +341,15 @@ def _reverting(now: Snapshot, clean: DraftState, store: Store, keys: list[str]) 
     return edits
 
 
-def _no_input(key: str) -> NotFoundError:
-    return NotFoundError(f"no input {key!r} in the dataset", "add it first: dsvc add PATH; list: dsvc show --inputs")
+def _no_input(key: str, snapshot: Snapshot | None = None) -> NotFoundError:
+    hint = "add it first: dsvc add PATH; list: dsvc show --inputs"
+    shorter = key.removeprefix("./")
+    while snapshot is not None and shorter:
+        if shorter.encode() in snapshot.input_tree:
+            hint = f"there is {shorter!r}"
+            break
+        shorter = shorter.partition("/")[2]
+    return NotFoundError(f"no input {key!r} in the dataset", hint)
 
 
 def _no_annotation(key: str, id: str) -> NotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -20,7 +21,6 @@ from dsvc.model.node import Store
 from dsvc.model.records import Concept, encode_concept, encode_input
 from dsvc.model.snapshot import Roots, load_roots, store_roots
 from dsvc.model.tree import build_tree
-from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
@@ -61,25 +61,31 @@ def import_file(
     name without suffix. With `on_error="skip"` refused records go to a file beside it and the rest is imported.
     Raises InvalidRecordsError, RefusedError, NotFoundError.
     """
-    name = source_name(source or path.stem)
     folder = Path(images) if images is not None else None
     if folder is not None and not folder.is_dir():
         raise NotFoundError(f"no folder {folder}", "--images takes the folder that the file's names are relative to")
     with _mapped(path) as data:
+        name = source_name(source or path.stem)
         incoming = importer(format, path, data).open(data, path.name, progress)
         roots, counts = _store_source(draft, incoming, name, progress)
         # Views of the mapped file live in what was read; they must be gone before it is closed.
         rejects = _settle(incoming, path, on_error)
+        changed, doubled = _take(draft, name, roots)
+        notes = list(incoming.notes)
+        if doubled:
+            notes.append(
+                f"{doubled} annotations have the number of one that was there, but say something else: both stand"
+            )
         report = ImportReport(
             source=name,
             inputs=counts["inputs"],
             annotations=counts["annotations"],
             concepts=counts["concepts"],
-            changed=_take(draft, name, roots),
+            changed=changed,
             refused=incoming.problems.count,
             rejects=rejects,
             problems=tuple(incoming.problems.found),
-            notes=tuple(incoming.notes),
+            notes=tuple(notes),
         )
         del incoming
     return _with_media(draft, report, folder, roots, progress) if folder is not None else report
@@ -101,6 +107,8 @@ class _mapped:  # noqa: N801 - reads as a verb where it is used
         try:
             if os.path.isdir(self._path):  # noqa: PTH112
                 raise RefusedError(f"{self._path} is a folder", "name the file of annotations in it")
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise RefusedError(f"{self._path} is no regular file", "save it to a file first, and import that")
             if os.fstat(handle).st_size == 0:
                 raise InvalidRecordsError(f"{self._path} is empty", (), "export it again, or name another file")
             self._map = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
@@ -235,8 +243,9 @@ def _write_beside(path: Path, content: bytes) -> Path:
     raise RefusedError(f"too many files of rejects beside {path}", "take the old ones away")
 
 
-def _take(draft: Draft, name: str, roots: Roots) -> bool:
-    """Note the records on the source's line and unite them with the draft. Whether anything changed."""
+def _take(draft: Draft, name: str, roots: Roots) -> tuple[bool, int]:
+    """Note the records on the source's line and unite them with the draft. Whether anything changed, and how many
+    annotations now stand beside others of their number."""
     store: Store = draft.transaction.writer
     # A source's commit is a function of its records, so that two people who import the same file share it.
     commit = Commit(
@@ -247,27 +256,28 @@ def _take(draft: Draft, name: str, roots: Roots) -> bool:
         notes={"source": name},
     )
     id = store_commit(store, commit)
-    before = draft.snapshot.roots
+    before, doubled = draft.snapshot.roots, 0
 
     def step(store: Store, state: DraftState) -> DraftState:
-        return _take_in(store, state, name, id)
+        nonlocal doubled
+        if state.sources.get(name) == id:
+            return state
+        _refuse_changed(state, name)
+        united = unite(store, state.roots, load_roots(store, load_commit(store, id).snapshot))
+        doubled = united.doubled
+        return msgspec.structs.replace(state, roots=united.roots, sources={**state.sources, name: id})
 
     draft.apply(step)
-    return draft.snapshot.roots != before
+    return draft.snapshot.roots != before, doubled
 
 
-def _take_in(store: Store, state: DraftState, name: str, id: ObjectId) -> DraftState:
-    known = state.sources.get(name)
-    if known == id:
-        return state
-    if known is not None:
+def _refuse_changed(state: DraftState, name: str) -> None:
+    if name in state.sources:
         raise RefusedError(
             f"source {name!r} was imported before with other records",
-            "importing a changed file is not possible yet; give it a name of its own: --source NAME",
+            "importing a changed file is not possible yet: import it into a dataset of its own (dsvc create NAME), or "
+            "undo the first import; under another name (--source NAME) the old annotations stay beside the new",
         )
-    source = load_roots(store, load_commit(store, id).snapshot)
-    roots = unite(store, state.roots, source)
-    return msgspec.structs.replace(state, roots=roots, sources={**state.sources, name: id})
 
 
 def _with_media(
@@ -279,15 +289,18 @@ def _with_media(
 
     keys = {key.decode() for key, _ in Tree(draft.transaction.writer, roots.inputs)}
     problems: list[Problem] = []
+    notes: list[str] = []
     found: list[FoundFile] = []
     extra: list[FoundFile] = []
     for file in find_files([folder], folder.absolute(), report=problems.append):
         (found if file.key in keys else extra).append(file)
     media = read_media(draft, found, problems.append, progress)
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
+    if keys and not media:
+        notes.append(f"none of the file's names is below {folder}: is it another folder?")
     return report._replace(
         missing=tuple(sorted(keys - media.keys())),
         extra=tuple(file.key for file in extra),
         changed=report.changed or bool(new or changed),
-        notes=(*report.notes, *map(str, problems)),
+        notes=(*report.notes, *notes, *map(str, problems)),
     )

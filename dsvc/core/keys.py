@@ -42,7 +42,7 @@ def normalize_name(text: str) -> tuple[str, bool]:
     if "\\" not in text and not _what_is_wrong(text):
         return text, False
     if _URL.match(text):
-        raise _refusal(text, "is a URL", "add what lies elsewhere with --reference")
+        raise _refusal(text, "is a URL", "download it first, and add the file")
     slashed = text.replace("\\", "/")
     if slashed.startswith("/") or slashed.endswith("/") or _DRIVE.match(text):
         raise _refusal(text, _what_is_wrong(slashed) or _ABSOLUTE)

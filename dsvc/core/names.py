@@ -15,6 +15,8 @@ def check_name(name: str, what: str) -> str:
     if not _NAME.fullmatch(name):
         hint = "letters, digits, '.', '_' and '-', up to 64, beginning with a letter or digit"
         raise UsageError(f"{name!r} cannot name a {what}", hint)
+    if name == "HEAD":
+        raise UsageError("HEAD is the name of the current branch's last commit", "choose another name")
     if name.startswith(RESERVED):
         raise UsageError(f"names that begin with {RESERVED!r} are reserved", "choose another name")
     return name

@@ -10,7 +10,8 @@ from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Input, Shape
 from dsvc.model.snapshot import Snapshot, load_roots
-from dsvc.model.view import BRANCH, DRAFT, VERSION, BranchRef, DraftRef, VersionRef
+from dsvc.model.validate import wrong_mask
+from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, BranchRef, DraftRef, VersionRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Finding(NamedTuple):
 def find_oddities(repository: Repository, media: bool, progress: Progress | None) -> Iterator[Finding]:
     """What is odd in the records of every branch's head and every draft."""
     view, done = repository.view, set[ObjectId]()
+    several = len(list(view.list(DATASET))) > 1
     for ref, value in (*view.list(BRANCH), *view.list(VERSION), *view.list(DRAFT)):
         snapshot = _snapshot_of(repository, value)
         if snapshot is None or snapshot in done:
@@ -37,9 +39,11 @@ def find_oddities(repository: Repository, media: bool, progress: Progress | None
         for count, (record, found) in enumerate(state.samples()):
             if progress and count % 512 == 0:
                 progress(f"check records of {describe_ref(ref)}", count, len(state))
-            yield from _check_input(repository, record, media)
+            odd = [*_check_input(repository, record, media)]
             for annotation in found:
-                yield from _check_annotation(record, annotation, state)
+                odd += _check_annotation(record, annotation, state)
+            dataset = ref[2] if ref[0] == DRAFT else ref[1]
+            yield from (f._replace(text=f"{f.text} (dataset {dataset})") if several else f for f in odd)
 
 
 def _snapshot_of(repository: Repository, value: object) -> ObjectId | None:
@@ -57,7 +61,12 @@ def _check_input(repository: Repository, record: Input, media: bool) -> Iterator
         declared, probed = getattr(record, f"declared_{side}"), getattr(facts, side)
         if declared is not None and probed is not None and declared != probed:
             yield Finding("input", record.key, f"declared {side} {declared:g}, but the file says {probed}")
-    if media and facts.blob is not None and (facts.type or "").startswith("image/"):
+    kind = (facts.type or "").partition("/")[0]
+    if record.declared_width is not None and facts.blob is not None and kind not in ("image", "video"):
+        yield Finding(
+            "input", record.key, f"declared as a picture, but its {facts.size} bytes are {facts.type or 'none'}"
+        )
+    if media and facts.blob is not None and kind == "image":
         yield from _decode(repository, record, facts.blob)
 
 
@@ -87,7 +96,11 @@ def _check_annotation(record: Input, annotation: Annotation, state: Snapshot) ->
     if shape is None:
         return
     width, height = _bounds(record, shape)
-    if shape.box is not None:
+    if shape.mask is not None and (wrong := wrong_mask(shape.mask)):
+        yield Finding("annotation", name, wrong)
+    if shape.box is not None and len(shape.box) != 4:
+        yield Finding("annotation", name, f"box of {len(shape.box)} numbers")
+    elif shape.box is not None:
         x, y, w, h = shape.box
         if w <= 0 or h <= 0:
             yield Finding("annotation", name, f"box of size {w:g} x {h:g}")

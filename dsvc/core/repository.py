@@ -36,12 +36,14 @@ from dsvc.store.local import LocalBackend
 from dsvc.store.objects import ObjectStore
 
 if TYPE_CHECKING:
+    from dsvc.core.check import CheckReport
     from dsvc.core.dataset import Dataset
+    from dsvc.core.operations import LoggedOperation
 
 FOLDER = ".dsvc"
 MAIN = "main"
 ANONYMOUS = Author("unknown")
-DAY = 86400
+INIT_BYTES = 8192
 
 
 def _clock() -> Moment:
@@ -72,6 +74,9 @@ class Repository:
         folder = path / FOLDER
         if _has_head(folder):
             raise RefusedError(f"{path} holds a repository already", "use it as it is: dsvc list")
+        if _has_packs(folder):
+            message = f"{folder} holds a repository's packs but no head, which names them"
+            raise RefusedError(message, "bring the file head back from a backup, or move the folder away")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n")
@@ -139,6 +144,27 @@ class Repository:
         with self.transaction(command) as transaction:
             transaction.run(change)
 
+    def undo(self, operation: str | None = None) -> LoggedOperation:
+        """Invert this workspace's last operation, or the one whose id begins so. Raises RefusedError."""
+        from dsvc.core.operations import undo
+
+        return undo(self, operation)
+
+    def redo(self) -> LoggedOperation:
+        """Invert this workspace's last undo. Raises RefusedError."""
+        from dsvc.core.operations import redo
+
+        return redo(self)
+
+    def check(self, *, media: bool = False) -> CheckReport:
+        """Verify all stored bytes and links, and look at the records; with `media`, decode images."""
+        from dsvc.core.check import check
+
+        return check(self, media=media)
+
+    def __repr__(self) -> str:
+        return f"Repository({str(self.root)!r})"
+
     # ---- datasets
 
     def datasets(self) -> Iterator[Dataset]:
@@ -153,6 +179,8 @@ class Repository:
             if name is None:
                 hint = "choose one: dsvc use NAME, or make one: dsvc create NAME"
                 raise NotFoundError("no dataset is selected here", hint)
+            if self.view.get(DATASET, name) is None:
+                raise NotFoundError(f"the current dataset, {name!r}, is no more", self._nearest(name, "dsvc use "))
         if self.view.get(DATASET, name) is None:
             raise NotFoundError(f"no dataset named {name!r}", self._nearest(name))
         dataset = self._dataset(name)
@@ -165,12 +193,12 @@ class Repository:
 
         return Dataset(self, name, self.workspace.branch(name))
 
-    def _nearest(self, name: str) -> str:
+    def _nearest(self, name: str, lead: str = "there is: ") -> str:
         import difflib
 
         names = [ref[1] for ref, _ in self.view.list(DATASET)]
         near = difflib.get_close_matches(name, names, 3) or names[:5]
-        return f"there is: {', '.join(near)}" if near else "make one: dsvc create NAME"
+        return f"{lead}{', '.join(near)}" if near else "make one: dsvc create NAME"
 
     def create(self, name: str, description: str = "") -> Dataset:
         """Make a dataset and make it the current one. Raises RefusedError where it exists."""
@@ -231,6 +259,14 @@ class Repository:
 def _has_head(folder: Path) -> bool:
     with refusing(folder / "head"):
         return (folder / "head").exists()
+
+
+def _has_packs(folder: Path) -> bool:
+    """Whether a folder holds more packs than an `init` that broke off leaves behind."""
+    try:
+        return sum(path.stat().st_size for path in (folder / "packs").iterdir()) > INIT_BYTES
+    except OSError:
+        return False
 
 
 def _expect(refs: Refs, name: str) -> DatasetRef:

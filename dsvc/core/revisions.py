@@ -64,8 +64,21 @@ def _named(repository: Repository, name: str, branch: str | None) -> Revision:
     if not found:
         if _DIGITS.fullmatch(name):
             return _at(repository, "", None, name)
-        repository.dataset(name)  # raises, and names the nearest
+        raise _unknown(repository, name)
     return found[0]
+
+
+def _unknown(repository: Repository, name: str) -> NotFoundError:
+    """What to say of a word that names nothing."""
+    import difflib
+
+    view, current = repository.view, repository.workspace.dataset
+    words = [ref[1] for ref, _ in view.list(DATASET)]
+    if current is not None:
+        words += [ref[2] for kind in (BRANCH, VERSION) for ref, _ in view.list(kind, current)]
+    near = difflib.get_close_matches(name, words, 5) or words[:8]
+    hint = f"there is: {', '.join(near)}" if near else "make a dataset: dsvc create NAME"
+    return NotFoundError(f"no dataset, branch, version or commit named {name!r}", hint)
 
 
 def _branch(repository: Repository, name: str, branch: str | None) -> Revision:

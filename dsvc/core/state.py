@@ -102,6 +102,15 @@ class State:
     def __len__(self) -> int:
         return len(self.snapshot)
 
+    def __contains__(self, key: object) -> bool:
+        """Whether there is an input of this key."""
+        return isinstance(key, str) and key.encode() in self.snapshot.input_tree
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {noun}" for noun, count in self.counts().items())
+        name = f"@{self.revision.version}" if self.revision.version else f":{self.revision.branch or ''}"
+        return f"State({self.revision.dataset}{name}, {counts})"
+
     def __iter__(self) -> Iterator[SampleView]:
         return (SampleView(self, sample) for sample in self.snapshot.samples())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,20 +27,29 @@ CHUNK = 20_000
 Place = tuple[Any, ...]
 
 
-def unite(store: Store, ours: Roots, theirs: Roots) -> Roots:
+class United(NamedTuple):
+    """Both sides' records. `doubled` counts annotations that have the number of one on the same input that was there
+    before, but say something else, so that both stand."""
+
+    roots: Roots
+    doubled: int
+
+
+def unite(store: Store, ours: Roots, theirs: Roots) -> United:
     """Both sides' records. Raises InvalidRecordsError that names every record on which they disagree."""
     problems = Problems()
+    annotations, doubled = _unite_annotations(store, ours, theirs)
     roots = Roots(
         concepts=_unite_tree(store, ours.concepts, theirs.concepts, _fields_of("concept", problems)),
         inputs=_unite_tree(store, ours.inputs, theirs.inputs, _fields_of("input", problems)),
-        annotations=_unite_annotations(store, ours, theirs),
+        annotations=annotations,
         meta=_unite_meta(ours.meta, theirs.meta),
     )
     if problems.count:
         hint = "import it into a dataset of its own: dsvc create NAME"
         message = f"{problems.count} records say something else than the dataset"
         raise InvalidRecordsError(message, problems.found, hint)
-    return roots
+    return United(roots, doubled)
 
 
 def _unite_meta(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,18 +127,20 @@ def _smaller(a: Any, b: Any) -> Any:
     return min((a, b), key=lambda number: (isinstance(number, str), number))
 
 
-def _unite_annotations(store: Store, ours: Roots, theirs: Roots) -> ObjectId:
+def _unite_annotations(store: Store, ours: Roots, theirs: Roots) -> tuple[ObjectId, int]:
     """Annotations of one id are one; so are those of the same number, concept and box, which join their parts."""
-    mine, other = Tree(store, ours.annotations), Tree(store, theirs.annotations)
+    mine, other, doubled = Tree(store, ours.annotations), Tree(store, theirs.annotations), 0
     if not len(mine):
-        return theirs.annotations
+        return theirs.annotations, 0
     entries = _by_input(iter(other))
     while chunk := list(islice(entries, 1000)):
         edits: dict[bytes, bytes | None] = {}
         for key, incoming in chunk:
-            edits |= _join_input(dict(mine.prefix(f"{key}\0".encode())), incoming)
+            changes, count = _join_input(dict(mine.prefix(f"{key}\0".encode())), incoming)
+            edits |= changes
+            doubled += count
         mine = Tree(store, mine.edit(store, edits))
-    return mine.root
+    return mine.root, doubled
 
 
 def _by_input(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[str, dict[bytes, bytes]]]:
@@ -145,7 +156,7 @@ def _by_input(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[str, dic
         yield current, group
 
 
-def _join_input(existing: dict[bytes, bytes], incoming: dict[bytes, bytes]) -> dict[bytes, bytes | None]:
+def _join_input(existing: dict[bytes, bytes], incoming: dict[bytes, bytes]) -> tuple[dict[bytes, bytes | None], int]:
     new = {k: v for k, v in incoming.items() if k not in existing}
     edits: dict[bytes, bytes | None] = {}
     for tree_key in incoming.keys() & existing.keys():
@@ -153,19 +164,22 @@ def _join_input(existing: dict[bytes, bytes], incoming: dict[bytes, bytes]) -> d
         if old != value:  # the same content, so that the numbering differs at most
             edits[tree_key] = _renumbered(tree_key, old, value)
     if not new or not existing:
-        return edits | new
-    places = {_place(a): a for a in (decode_annotation(k, v) for k, v in existing.items() if k not in incoming)}
+        return edits | new, 0
+    others = [decode_annotation(key, value) for key, value in existing.items() if key not in incoming]
+    places = {_place(other): other for other in others}
     places.pop(None, None)
+    numbers, doubled = {other.number for other in others if other.number is not None and other.text is None}, 0
     for tree_key, value in new.items():
         annotation = decode_annotation(tree_key, value)
         place = _place(annotation)
         partner = places.pop(place, None) if place is not None else None
         joined = _join_parts(partner, annotation) if partner is not None else None
         if joined is None:
+            doubled += annotation.number in numbers and annotation.text is None
             edits[tree_key] = value
         else:
             edits[f"{joined.key}\0{joined.id}".encode()] = encode_annotation(joined)
-    return edits
+    return edits, doubled
 
 
 def _renumbered(tree_key: bytes, old: bytes, new: bytes) -> bytes:

@@ -155,7 +155,7 @@ def _start(path: str, base: str) -> str:
     head, tail = os.path.split(path)
     real = os.path.realpath(path) if whole else str(Path(os.path.realpath(head), tail))
     if not _inside(real, base):
-        hint = "name a folder that holds it with --root, or leave the bytes there and use --reference"
+        hint = "name a folder that holds it with --root"
         raise RefusedError(f"{shown}: lies outside {display(base)}", hint)
     if ".dsvc" in Path(os.path.relpath(real, base)).parts:
         raise RefusedError(f"{shown}: belongs to the repository itself", "name the files that are data")

@@ -26,7 +26,7 @@ def foreign_row(made: Annotation, walk: Walk, plan: Plan, place: tuple[bytes, by
     shape = made.shape
     if shape is not None:
         _put_shape(row, shape if shape.unit == "pixel" else _in_pixels(shape, walk.input(made.key), plan))
-    if made.number is None:
+    if made.number is None and made.concept is not None:
         _complete(row)
     if made.crowd is not None:
         row["iscrowd"] = made.crowd
@@ -46,15 +46,16 @@ def foreign_row(made: Annotation, walk: Walk, plan: Plan, place: tuple[bytes, by
 
 
 def _complete(row: dict[str, Any]) -> None:
-    """Give an annotation that came from no COCO file what COCO's own tools need of one with a place."""
+    """Give an annotation that came from no COCO file what COCO's own tools need of one."""
     box, rings = row.get("bbox"), row.get("segmentation")
     polygons = rings if isinstance(rings, tuple) and any(rings) else None
     if box is None and polygons is not None:
         xs, ys = [x for ring in polygons for x in ring[::2]], [y for ring in polygons for y in ring[1::2]]
         box = row["bbox"] = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    if box is not None:
-        row.setdefault("area", sum(map(ring_area, polygons)) if polygons is not None else box[2] * box[3])
-        row.setdefault("iscrowd", 0)
+    area = sum(map(ring_area, polygons)) if polygons is not None else box[2] * box[3] if box is not None else 0
+    row.setdefault("segmentation", ())
+    row.setdefault("area", area)
+    row.setdefault("iscrowd", 0)
 
 
 def ring_area(ring: tuple[float, ...]) -> float:

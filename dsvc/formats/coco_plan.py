@@ -74,6 +74,11 @@ class Plan:
 
     def belongs(self, made: Stored | Annotation, task: str) -> bool:
         """Whether an annotation goes into the file of a task."""
+        if isinstance(made, Annotation) and made.number is None and made.concept is None and task != CAPTIONS:
+            # Made here: COCO's tools read no annotation without a category, and captions have a file of their own.
+            if CAPTIONS not in self.tasks or made.text is None:
+                self.count("annotations without a concept were left out, since COCO's tools cannot read them")
+            return False
         if len(self.tasks) == 1:
             return True
         if isinstance(made, Stored):

@@ -161,14 +161,13 @@ class CocoIncoming:
             return None
         rows = [row for row in self._refused if isinstance(row, dict)]
         images = {row["image_id"] for row in rows if is_id(row.get("image_id"))}
-        categories = {row["category_id"] for row in rows if is_id(row.get("category_id"))}
         refused = [row.get("id") for row in self.images.rejected if isinstance(row, dict)]
         kept = [r for r, _ in self._rows() if isinstance(r, dict) and r.get("id") in images and r["id"] not in refused]
         document = {
             "images": kept + self.images.rejected,
             "annotations": self._refused,
-            "categories": [r for n, r in self.categories.declared.items() if n in categories]
-            + self.categories.rejected,
+            # All of them, so that a mended annotation may name any.
+            "categories": [*self.categories.declared.values(), *self.categories.rejected],
         }
         return json.dumps(_plain(document), indent=1, ensure_ascii=True).encode()
 

@@ -16,20 +16,25 @@ from dsvc.store import codec
 # Where an input's extras note which of COCO's own fields its source did not have.
 ABSENT = "coco:absent"
 _SCALARS = frozenset((int, str, float, bool, type(None)))
+MAX_NAME = 1024
+# What a record may nest, since it lies a few levels deep itself.
+MAX_DEPTH = codec.MAX_DEPTH - 8
 CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
 
 
-def what_is_wrong(value: Any, path: str = "") -> str | None:
+def what_is_wrong(value: Any, path: str = "", depth: int = 0) -> str | None:
     """What keeps a parsed JSON value from being stored, or None."""
     kind = type(value)
     if kind is InvalidNumber:
         return f"{path.lstrip('.')} is {value.text}, which is no number"
     if kind is DuplicateKey:
         return f"the key {value.key!r} comes twice"
+    if depth > MAX_DEPTH and kind in (dict, list):
+        return f"{path[:40].lstrip('.')}... is nested deeper than {MAX_DEPTH} levels"
     if kind is dict:
-        return next((w for k, v in value.items() if (w := what_is_wrong(v, f"{path}.{k}"))), None)
+        return next((w for k, v in value.items() if (w := what_is_wrong(v, f"{path}.{k}", depth + 1))), None)
     if kind is list:
-        return next((w for n, v in enumerate(value) if (w := what_is_wrong(v, f"{path}[{n}]"))), None)
+        return next((w for n, v in enumerate(value) if (w := what_is_wrong(v, f"{path}[{n}]", depth + 1))), None)
     if kind is float and not math.isfinite(value):
         return f"{path.lstrip('.')} is {value}, which is no number"
     try:
@@ -105,6 +110,8 @@ def _category_error(row: Any) -> str | None:
         return "has no id that is a whole number or text"
     if not isinstance(row.get("name"), str):
         return "has no name that is text"
+    if not row["name"] or "\0" in row["name"] or len(row["name"].encode()) > MAX_NAME:
+        return f"its name must have 1 to {MAX_NAME} bytes, and no NUL"
     return None
 
 
@@ -197,7 +204,7 @@ class Images:
             self._numbers[key] = row["id"]
             yield _input(key, row, licences, categories)
         if self._turned:
-            self._notes.append(f"{self._turned} file names had backslashes; their keys have slashes")
+            self._notes.append(f"{self._turned} file names have backslashes or needless dots; their keys are plain")
 
     def _error(self, row: Any, is_strict: bool) -> str | None:
         if not isinstance(row, dict):

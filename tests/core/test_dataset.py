@@ -1,5 +1,6 @@
 """Datasets, drafts, commits and versions, through the library."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -338,3 +339,93 @@ def test_a_draft_that_clashes_with_a_commit_is_refused_by_name(labelled: Dataset
     with pytest.raises(RefusedError, match=f"a.jpg#{old.id}"):
         labelled.commit("by us")
     assert labelled.has_draft()
+
+
+# ---- what cannot be meant
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"span": 3},
+        {"span": (5, 2)},
+        {"shape": Shape(box=(1, 2, 3))},
+        {"shape": Shape(box=(1, 2, -3, 4))},
+        {"shape": Shape(box=(1, 2, 3, float("nan")))},
+        {"shape": Shape(polygons=((1, 2, 3, 4),))},
+        {"shape": Shape(box=(1, 2, 3, 4), unit="percent")},  # type: ignore[arg-type]
+        {"shape": Shape(mask=dsvc.Mask(height=2, width=2, counts=(1, 2)))},
+        {"text": 5},
+        {"attributes": 3},
+        {"keypoints": (1, 2)},
+        {"point": (1, 2, 3)},
+        {"crowd": 5},
+        {"concept": "cat", "value": "x"},
+        {"concept": "cat", "frame": "a"},
+        {"concept": ""},
+        {"concept": "cat", "attributes": {"a": float("inf")}},
+    ],
+)
+def test_an_annotation_that_cannot_be_meant_is_refused(labelled: Dataset, fields: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"a\.jpg"):
+        labelled.annotate(dsvc.Annotation(key="a.jpg", id="", **fields))
+    assert not labelled.has_draft()
+
+
+def test_an_edit_that_cannot_be_meant_is_refused(labelled: Dataset) -> None:
+    (old,) = labelled.draft().annotations("a.jpg")
+    with pytest.raises(UsageError), labelled.edit() as draft:
+        draft.change_annotation("a.jpg", old.id, {"keypoints": (1, 2)})
+    with pytest.raises(UsageError):
+        labelled.annotate("a.jpg", "cat", nonsense=1)
+    assert not labelled.has_draft()
+
+
+def test_keys_are_asked_for_with_in(labelled: Dataset) -> None:
+    assert "a.jpg" in labelled.at() and "none.jpg" not in labelled.at() and 3 not in labelled.at()
+
+
+def test_a_wrong_key_leads_to_the_right_one(labelled: Dataset) -> None:
+    with pytest.raises(NotFoundError) as error:
+        labelled.annotate("images/a.jpg", "cat")
+    assert error.value.hint == "there is 'a.jpg'"
+
+
+def test_a_lost_head_is_not_made_anew(labelled: Dataset, write: Callable[..., Path], tmp_path: Path) -> None:
+    root = labelled.repository.root
+    assert root is not None
+    write(random.Random(1).randbytes(20_000), "data/a.jpg")
+    labelled.add(tmp_path / "data", root=tmp_path / "data")
+    head = (root / ".dsvc/head").read_bytes()
+    (root / ".dsvc/head").unlink()
+    with pytest.raises(RefusedError, match="packs but no head"):
+        dsvc.init(root)
+    (root / ".dsvc/head").write_bytes(head)
+    assert dsvc.open(root).dataset("pets").status().counts["inputs"] == 2
+
+
+def test_a_first_import_is_counted_without_reading_it(
+    pets: Dataset, coco: Callable[..., Any], write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dsvc.core import compare
+
+    pets.import_(write(coco()))
+    monkeypatch.setattr(compare, "diff_trees", None)
+    assert pets.status().summary.annotations == {"added": 2, "removed": 0, "changed": 0}
+
+
+def test_undo_of_a_create_says_what_to_use(repo: Repository, labelled: Dataset) -> None:
+    repo.create("second")
+    repo.undo()
+    with pytest.raises(NotFoundError, match="is no more") as error:
+        repo.dataset()
+    assert error.value.hint == "dsvc use pets"
+    repo.redo()
+    assert repo.dataset().name == "second" and not repo.check().damage
+
+
+def test_head_names_no_version_and_no_dataset(repo: Repository, labelled: Dataset) -> None:
+    for make in (repo.create, labelled.create_version):
+        with pytest.raises(UsageError):
+            make("HEAD")

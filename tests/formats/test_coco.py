@@ -711,3 +711,69 @@ def test_an_annotation_of_our_own_has_what_cocos_tools_need(
     assert (rows[1]["area"], rows[1]["iscrowd"], rows[1]["bbox"]) == (12, 0, [1, 2, 3, 4])
     assert (rows[2]["area"], rows[2]["bbox"]) == (4, [0, 0, 4, 2])
     assert rows[2]["category_id"] in {c["id"] for c in document["categories"] if c["name"] == "bird"}
+
+
+def test_cocos_tools_work_on_annotations_of_our_own(
+    pets: Dataset, coco: Callable[..., Document], write: Write, tmp_path: Path
+) -> None:
+    from pycocotools.coco import COCO
+
+    import dsvc
+
+    pets.import_(write(coco(annotations=[])))
+    pets.annotate("a.jpg", "cat", shape=dsvc.Shape(box=(1, 2, 3, 4)))
+    pets.annotate("a.jpg", "cat")
+    pets.annotate("a.jpg", shape=dsvc.Shape(box=(1, 2, 3, 4)))
+    pets.annotate("a.jpg", text="a cat")
+    pets.commit("ours")
+    report = pets.at().export("coco", tmp_path / "out.json")
+    assert report.notes == ("2 annotations without a concept were left out, since COCO's tools cannot read them",)
+    loaded = COCO(str(tmp_path / "out.json"))
+    assert len(loaded.getAnnIds(areaRng=[-1, 100])) == 2
+    assert all(loaded.anns[id]["segmentation"] == [] for id in loaded.getAnnIds())
+
+
+def test_numbers_that_come_again_with_other_content_are_told(
+    pets: Dataset, coco: Callable[..., Document], write: Write
+) -> None:
+    pets.import_(write(coco(), "one.json"))
+    document = coco()
+    for annotation in document["annotations"]:
+        annotation["bbox"][0] += 1
+    report = pets.import_(write(document, "two.json"))
+    assert report.notes == ("2 annotations have the number of one that was there, but say something else: both stand",)
+
+
+def test_a_mended_reject_may_name_any_category(pets: Dataset, coco: Callable[..., Document], write: Write) -> None:
+    document = coco()
+    document["annotations"][0]["category_id"] = 9
+    rejects = pets.import_(write(document), on_error="skip").rejects
+    assert rejects is not None
+    rejects.write_text(rejects.read_text().replace('"category_id": 9', '"category_id": 3'))
+    assert pets.import_(rejects).annotations == 1
+
+
+@pytest.mark.parametrize("name", ["", "x" * 2000, "a\0b"])
+def test_a_category_needs_a_usable_name(pets: Dataset, coco: Callable[..., Document], write: Write, name: str) -> None:
+    with pytest.raises(InvalidRecordsError) as error:
+        pets.import_(write(coco(annotations=[], categories=[{"id": 1, "name": name}])))
+    assert error.value.problems[0].startswith("category 1")
+
+
+@pytest.mark.parametrize("place", ["images", "annotations", "categories", "info"])
+def test_what_is_nested_too_deeply_is_named(
+    pets: Dataset, coco: Callable[..., Document], write: Write, place: str
+) -> None:
+    document, deep = coco(), json.loads("[" * 63 + "]" * 63)
+    (document[place] if place == "info" else document[place][0])["deep"] = deep
+    with pytest.raises(InvalidRecordsError) as error:
+        pets.import_(write(document))
+    assert "nested deeper" in error.value.message + " ".join(error.value.problems)
+
+
+def test_a_pipe_is_no_file(pets: Dataset, tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(RefusedError, match="no regular file"):
+        pets.import_(tmp_path / "pipe.json")
