@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT, text
-from dsvc.cli.render import json_option, out, print_json, shown
+from dsvc.cli.render import json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.cli.stage import NEXT
 from dsvc.errors import RefusedError
@@ -34,9 +34,10 @@ class NumbersType(click.ParamType):  # type: ignore[type-arg] # generic in newer
         except ValueError:
             self.fail(f"{value!r} is not a list of numbers such as 1,2.5", param, ctx)
         if self.count is not None and len(numbers) != self.count:
-            self.fail(f"{len(numbers)} numbers, where {self.count} are needed", param, ctx)
+            self.fail(f"{plural(len(numbers), 'number')}, where {self.count} are needed", param, ctx)
         if len(numbers) < self.least or len(numbers) % self.group:
-            self.fail(f"{len(numbers)} numbers: give {self.least} or more, {self.group} at a time", param, ctx)
+            count = plural(len(numbers), "number")
+            self.fail(f"{count}: give {self.least} or more, {self.group} at a time", param, ctx)
         return numbers
 
 
@@ -103,7 +104,8 @@ def annotate_command(session: Session, /, name: str, as_json: bool, **options: A
     Its id stays, and so do the other parts of its shape.
 
     \b
-    JSON: {"dataset", "verb": "added" or "changed", "annotation": as in `dsvc show KEY --json`}
+    JSON: {"dataset", "verb": "added" or "changed", "new_concept": whether its concept was made,
+           "annotation": as in `dsvc show KEY --json`}
     """
     given = {field: value for field, value in options.items() if value is not None and value != ()}
     if not given.keys() - {"unit"}:
@@ -114,6 +116,7 @@ def annotate_command(session: Session, /, name: str, as_json: bool, **options: A
     with dataset.edit(f"annotate {name}"[:200]) as draft:
         old = _existing(draft, name)
         key = name if old is None else old.key
+        made = _new_concept(draft, given.get("concept"))
         new = _change(draft, old, given) if old is not None else _add(draft, key, given)
     if old is None and draft.annotated is not None:
         new = draft.annotated  # where another writer added an equal one first, publishing gave it another id
@@ -121,10 +124,29 @@ def annotate_command(session: Session, /, name: str, as_json: bool, **options: A
     if as_json:
         from dsvc.cli.records import annotation_json
 
-        print_json({"dataset": dataset.name, "verb": verb, "annotation": annotation_json(new)})
+        head = {"dataset": dataset.name, "verb": verb, "new_concept": made is not None}
+        print_json({**head, "annotation": annotation_json(new)})
         return
     out(f"{verb} {shown(f'{new.key}#{new.id}')}" + (f" {shown(new.concept)}" if new.concept else ""))
+    if made is not None:
+        out(made)
     out(NEXT)
+
+
+def _new_concept(draft: Draft, name: str | None) -> str | None:
+    """What to say of a concept that is not there yet, with those that are spelled like it; None of one that is."""
+    if name is None:
+        return None
+    from dsvc.model.records import concept_id
+
+    id = concept_id(name)
+    if draft.snapshot.concept(id) is not None:
+        return None
+    import difflib
+
+    known = {concept.id.casefold(): concept.id for concept in draft.snapshot.concepts()}
+    near = [shown(known[found]) for found in difflib.get_close_matches(id.casefold(), known, 3)]
+    return f"new concept {shown(id)}" + (f"; did you mean {', '.join(near)}?" if near else "")
 
 
 def _existing(draft: Draft, name: str) -> Annotation | None:

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.arguments import PATH, TEXT
+from dsvc.cli.arguments import TEXT
 from dsvc.cli.progress import progress, watched
 from dsvc.cli.render import json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import RefusedError
+from dsvc.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.state import State
+
+FORMS = "name a folder, a .zip or, with --format coco, a .json"
+# What else people call a file; any other suffix may well be part of a folder's name, as in pets-1.2.
+FILES = re.compile(
+    r"\.(7z|bin|bz2|csv|gz|html?|jpe?g|jsonl|md|ndjson|npz|parquet|pb|pdf|png|rar|tar|tbz|tgz|tsv|txt|txz|xml|xz|ya?ml|zst)",
+    re.IGNORECASE,
+)
+
+
+class OutputType(click.Path):
+    """Where an export goes: a folder, a .zip or a .json."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises UsageError for what names no place, or a file of another kind."""
+        name = str(value)
+        if not name.strip():
+            raise UsageError("-o names no place for the export", FORMS)
+        if name == "-":
+            raise UsageError("an export cannot go to standard output", FORMS)
+        suffix = Path(name).suffix
+        if FILES.fullmatch(suffix):
+            raise UsageError(f"no export has the form {suffix}", FORMS)
+        return super().convert(value, param, ctx)
 
 
 @click.command("export")
@@ -32,12 +56,12 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="OUT",
-    type=PATH,
+    type=OutputType(path_type=Path, readable=False),
     required=True,
     help="A folder, a .zip, or (coco) one .json.",
 )
 @click.option("--media", is_flag=True, help="The bytes of the inputs, too.")
-@click.option("--force", is_flag=True, help="Replace what is at OUT.")
+@click.option("--force", is_flag=True, help="Replace an earlier export at OUT.")
 @click.option("--committed", is_flag=True, help="Leave staged changes out, without asking.")
 @json_option
 @shared_options

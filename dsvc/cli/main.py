@@ -110,8 +110,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     session = Session()
     code = _guarded(session, lambda: _invoke(given, session))
+    if signal.getsignal(signal.SIGINT) is _interrupt_again:
+        signal.signal(signal.SIGINT, _leave)  # all is cleaned up, and whoever reads the rest may be slow
     try:
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        _drop_stdout()
+        return Exit.INTERRUPTED
     except OSError as error:
         _drop_stdout()
         if code == Exit.DONE and not isinstance(error, BrokenPipeError):
@@ -150,14 +155,39 @@ def _drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _interrupt(*_: object) -> None:
+    """Stop the work at the first interrupt."""
+    signal.signal(signal.SIGINT, _interrupt_again)
+    raise KeyboardInterrupt
+
+
+def _interrupt_again(*_: object) -> None:
+    """Let the cleaning up come to its end at the second; raising again would leave a part of it undone."""
+    signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(*_: object) -> None:
+    """End at once."""
+    os._exit(Exit.INTERRUPTED)
+
+
 def main() -> None:
     """The entry point: run the process's command line and exit."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A name that is not Unicode, or that the terminal cannot show, is printed as an escape.
             stream.reconfigure(errors="backslashreplace")
-    code = run()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done: an interrupt comes too late to stop it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        code = run()
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    # The work is done: an interrupt comes too late to stop it. One that waits already is taken by the first of these.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if code == Exit.INTERRUPTED:
+        _drop_stdout()
     sys.exit(code)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsvc.cli.render import shown, size
+from dsvc.cli.render import plural, shown, size
 
 if TYPE_CHECKING:
     from dsvc.core.compare import RecordChange
@@ -66,7 +66,7 @@ def annotation_text(annotation: Annotation) -> str:
     if annotation.shape is not None:
         words.append(shape_text(annotation.shape))
     if annotation.keypoints is not None:
-        words.append(f"{len(annotation.keypoints) // 3} keypoints")
+        words.append(plural(len(annotation.keypoints) // 3, "keypoint"))
     if annotation.point is not None:
         words.append(f"point {_numbers(annotation.point)}")
     if annotation.text is not None:
@@ -85,7 +85,7 @@ def shape_text(shape: Shape) -> str:
         words.append(f"box {_numbers(shape.box)}")
     if shape.polygons is not None:
         points = sum(len(ring) for ring in shape.polygons) // 2
-        words.append(f"{len(shape.polygons)} polygon{'s' if len(shape.polygons) != 1 else ''} of {points} points")
+        words.append(f"{plural(len(shape.polygons), 'polygon')} of {plural(points, 'point')}")
     if shape.mask is not None:
         words.append(f"mask {shape.mask.width} x {shape.mask.height}")
     if shape.area is not None:

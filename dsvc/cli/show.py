@@ -187,6 +187,11 @@ def _tasks(annotation: Annotation) -> list[str]:
     return found or ["classes"]
 
 
+def _task_text(name: str, count: int) -> str:
+    one = {"boxes": "box", "classes": "class"}.get(name, name.removesuffix("s"))
+    return f"{count:,} {one if count == 1 else name}"
+
+
 def _sorted(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
@@ -205,7 +210,7 @@ def _show_state(dataset: Dataset, state: State, revision: str | None, as_json: b
     if totals.absent:
         out(f"without media: {plural(totals.absent, 'input')}")
     if totals.tasks:
-        out("tasks: " + ", ".join(f"{count:,} {name}" for name, count in _sorted(totals.tasks).items()))
+        out("tasks: " + ", ".join(_task_text(name, count) for name, count in _sorted(totals.tasks).items()))
     if totals.concepts:
         _print_concepts(_sorted(totals.concepts))
 

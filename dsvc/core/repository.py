@@ -179,7 +179,7 @@ class Repository:
             if name is None:
                 hint = "choose one: dsvc use NAME, or make one: dsvc create NAME"
                 raise NotFoundError("no dataset is selected here", hint)
-            if self.view.get(DATASET, name) is None:
+            if self.workspace.selected is None and self.view.get(DATASET, name) is None:
                 raise NotFoundError(f"the current dataset, {name!r}, is no more", self._nearest(name, "dsvc use "))
         if self.view.get(DATASET, name) is None:
             raise NotFoundError(f"no dataset named {name!r}", self._nearest(name))

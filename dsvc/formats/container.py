@@ -27,6 +27,12 @@ CHUNK = 1 << 20
 # Beyond this many files one sync of the file systems is cheaper than one of every file.
 SYNC_EACH = 64
 PROTECTED = frozenset((".dsvc", ".git"))
+# What a folder holds beside its entries, so that it is known to be an export later on.
+MARKER, MARK = ".dsvc-export", b"dsvc export\n"
+# The entries of exports to a folder: of COCO, and of both Clarifai forms.
+_ENTRY = re.compile(r"annotations/[^/]+\.json|images/.+|mimetype|[^/]+/[0-9]{6,}_n[0-9]+", re.DOTALL)
+_NAMED = 3
+_ELSEWHERE = "choose another folder, or move it away"
 _REASONS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
@@ -74,7 +80,7 @@ class OpenTarget:
         self.force = force
         self.unchanged = False
         self._temporary = self.path.parent / f".dsvc-export-{secrets.token_hex(8)}.tmp"
-        self._names: set[str] = set()
+        self._names: set[str] = {MARKER} if kind == "folder" else set()
         self._open = False
         self._file: BinaryIO | None = None
         self._zip: ZipWriter | None = None
@@ -149,20 +155,21 @@ class OpenTarget:
 
     def _check_place(self) -> None:
         if not self.path.name:
-            raise RefusedError(f"cannot export over {self.path}", "Choose another name for the export.")
+            raise RefusedError(f"cannot export over {self.path}", "choose another name for the export")
         state = _lstat(self.path)
         if not self.path.parent.is_dir():
-            raise RefusedError(f"cannot export to {self.path}: {_REASONS[errno.ENOENT]}", "Create the folder first.")
+            raise RefusedError(f"cannot export to {self.path}: {_REASONS[errno.ENOENT]}", "create the folder first")
         if state is None:
             return
         right = stat.S_ISDIR(state.st_mode) if self.kind == "folder" else stat.S_ISREG(state.st_mode)
         if not right:
             what = "a folder" if self.kind == "folder" else "a file"
             raise RefusedError(
-                f"{self.path} is there and is not {what}", "Choose another name, or remove what is there."
+                f"{self.path} is there and is not {what}", "choose another name, or remove what is there"
             )
         if self.kind == "folder" and self.force:
             _check_replaceable(self.path)
+            _check_entries(self.path)  # a stranger in it is told before all is written
 
     # ---- after
 
@@ -174,6 +181,8 @@ class OpenTarget:
             os.fsync(self._file.fileno())
             self._file.close()
         else:
+            with _create(self._temporary / MARKER) as marker:
+                marker.write(MARK)
             _sync_tree(self._temporary, len(self._names))
         state = _lstat(self.path)
         if state is None or (self.kind == "folder" and not any(self.path.iterdir())):
@@ -182,7 +191,9 @@ class OpenTarget:
             self.unchanged = True
             return
         elif not self.force:
-            raise RefusedError(f"{self.path} exists and differs from this export", "Use --force to replace it.")
+            is_ours = self.kind != "folder" or (_is_marked(self.path) and not _strangers(self.path))
+            hint = "use --force to replace it" if is_ours else _ELSEWHERE
+            raise RefusedError(f"{self.path} exists and differs from this export", hint)
         elif self.kind == "folder":
             self._swap_folder()
         else:
@@ -191,6 +202,7 @@ class OpenTarget:
 
     def _swap_folder(self) -> None:
         _check_replaceable(self.path)
+        _check_former(self.path)
         old = self.path.parent / f".dsvc-replaced-{secrets.token_hex(8)}.tmp"
         self.path.rename(old)
         try:
@@ -204,14 +216,15 @@ class OpenTarget:
         except OSError as error:
             raise RefusedError(
                 f"the export is in place, but the folder it replaced could not be removed: {error.strerror}",
-                f"Remove {old}.",
+                f"remove {old}",
             ) from error
 
 
 def open_target(path: Path, kind: Kind, force: bool = False) -> OpenTarget:
     """The target of an export, for a `with` block: nothing appears at `path` unless the block ends well.
 
-    An existing target that is the same, byte for byte, is left alone; one that differs is refused unless `force`.
+    An existing target that is the same, byte for byte, is left alone; one that differs is refused unless `force`, and
+    even then a folder is replaced only where it is an earlier export and holds nothing else.
     Raises RefusedError, also where the disk, the folder or a name does not allow it.
     """
     return OpenTarget(path, kind, force)
@@ -252,7 +265,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 def _refusal(path: Path, error: OSError) -> RefusedError:
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
-    return RefusedError(f"cannot export to {path}: {reason}", "Choose another place for the export.")
+    return RefusedError(f"cannot export to {path}: {reason}", "choose another place for the export")
 
 
 def _lstat(path: Path) -> os.stat_result | None:
@@ -277,7 +290,7 @@ def _remove(path: Path) -> None:
 
 def _check_replaceable(path: Path) -> None:
     """Refuse to replace a folder that is, holds or surrounds a place where somebody works."""
-    hint = "Export to a folder of its own."
+    hint = "export to a folder of its own"
     if PROTECTED.intersection(path.parts):
         raise RefusedError(f"{path} is part of a repository, so it is not replaced", hint)
     working = Path.cwd()
@@ -287,6 +300,64 @@ def _check_replaceable(path: Path) -> None:
         found = PROTECTED.intersection((*folders, *files))
         if found:
             raise RefusedError(f"{folder} holds {sorted(found)[0]}, so it is not replaced", hint)
+
+
+def _check_former(path: Path) -> None:
+    """Refuse to replace a folder that is no earlier export, or that holds more than one."""
+    if not _is_marked(path):
+        raise _in_the_way(path, "is no earlier export of dsvc: it holds", _contents(path))
+    _check_entries(path)
+
+
+def _check_entries(path: Path) -> None:
+    """Refuse to replace a folder that holds what no export writes."""
+    strangers = _strangers(path)
+    if strangers:
+        raise _in_the_way(path, "holds what no export writes:", strangers)
+
+
+def _in_the_way(path: Path, what: str, names: list[str]) -> RefusedError:
+    found = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+    return RefusedError(f"{path} {what} {found}; --force replaces earlier exports only", _ELSEWHERE)
+
+
+def _is_marked(path: Path) -> bool:
+    marker = path / MARKER
+    state = _lstat(marker)
+    return state is not None and stat.S_ISREG(state.st_mode) and state.st_size == len(MARK) and _read(marker) == MARK
+
+
+def _read(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _strangers(path: Path) -> list[str]:
+    """What is in a folder and is no part of any export."""
+    return [name for name in _contents(path) if name != MARKER and not _is_entry(path, name)]
+
+
+def _is_entry(root: Path, name: str) -> bool:
+    if name.endswith("/"):
+        return name == "annotations/" or name.startswith("images/")
+    return _ENTRY.fullmatch(name) is not None and stat.S_ISREG(os.lstat(root / name).st_mode)
+
+
+def _contents(root: Path) -> list[str]:
+    """The files and links below a folder, and the folders (ending in a slash) with nothing in them."""
+    names = []
+    for folder, folders, files in os.walk(root, onerror=_raise):
+        base = Path(folder)
+        folders.sort()
+        links = [name for name in folders if (base / name).is_symlink()]
+        names += [(base / name).relative_to(root).as_posix() for name in sorted(files + links)]
+        if base != root and not folders and not files:
+            names.append(base.relative_to(root).as_posix() + "/")
+    return names
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _sync_tree(root: Path, files: int) -> None:
@@ -310,9 +381,12 @@ def _sync_folder(path: Path) -> None:
 
 
 def _same(new: Path, old: Path) -> bool:
+    """Whether two files, or two exports to a folder, are equal; the marker may be missing in the old one."""
     if new.is_dir():
-        names = _tree(new)
-        return names is not None and names == _tree(old) and all(_same(new / name, old / name) for name in names)
+        names = _tree(old)
+        if names is None or sorted({*names, MARKER}) != _tree(new):
+            return False
+        return all(_same(new / name, old / name) for name in names)
     if new.stat().st_size != old.stat().st_size:
         return False
     with open(new, "rb") as left, open(old, "rb") as right:

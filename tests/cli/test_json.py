@@ -188,6 +188,7 @@ def test_import(dsvc, commit: str, project: Path, write, coco) -> None:
 def test_annotate_rm_discard(dsvc, commit: str) -> None:
     found = document(dsvc, "annotate", "a.jpg", "--text", "hi")
     assert (found["dataset"], found["verb"], found["annotation"]["text"]) == ("pets", "added", "hi")
+    assert found["new_concept"] is False
     removed = {"dataset": "pets", "dry_run": True, "inputs": ["a.jpg"], "annotations": 2}
     assert document(dsvc, "rm", "a.jpg", "--dry-run") == removed
     assert document(dsvc, "discard") == {"dataset": "pets", "dry_run": False, "changes": 1}

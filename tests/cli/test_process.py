@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.cli.main import run
+
 DSVC = [sys.executable, "-m", "dsvc.cli.main"]
 
 
@@ -61,6 +63,48 @@ def test_a_reader_that_has_enough(dsvc, project: Path) -> None:
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait() == 0
+
+
+def test_a_second_interrupt_ends_it_quietly(dsvc, project: Path) -> None:
+    """Nobody reads what is printed, so that the first one leaves it waiting to print the rest."""
+    (project / "many").mkdir()
+    for number in range(1500):
+        (project / "many" / f"{number:0200}.txt").touch()
+    dsvc("add", "many")
+    process = start("show", "--inputs", cwd=project)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(1) == "a"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline() == "interrupted; nothing changed\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("pause", [0, 0.0005, 0.002, 0.01])
+def test_interrupts_in_a_row_print_no_traceback(project: Path, large: Path, pause: float) -> None:
+    process = start("import", str(large), cwd=project)
+    time.sleep(0.4)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause)
+    out, err = process.communicate()
+    if process.returncode == 0:
+        pytest.skip("the import was done when the interrupt came")
+    said = "interrupted; nothing changed\n"
+    assert (process.returncode, out, err or said) == (130, "", said)
+
+
+def test_an_interrupt_while_the_rest_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stdout, "flush", interrupt)
+        patch.setattr("dsvc.cli.main._drop_stdout", lambda: None)
+        assert run(["--version"]) == 130
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

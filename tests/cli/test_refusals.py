@@ -103,6 +103,7 @@ def test_unknown_dataset(dsvc, staged: Path, command: tuple[str, ...], how: str,
     if how == "selection":
         path = staged / ".dsvc" / "workspace.toml"
         path.write_text(path.read_text().replace('dataset = "pets"', 'dataset = "petz"'))
+        expected = "error: the current dataset, 'petz', is no more\nhint: dsvc use pets\n"
     before = state_of(staged)
     assert dsvc(*arguments, code=4).err == expected
     assert state_of(staged) == before

@@ -273,6 +273,31 @@ class TestAnnotate:
         }
         assert dsvc("show", f"a.jpg#{id}").out.startswith(f"annotation a.jpg#{id}\n  bird  box 1,2,3,4.5, 2 polygons")
 
+    def test_a_new_concept_is_told(self, dsvc, project: Path) -> None:
+        for name, line in (
+            ("cta", "new concept cta; did you mean cat?"),
+            ("CAT", "new concept CAT; did you mean cat, cta?"),
+            ("giraffe", "new concept giraffe"),
+        ):
+            out = dsvc("annotate", "a.jpg", "--concept", name).out.splitlines()
+            assert out[1:] == [line, "next: dsvc commit -m TEXT"]
+            again = dsvc("annotate", "a.jpg", "--concept", name).out.splitlines()
+            assert again[1:] == ["next: dsvc commit -m TEXT"]
+        name = "b.jpg#" + annotation(dsvc, "b.jpg")
+        assert dsvc("annotate", name, "--concept", "dgo").out.splitlines()[1] == "new concept dgo; did you mean dog?"
+        assert dsvc("annotate", name, "--text", "x").out == f"changed {name} dgo\nnext: dsvc commit -m TEXT\n"
+        for concept, is_new in (("bird", True), ("bird", False)):
+            result = dsvc("annotate", "a.jpg", "--concept", concept, "--json")
+            assert (json.loads(result.out)["new_concept"], result.err) == (is_new, "")
+
+    def test_one_of_a_kind_is_singular(self, dsvc, project: Path) -> None:
+        assert "1 number, where 4 are needed" in dsvc("annotate", "a.jpg", "--box", "1", code=2).err
+        assert "1 number: give 6 or more" in dsvc("annotate", "a.jpg", "--polygon", "1", code=2).err
+        dsvc("annotate", "a.jpg", "--concept", "cat", "--keypoints", "1,1,2")
+        dsvc("annotate", "a.jpg", "--concept", "cat")
+        assert "  cat  1 keypoint\n" in dsvc("show", "a.jpg").out
+        assert "\ntasks: 2 boxes, 1 class, 1 keypoint, 1 polygon\n" in dsvc("show").out
+
     def test_a_changed_box_keeps_the_rest_of_the_shape(self, dsvc, project: Path) -> None:
         id = annotation(dsvc, "b.jpg")
         result = dsvc("annotate", f"b.jpg#{id}", "--box", "1,1,5,5", "--no-crowd")
@@ -508,7 +533,7 @@ class TestShow:
         assert dsvc("show", "v1").out == (
             f"pets@v1, commit {head(dsvc)}\nAda <ada@example.org>, 2024-05-01 12:00:00 +0000\n"
             f"    First batch\n{HOLDS}\n"
-            f"media: 2 files, {size} bytes (2 image/png)\ntasks: 2 boxes, 1 polygons\nconcepts:\n  cat  1\n  dog  1\n"
+            f"media: 2 files, {size} bytes (2 image/png)\ntasks: 2 boxes, 1 polygon\nconcepts:\n  cat  1\n  dog  1\n"
         )
 
     def test_the_draft(self, dsvc, project: Path) -> None:
@@ -553,9 +578,36 @@ class TestExport:
     def test_another_target_is_refused(self, dsvc, project: Path) -> None:
         (project / "out").mkdir()
         (project / "out" / "mine").write_text("x")
-        dsvc("export", "v1", "--format", "coco", "-o", "out", code=3)
-        assert (project / "out" / "mine").exists()
-        dsvc("export", "v1", "--format", "coco", "-o", "out", "--force")
+        error = dsvc("export", "v1", "--format", "coco", "-o", "out", code=3).err
+        assert error.endswith("differs from this export\nhint: choose another folder, or move it away\n")
+        assert dsvc("export", "v1", "--format", "coco", "-o", "out", "--force", code=3).err == (
+            f"error: {project / 'out'} holds what no export writes: mine; --force replaces earlier exports only\n"
+            "hint: choose another folder, or move it away\n"
+        )
+        assert (project / "out" / "mine").read_text() == "x"
+
+    def test_force_replaces_an_earlier_export(self, dsvc, project: Path) -> None:
+        dsvc("export", "v1", "--format", "coco", "-o", "out", "--media")
+        error = dsvc("export", "v1", "-o", "out", code=3).err
+        assert error.endswith("differs from this export\nhint: use --force to replace it\n")
+        for format in ("clarifai-protobuf", "clarifai-json", "coco"):
+            dsvc("export", "v1", "--format", format, "-o", "out", "--force")
+            assert "holds the same already" in dsvc("export", "v1", "--format", format, "-o", "out", "--force").out
+        files = [path for path in sorted((project / "out").rglob("*")) if path.is_file()]
+        assert [path.name for path in files] == [".dsvc-export", "instances.json"]
+
+    @pytest.mark.parametrize("output", ["", " ", "-", "out.tar", "out.tar.gz", "out.TXT", "../x.csv"])
+    def test_outputs_that_cannot_be_meant(self, dsvc, project: Path, output: str) -> None:
+        before = sorted(project.iterdir())
+        for format in ("clarifai-json", "coco"):
+            error = dsvc("export", "v1", "--format", format, "-o", output, code=2).err
+            assert error.endswith("\nhint: name a folder, a .zip or, with --format coco, a .json\n")
+        assert sorted(project.iterdir()) == before
+
+    @pytest.mark.parametrize("output", ["pets-1.2", "v1.0.tar.d", ".hidden", "a b"])
+    def test_folders_with_a_dot(self, dsvc, project: Path, output: str) -> None:
+        dsvc("export", "v1", "--format", "coco", "-o", output)
+        assert (project / output / "annotations").is_dir()
 
     def test_staged_changes(self, dsvc, project: Path) -> None:
         dsvc("rm", "a.jpg")

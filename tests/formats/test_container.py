@@ -13,8 +13,10 @@ from dsvc.errors import DsvcError, RefusedError, UsageError
 from dsvc.formats.container import check_entry_name, open_target
 from dsvc.formats.zip import ZipWriter
 
+ELSEWHERE = "choose another folder, or move it away"
 KINDS = ("folder", "zip", "json")
-FILES = {"a.txt": b"one", "sub/b.bin": b"\0" * 5000}
+FILES = {"annotations/a.json": b"one", "images/sub/b.bin": b"\0" * 5000}
+MARKED = {".dsvc-export": b"dsvc export\n"}
 
 
 def fill(path, kind, files=None, force=False):
@@ -37,7 +39,8 @@ def test_what_is_added_is_there(kind, tmp_path):
     assert not target.unchanged
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     if kind == "folder":
-        assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES
+        found = tree(tmp_path / "out")
+        assert {name: data for name, data in found.items() if data is not None} == {**FILES, **MARKED}
     elif kind == "zip":
         with zipfile.ZipFile(tmp_path / "out") as archive:
             assert archive.testzip() is None
@@ -79,7 +82,7 @@ def test_a_target_that_differs_is_refused_and_force_replaces_it(kind, tmp_path):
     assert not fill(tmp_path / "out", kind, {"new": b"1234"}, force=True).unchanged
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     if kind == "folder":
-        assert tree(tmp_path / "out") == {"new": b"1234"}
+        assert tree(tmp_path / "out") == {"new": b"1234", **MARKED}
 
 
 @pytest.mark.parametrize("extra", ["file", "folder", "link"])
@@ -89,17 +92,113 @@ def test_a_folder_with_more_in_it_differs(extra, tmp_path):
     {
         "file": lambda: (out / "mine").write_text("x"),
         "folder": (out / "mine").mkdir,
-        "link": lambda: (out / "mine").symlink_to("a.txt"),
+        "link": lambda: (out / "mine").symlink_to("mimetype"),
     }[extra]()
-    with pytest.raises(RefusedError, match="differs"):
+    before = tree(out)
+    with pytest.raises(RefusedError, match="differs") as caught:
         fill(out, "folder")
-    assert (out / "mine").exists()
+    assert caught.value.hint == ELSEWHERE
+    with pytest.raises(RefusedError, match=r"holds what no export writes: mine/?; --force") as caught:
+        fill(out, "folder", force=True)
+    assert caught.value.hint == ELSEWHERE
+    assert tree(out) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_that_is_no_export_is_never_replaced(force, tmp_path):
+    """Not even one whose files are called as an export calls them."""
+    out = tmp_path / "out"
+    for name in ("annotations/mine.json", "images/1.jpg", "images/2.jpg", "images/3.jpg", "images/4.jpg"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(b"mine")
+    before = tree(tmp_path)
+    with pytest.raises(RefusedError) as caught:
+        fill(out, "folder", force=force)
+    assert caught.value.hint == ELSEWHERE
+    if force:
+        assert caught.value.message == (
+            f"{out} is no earlier export of dsvc: it holds annotations/mine.json, images/1.jpg, "
+            "images/2.jpg and 2 more; --force replaces earlier exports only"
+        )
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("mark", ["other", "dsvc export", "dsvc export\n\n", None])
+def test_a_marker_is_what_an_export_writes(mark, tmp_path):
+    out = tmp_path / "out"
+    fill(out, "folder")
+    (out / ".dsvc-export").unlink()
+    if mark is None:
+        (tmp_path / "mark").write_bytes(MARKED[".dsvc-export"])
+        (out / ".dsvc-export").symlink_to(tmp_path / "mark")
+    else:
+        (out / ".dsvc-export").write_text(mark)
+    for force in (False, True):
+        with pytest.raises(RefusedError):
+            fill(out, "folder", {"mimetype": b"x"}, force=force)
+    assert (out / "annotations" / "a.json").read_bytes() == b"one"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_equal_folder_without_a_marker_is_left_alone(force, tmp_path):
+    fill(tmp_path / "out", "folder")
+    (tmp_path / "out" / ".dsvc-export").unlink()
+    before = tree(tmp_path)
+    assert fill(tmp_path / "out", "folder", force=force).unchanged
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["annotations/x/y.json", "annotations/x.txt", "mimetype/x", "images", "all/0_n1", "all/x/000000_n1", "a_n1"]
+)
+def test_names_that_no_export_writes(name, tmp_path):
+    out = tmp_path / "out"
+    fill(out, "folder", {"mimetype": b"x"} if "mimetype" not in name else {"images/x": b""})
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    (out / name).write_bytes(b"mine")
+    with pytest.raises(RefusedError, match="what no export writes") as caught:
+        fill(out, "folder", force=True)
+    assert name in caught.value.message
+    assert (out / name).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["annotations", "images", "images/x", "all/000000_n1"])
+def test_a_link_in_an_export_is_not_of_it(name, tmp_path):
+    fill(tmp_path / "out", "folder", {"mimetype": b"x"})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(RefusedError, match=f"holds what no export writes: {name};"):
+        fill(tmp_path / "out", "folder", force=True)
+    assert (tmp_path / "out" / name).is_symlink()
+
+
+def test_every_former_export_can_be_replaced(tmp_path):
+    out = tmp_path / "out"
+    coco = {"annotations/captions.json": b"1", "images/a/b/c.jpg": b"2", "images/\n": b"3"}
+    for files in (coco, {"mimetype": b"4", "all/000000_n128": b"5", "val-1/1000000_n1": b"6"}, {"mimetype": b"7"}):
+        fill(out, "folder", files, force=True)
+        assert {name: data for name, data in tree(out).items() if data is not None} == {**files, **MARKED}
+        (out / "images" / "empty").mkdir(parents=True, exist_ok=True)
+
+
+def test_the_marker_is_no_entry(tmp_path):
+    with pytest.raises(RefusedError, match="two entries"):
+        fill(tmp_path / "out", "folder", {".dsvc-export": b"x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["zip", "json"])
+def test_one_file_has_no_marker(kind, tmp_path):
+    fill(tmp_path / "out", kind, {"x": b"1"})
+    assert b"dsvc" not in (tmp_path / "out").read_bytes()
 
 
 def test_an_empty_folder_is_as_good_as_none(tmp_path):
     (tmp_path / "out").mkdir()
     fill(tmp_path / "out", "folder")
-    assert (tmp_path / "out" / "a.txt").read_bytes() == b"one"
+    assert (tmp_path / "out" / "annotations" / "a.json").read_bytes() == b"one"
 
 
 @pytest.mark.parametrize("inside", [".git", ".dsvc", "deep/er/.dsvc", "deep/.git"])
