@@ -183,11 +183,11 @@ def main() -> None:
         code = run()
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
+    if code == Exit.INTERRUPTED:
+        _leave()  # Python may print something of its own, or end with another code
     # The work is done: an interrupt comes too late to stop it. One that waits already is taken by the first of these.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if code == Exit.INTERRUPTED:
-        _drop_stdout()
     sys.exit(code)
 
 

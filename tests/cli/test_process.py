@@ -86,7 +86,7 @@ def test_a_second_interrupt_ends_it_quietly(dsvc, project: Path) -> None:
 @pytest.mark.parametrize("pause", [0, 0.0005, 0.002, 0.01])
 def test_interrupts_in_a_row_print_no_traceback(project: Path, large: Path, pause: float) -> None:
     process = start("import", str(large), cwd=project)
-    time.sleep(0.4)
+    time.sleep(0.8)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         time.sleep(pause)

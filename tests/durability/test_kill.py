@@ -75,7 +75,7 @@ def start_for_committing(folder: Path) -> None:
 def annotate_and_commit(folder: Path) -> None:
     with pets(folder).edit() as draft:
         for number in range(1, 6):
-            draft.annotate(dsvc.Annotation(key=f"one/{number:03}.jpg", id=""))
+            draft.annotate(dsvc.Annotation(key=f"one/{number:03}.jpg", id="", text="seen"))
 
 
 STORIES: dict[str, tuple[Callable[[Path], None], dict[str, Step]]] = {
