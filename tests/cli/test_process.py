@@ -34,10 +34,20 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("delay", [0.3, 0.6, 0.9])
+def wait_until_it_reads(process: subprocess.Popen[str], path: Path) -> None:
+    """Return when a process has mapped a file, so that Python and the command have started."""
+    maps = Path(f"/proc/{process.pid}/maps")
+    for _ in range(2000):
+        if process.poll() is not None or (maps.exists() and str(path) in maps.read_text()):
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("delay", [0, 0.2, 0.5])
 def test_an_interrupted_import_changes_nothing(dsvc, project: Path, large: Path, delay: float) -> None:
     before = (project / ".dsvc" / "head").read_bytes()
     process = start("import", str(large))
+    wait_until_it_reads(process, large)
     time.sleep(delay)
     if process.poll() is not None:
         pytest.skip("this machine imports 60,000 annotations before it can be interrupted")
@@ -86,7 +96,7 @@ def test_a_second_interrupt_ends_it_quietly(dsvc, project: Path) -> None:
 @pytest.mark.parametrize("pause", [0, 0.0005, 0.002, 0.01])
 def test_interrupts_in_a_row_print_no_traceback(project: Path, large: Path, pause: float) -> None:
     process = start("import", str(large), cwd=project)
-    time.sleep(0.8)
+    wait_until_it_reads(process, large)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         time.sleep(pause)
