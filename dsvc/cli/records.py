@@ -8,7 +8,7 @@ from dsvc.cli.render import plural, shown, size
 
 if TYPE_CHECKING:
     from dsvc.core.compare import RecordChange
-    from dsvc.model.records import Annotation, Concept, Input, Media, Shape
+    from dsvc.model.records import Annotation, Input, Media, Shape
 
 _SHORT = (str, int, float, type(None))
 _SHOWN = 60
@@ -91,12 +91,6 @@ def shape_text(shape: Shape) -> str:
     if shape.area is not None:
         words.append(f"area {_value(shape.area)}")
     return ", ".join(words) + (" (relative)" if shape.unit == "relative" else "")
-
-
-def concept_text(concept: Concept) -> str:
-    """A concept's name with what goes with it."""
-    extra = f" ({shown(concept.supercategory)})" if concept.supercategory else ""
-    return shown(concept.id) + extra
 
 
 def change_text(change: RecordChange) -> str:

@@ -78,7 +78,6 @@ class _Walker:
         self.store = repository.store
         self.damage: list[Finding] = []
         self.seen: set[ObjectId] = set()
-        self.snapshots: dict[ObjectId, str] = {}
 
     def walk(self) -> None:
         """Visit all."""
@@ -134,7 +133,6 @@ class _Walker:
         except DamagedError as error:
             self.damage.append(Finding("snapshot", id.short(), f"{error.message}, which {name} needs"))
             return
-        self.snapshots[id] = name
         self._tree(roots.concepts, f"concepts of {name}")
         self._tree(roots.inputs, f"inputs of {name}", self._media)
         self._tree(roots.annotations, f"annotations of {name}")

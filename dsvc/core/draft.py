@@ -256,16 +256,6 @@ class Draft:
 
         self.apply(step)
 
-    def put_concept(self, concept: Concept) -> None:
-        """Add or replace a concept."""
-
-        def step(store: Store, state: DraftState) -> DraftState:
-            edits = SnapshotEdits()
-            edits.concepts[concept.id.encode()] = encode_concept(concept)
-            return self._edited(store, state, edits)
-
-        self.apply(step)
-
     # ---- what the steps share
 
     def _snapshot(self, store: Store, state: DraftState) -> Snapshot:

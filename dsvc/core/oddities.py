@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from dsvc.core.media import media_kind
 from dsvc.core.operations import describe_ref
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
@@ -61,7 +62,7 @@ def _check_input(repository: Repository, record: Input, media: bool) -> Iterator
         declared, probed = getattr(record, f"declared_{side}"), getattr(facts, side)
         if declared is not None and probed is not None and declared != probed:
             yield Finding("input", record.key, f"declared {side} {declared:g}, but the file says {probed}")
-    kind = (facts.type or "").partition("/")[0]
+    kind = media_kind(facts.type)
     if record.declared_width is not None and facts.blob is not None and kind not in ("image", "video"):
         yield Finding(
             "input", record.key, f"declared as a picture, but its {facts.size} bytes are {facts.type or 'none'}"
