@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dsvc.model.records import Concept, Input
 
@@ -31,6 +31,14 @@ class Problems:
             self.found.append(text)
 
 
+class Origin(NamedTuple):
+    """Where an input's bytes come from; one of: a file to take in, a place to refer to, the bytes themselves."""
+
+    file: str | None = None
+    place: str | None = None
+    data: bytes | None = None
+
+
 class Incoming(Protocol):
     """One source file, read. `annotations` may be walked once; problems and rejects are complete after that."""
 
@@ -53,6 +61,12 @@ class Incoming(Protocol):
 
     def rejects(self) -> bytes | None:
         """The refused records as a file of the same format that can be mended and imported; None without any."""
+
+
+class IncomingMedia(Incoming, Protocol):
+    """A source that also says where its inputs' bytes are: input key -> origin. Complete after `inputs`."""
+
+    origins: dict[str, Origin]
 
 
 class Importer(Protocol):
