@@ -133,6 +133,18 @@ class Repository:
         """The last operation."""
         return load_operation(self.store, self.store.head.operation)
 
+    @property
+    def cache_folder(self) -> Path | None:
+        """Where what can be made anew is kept: `.dsvc/cache`, or below the setting `cache.folder`, which may lie on
+        another disk. None for a repository without a folder. It need not exist."""
+        if self.root is None:
+            return None
+        elsewhere = self.workspace.setting("cache", "folder")
+        if isinstance(elsewhere, str) and elsewhere:
+            # Several workspaces may name one folder.
+            return (self.root / elsewhere) / self.workspace.id
+        return self.root / FOLDER / "cache"
+
     def transaction(self, command: str) -> Transaction:
         """Begin a transaction; use it as a context."""
         self.workspace.keep()
