@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Change": {
         "add": ("stage", "Take files and folders into the draft."),
+        "untrack": ("stage", "Track a folder no more."),
         "import": ("stage", "Import a file of annotations into the draft."),
         "annotate": ("annotate", "Add an annotation to an input, or change one."),
         "rm": ("remove", "Take inputs and annotations out of the draft."),

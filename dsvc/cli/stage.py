@@ -12,36 +12,49 @@ from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
 from dsvc.cli.render import json_option, listed, note, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import InvalidRecordsError
+from dsvc.errors import InvalidRecordsError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.adding import AddReport
+    from dsvc.core.choosing import LeftOut
     from dsvc.core.importing import ImportReport
 
 NEXT = "next: dsvc commit -m TEXT"
 
 
 @click.command("add")
-@click.argument("paths", metavar="PATH...", type=PATH, nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", type=PATH, nargs=-1)
+@click.option("-A", "--all", "everything", is_flag=True, help="Take in all that changed in the tracked folders.")
 @click.option("--root", metavar="DIR", type=PATH, help="The folder that keys are relative to; else the project folder.")
+@click.option("--all-files", is_flag=True, help="Take hidden files and files that are no media, too.")
+@click.option("--team", is_flag=True, help="Note tracked folders in dsvc.toml, for the team.")
 @json_option
 @shared_options
 @pass_session
-def add_command(session: Session, paths: tuple[Path, ...], root: Path | None, as_json: bool) -> int:
+def add_command(session: Session, /, paths: tuple[Path, ...], everything: bool, as_json: bool, **options: Any) -> int:
     """Take files and folders into the draft.
 
-    Every file becomes an input, of whatever media type; its key is its path below the project folder. Hidden files
-    are passed over. What cannot be taken is named on stderr; the exit code is 1 then, and where nothing could be
-    taken, the command is refused.
+    Every file becomes an input; its key is its path below the project folder. A folder of the project is tracked from
+    then on: `dsvc status` says what changes in it, and `dsvc add -A` takes it in: new files, other bytes, files
+    with another name, whose inputs move with their annotations, and files that are gone, whose inputs go with theirs.
+
+    Of folders, media are taken: images, videos, audio and .txt files. Hidden files and what a .dsvcignore file names
+    (in Git's syntax) are passed over. What cannot be taken is named on stderr; the exit code is 1 then, and where
+    nothing could be taken, the command is refused.
 
     \b
-    JSON: {"dataset", "new", "changed", "unchanged", "hidden", "problems": [{"path", "reason"}]}
+    JSON: {"dataset", "new", "changed", "unchanged", "moved", "removed", "removed_annotations", "tracked": [FOLDER...],
+           "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}]}
     """
+    if everything and (paths or any(options.values())):
+        raise UsageError("-A takes in the tracked folders, and no other", "dsvc add -A, or: dsvc add PATH...")
+    if not everything and not paths:
+        raise UsageError("nothing is named", "dsvc add PATH..., or all that changed in tracked folders: dsvc add -A")
     dataset = session.dataset(signed=True)
     with progress() as report:
-        result = dataset.add(*paths, root=root, progress=report)
+        result = dataset.add_all(report) if everything else dataset.add(*paths, progress=report, **options)
     problems = tuple(map(str, result.problems))
-    if problems and not result.new + result.changed + result.unchanged:
+    if problems and not result.new + result.changed + result.unchanged + result.moved + result.removed:
         raise InvalidRecordsError("nothing could be taken", problems, "mend what is named here, and add it again")
     if as_json:
         print_json(_add_json(dataset.name, result))
@@ -58,20 +71,65 @@ def add_command(session: Session, paths: tuple[Path, ...], root: Path | None, as
 
 def _add_json(dataset: str, result: AddReport) -> dict[str, Any]:
     problems = [{"path": str(problem.path), "reason": problem.reason} for problem in result.problems]
-    counts = {"new": result.new, "changed": result.changed, "unchanged": result.unchanged, "hidden": result.skipped}
-    return {"dataset": dataset, **counts, "problems": problems}
+    names = ("new", "changed", "unchanged", "moved", "removed", "removed_annotations")
+    counts = {name: getattr(result, name) for name in names}
+    lists = {"tracked": list(result.tracked), "left_out": result.left_out._asdict(), "problems": problems}
+    return {"dataset": dataset, **counts, **lists}
 
 
 def _print_added(result: AddReport) -> None:
+    gone = f" with {plural(result.removed_annotations, 'annotation')}" if result.removed_annotations else ""
     words = [
         f"{plural(result.new, 'input')} added" if result.new else "",
         f"{result.changed:,} changed" if result.changed else "",
+        f"{result.moved:,} renamed" if result.moved else "",
+        f"{result.removed:,} removed{gone}" if result.removed else "",
         f"{result.unchanged:,} unchanged" if result.unchanged else "",
-        f"{plural(result.skipped, 'hidden file')} passed over" if result.skipped else "",
     ]
     out(", ".join(filter(None, words)) or "no files found")
-    if result.new or result.changed:
+    if line := left_out_line(result.left_out):
+        out(line)
+    if result.tracked:
+        out(f"tracked from now on: {listed(result.tracked)}")
+    if result.new or result.changed or result.moved or result.removed:
         out(NEXT)
+
+
+def left_out_line(left_out: LeftOut) -> str:
+    """What was passed over, in words; "" for nothing."""
+    words = [
+        plural(left_out.hidden, "hidden file") if left_out.hidden else "",
+        f"{left_out.ignored:,} ignored" if left_out.ignored else "",
+        f"{left_out.other:,} that {'is' if left_out.other == 1 else 'are'} no media" if left_out.other else "",
+    ]
+    text = ", ".join(filter(None, words))
+    return f"passed over: {text}" if text else ""
+
+
+@click.command("untrack")
+@click.argument("folders", metavar="FOLDER...", type=PATH, nargs=-1, required=True)
+@json_option
+@shared_options
+@pass_session
+def untrack_command(session: Session, folders: tuple[Path, ...], as_json: bool) -> None:
+    """Track a folder no more: `dsvc status` and `dsvc add -A` look past it.
+
+    Its inputs stay in the dataset, and its files on disk. `dsvc add FOLDER` tracks it again.
+
+    \b
+    JSON: {"dataset", "untracked": [FOLDER...]}
+    """
+    import os
+
+    dataset = session.dataset(signed=True)
+    root = os.path.realpath(dataset.repository.root or Path())
+    names = [os.path.relpath(os.path.realpath(folder), root) for folder in folders]
+    for name in names:
+        dataset.untrack(name)
+    if as_json:
+        print_json({"dataset": dataset.name, "untracked": names})
+    else:
+        out(f"tracked no more: {listed(names)}; their inputs and files stay")
 
 
 @click.command("import")

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.render import holdings, json_option, out, plural, print_json
+from dsvc.cli.progress import progress
+from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 
 if TYPE_CHECKING:
     from dsvc.core.compare import Summary
     from dsvc.core.dataset import Status
+    from dsvc.core.workfiles import FileStatus
 
 
 @click.command("status")
@@ -19,16 +21,23 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def status_command(session: Session, as_json: bool) -> None:
-    """Show where the dataset stands and what is staged.
+    """Show where the dataset stands, what is staged, and what changed in the tracked folders.
+
+    A file counts as modified when its bytes are others. Files are read only where their size, time or inode changed.
 
     \b
     JSON: {"dataset", "branch", "head", "versions": [NAME...], "inputs", "annotations", "concepts", "clean",
-           "staged": {NOUN: {"added", "changed", "removed"}}, "conflicts"}
+           "staged": {NOUN: {"added", "changed", "removed"}}, "conflicts",
+           "files": {"tracked": [FOLDER...], "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
+                     "renamed": [{"old", "new"}...], "absent": [FOLDER...],
+                     "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]}}
     """
     dataset = session.dataset()
+    with progress() as report:
+        files = dataset.files(report)
     status = dataset.status()
     if as_json:
-        print_json(_json(status))
+        print_json({**_json(status), "files": _files_json(files)})
         return
     at = f"at {status.head.short()}" if status.head else "no commits yet"
     versions = f" ({', '.join(status.versions)})" if status.versions else ""
@@ -38,7 +47,43 @@ def status_command(session: Session, as_json: bool) -> None:
         out(line)
     if status.conflicts:
         out(f"{plural(status.conflicts, 'record')} with open conflicts; next: dsvc conflicts")
-    out(_next(status, dataset.has_draft()))
+    for line in file_lines(files):
+        out(line)
+    if files.absent:
+        out(f"next: bring {files.absent[0]} back, or track it no more: dsvc untrack {files.absent[0]}")
+    elif not files.is_clean:
+        out("next: dsvc add -A")
+    else:
+        out(_next(status, dataset.has_draft()))
+
+
+def file_lines(files: FileStatus) -> list[str]:
+    """What changed in the tracked folders, a line per kind."""
+    lines = [f"  {len(files.new):,} new: {listed(files.new)}"] if files.new else []
+    lines += [f"  {len(files.modified):,} modified: {listed(files.modified)}"] if files.modified else []
+    if files.renamed:
+        pairs = ", ".join(f"{shown(old)} -> {shown(new)}" for old, new in files.renamed[:3])
+        more = f" and {len(files.renamed) - 3:,} more" if len(files.renamed) > 3 else ""
+        lines.append(f"  {len(files.renamed):,} renamed: {pairs}{more}")
+    lines += [f"  {len(files.missing):,} missing: {listed(files.missing)}"] if files.missing else []
+    lines += [f"  {shown(folder)} is not there, or has no files: is it mounted?" for folder in files.absent]
+    if files.problems:
+        count = plural(len(files.problems), "file")
+        lines.append(f"  {count} cannot be taken: {listed([str(problem) for problem in files.problems], 3)}")
+    return ["files:", *lines] if lines else []
+
+
+def _files_json(files: FileStatus) -> dict[str, object]:
+    return {
+        "tracked": [one.folder or "." for one in files.tracked],
+        "new": list(files.new),
+        "modified": list(files.modified),
+        "missing": list(files.missing),
+        "renamed": [{"old": old, "new": new} for old, new in files.renamed],
+        "absent": list(files.absent),
+        "left_out": files.left_out._asdict(),
+        "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in files.problems],
+    }
 
 
 def _next(status: Status, has_draft: bool) -> str:

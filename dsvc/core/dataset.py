@@ -15,6 +15,7 @@ from dsvc.core.state import State
 from dsvc.core.transaction import ReadOnly, Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
+from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Annotation
 from dsvc.model.snapshot import Snapshot, store_roots
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dsvc.core.adding import AddReport
     from dsvc.core.importing import ImportReport
     from dsvc.core.repository import Repository
+    from dsvc.core.workfiles import FileStatus
 
 AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
 # A clock that is behind the last operation by more than this is wrong, not merely out of step with another machine.
@@ -137,6 +139,26 @@ class Dataset:
         """Take files and folders into the draft; keys are relative to `root`, by default the project folder."""
         with self.edit(f"add {' '.join(map(str, paths))}"[:200]) as draft:
             return draft.add(*paths, root=root, **options)
+
+    def add_all(self, progress: Progress | None = None) -> AddReport:
+        """Take in all that changed in the tracked folders: new files, other bytes, other names, files that are gone."""
+        with self.edit("add -A") as draft:
+            return draft.add_all(progress)
+
+    def untrack(self, folder: str) -> None:
+        """Look at a tracked folder, named by its path below the project's root, no more. Raises NotFoundError."""
+        from dsvc.core.tracking import untrack
+
+        untrack(self.repository.workspace, folder, self.name)
+
+    def files(self, progress: Progress | None = None) -> FileStatus:
+        """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed."""
+        from dsvc.core.workfiles import FileStatus, WorkFiles
+
+        if self.repository.root is None:
+            return FileStatus(())
+        state = load_state(self._scratch, Refs(self.repository.view), self)
+        return WorkFiles(self).compare(state.roots, progress)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
         """Import a file of annotations into the draft; see `dsvc.core.importing.import_file` for the options."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from dsvc.core.keys import check_key
+from dsvc.core.tracking import Tracked, covers, track, tracked_folders
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError
 from dsvc.model.commit import load_commit
@@ -96,6 +97,8 @@ class Draft:
         # What the last `annotate` added, as it was published.
         self.annotated: Annotation | None = None
         self._steps: list[Step] = []
+        self._tracked: list[Tracked] = []
+        self._after: list[Callable[[], None]] = []
         repository = dataset.repository
         # Noted first: loading may move on to a newer head, and then the steps have to be replayed on it.
         self._seen = repository.store.head.operation
@@ -128,16 +131,51 @@ class Draft:
                     state = step(store, state)
             save_state(store, refs, self.dataset, state)
 
-        if self._steps:
-            self.transaction.run(change)
+        workspace = self.dataset.repository.workspace
+        mine, teams = ([one for one in self._tracked if one.team == team] for team in (False, True))
+        with track(workspace, mine), track(workspace, teams, team=True):
+            if self._steps:
+                self.transaction.run(change)
+        for action in self._after:
+            action()
 
     # ---- whole files
 
-    def add(self, *paths: str | Path, root: str | Path | None = None, progress: Progress | None = None) -> AddReport:
-        """Take files and folders in; keys are relative to `root`, by default the project folder."""
+    def add(
+        self,
+        *paths: str | Path,
+        root: str | Path | None = None,
+        all_files: bool = False,
+        team: bool = False,
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Take files and folders in; keys are relative to `root`, by default the project folder.
+
+        Folders are tracked from then on. Of them, media are taken that are neither hidden nor ignored; with
+        `all_files`, hidden files and those that are no media too.
+        """
         from dsvc.core.adding import add_files
 
-        return add_files(self, [Path(path) for path in paths], Path(root) if root is not None else None, progress)
+        base = Path(root) if root is not None else None
+        return add_files(self, [Path(path) for path in paths], base, progress, all_files=all_files, team=team)
+
+    def add_all(self, progress: Progress | None = None) -> AddReport:
+        """Take in all that changed in the tracked folders; see `dsvc.core.adding.add_all`."""
+        from dsvc.core.adding import add_all
+
+        return add_all(self, progress)
+
+    def track(self, folders: Iterable[Tracked], team: bool = False) -> list[Tracked]:
+        """Note folders as tracked, in the team's settings perhaps, when the edits are published; those that are new."""
+        workspace = self.dataset.repository.workspace
+        known = [*tracked_folders(workspace, self.dataset.name), *self._tracked]
+        new = [one for one in folders if not any(covers(old, one) for old in known)]
+        self._tracked += [one._replace(team=team) for one in new]
+        return new
+
+    def after(self, action: Callable[[], None]) -> None:
+        """Do something once the edits are published."""
+        self._after.append(action)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
         """Import a file of annotations; see `dsvc.core.importing.import_file` for the options."""
@@ -169,7 +207,7 @@ class Draft:
                         changed += 1
                         edits.inputs[tree_key] = encode_input(msgspec.structs.replace(old, media=found))
             counts = (new, changed, len(media) - new - changed)
-            return self._edited(store, state, edits)
+            return self.edited(store, state, edits)
 
         self.apply(step)
         return counts
@@ -190,7 +228,7 @@ class Draft:
             result = annotation if annotation.id else _with_new_id(snapshot, annotation)
             edits.annotations[annotation_key(result.key, result.id)] = encode_annotation(result)
             self.annotated = result
-            return self._edited(store, state, edits)
+            return self.edited(store, state, edits)
 
         self.apply(step)
         assert self.annotated is not None
@@ -208,7 +246,7 @@ class Draft:
             check_annotation(new)
             self._ensure_concept(snapshot, edits, new.concept)
             edits.annotations[annotation_key(key, id)] = encode_annotation(new)
-            return self._edited(store, state, edits)
+            return self.edited(store, state, edits)
 
         self.apply(step)
 
@@ -226,7 +264,7 @@ class Draft:
                 for tree_key, _ in snapshot.annotation_tree.prefix(f"{key}\0".encode()):
                     edits.annotations[tree_key] = None
             removed = len(edits.annotations)
-            return self._edited(store, state, edits)
+            return self.edited(store, state, edits)
 
         self.apply(step)
         return removed
@@ -240,7 +278,7 @@ class Draft:
             if old is None:
                 raise _no_annotation(key, id)
             edits.annotations[annotation_key(key, _highest_copy(snapshot, old))] = None
-            return self._edited(store, state, edits)
+            return self.edited(store, state, edits)
 
         self.apply(step)
 
@@ -252,7 +290,7 @@ class Draft:
             clean = committed_state(store, state.base)
             if wanted is None:
                 return clean
-            return self._edited(store, state, _reverting(self._snapshot(store, state), clean, store, wanted))
+            return self.edited(store, state, _reverting(self._snapshot(store, state), clean, store, wanted))
 
         self.apply(step)
 
@@ -261,7 +299,8 @@ class Draft:
     def _snapshot(self, store: Store, state: DraftState) -> Snapshot:
         return Snapshot(store, state.roots, self.dataset.repository.cache)
 
-    def _edited(self, store: Store, state: DraftState, edits: SnapshotEdits) -> DraftState:
+    def edited(self, store: Store, state: DraftState, edits: SnapshotEdits) -> DraftState:
+        """The state with edits laid over it."""
         roots = edit_roots(store, state.roots, edits, self.dataset.repository.cache)
         return msgspec.structs.replace(state, roots=roots)
 

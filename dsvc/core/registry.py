@@ -35,6 +35,11 @@ def exporter(format: str) -> Any:
     return found
 
 
+def ignore_reader() -> Any:
+    """The function that makes a test of paths of the content of an ignore file."""
+    return import_module("dsvc.git.ignore").read_patterns
+
+
 def container() -> Any:
     """The module that knows folders, archives and single files as targets."""
     return import_module("dsvc.formats.container")

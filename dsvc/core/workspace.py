@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,14 @@ class Workspace:
                 return table[name]
         return None
 
+    def tables(self, section: str) -> list[tuple[Any, bool]]:
+        """The tables `[[section]]` of this workspace, then of the team's file, each with whether it is the team's."""
+        found: list[tuple[Any, bool]] = []
+        for values, team in ((self._values, False), (self._team, True)):
+            tables = values.get(section)
+            found += [(table, team) for table in (tables if isinstance(tables, list) else [])]
+        return found
+
     @property
     def author(self) -> Author | None:
         """The author that the settings name under [author]."""
@@ -70,30 +78,47 @@ class Workspace:
         if self._path is not None and self._values.get("id") != self._id:
             self.save()
 
-    def save(self, **changes: str | None) -> None:
+    def save(self, **changes: Any) -> None:
         """Set top-level values (None takes one away) and keep the rest of the file as it is, comments too."""
         with self.saving(**changes):
             pass
 
     @contextlib.contextmanager
-    def saving(self, **changes: str | None) -> Iterator[None]:
+    def saving(self, **changes: Any) -> Iterator[None]:
         """Save once the body has succeeded. What can fail of it, a full disk say, fails before the body begins."""
         if self._path is None:
             yield
             self._values.update(changes)
             return
-        import tomlkit
-
-        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
-        document = tomlkit.parse(text)
-        for name, value in {"id": self._id, **changes}.items():
-            if value is None:
-                document.pop(name, None)
-            else:
-                document[name] = value
-        with _replacing(self._path, tomlkit.dumps(document)):
+        with _replacing(self._path, _edited(self._path, {"id": self._id, **changes})):
             yield
         self._values = read_toml(self._path)
+
+    @contextlib.contextmanager
+    def saving_team(self, **changes: Any) -> Iterator[None]:
+        """The same for the team's file."""
+        if self._path is None:
+            yield
+            self._team.update(changes)
+            return
+        path = self._path.parent.parent / TEAM_FILE
+        with _replacing(path, _edited(path, changes)):
+            yield
+        self._team = read_toml(path)
+
+
+def _edited(path: Path, changes: Mapping[str, Any]) -> str:
+    """The text of a TOML file with top-level values set; a list of tables becomes `[[name]]`."""
+    import tomlkit
+
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    document = tomlkit.parse(text)
+    for name, value in changes.items():
+        if value is None or isinstance(value, list):
+            document.pop(name, None)
+        if value is not None and value != []:
+            document[name] = value
+    return tomlkit.dumps(document)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

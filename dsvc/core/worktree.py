@@ -14,10 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from dsvc.core.choosing import (
+    HIDDEN,
+    IGNORED,
+    OTHER,
+    OWN_FOLDERS,
+    TAKEN,
+    LeftOut,
+    Rules,
+    read_ignore_file,
+)
 from dsvc.core.keys import check_key, display
 from dsvc.errors import NotFoundError, RefusedError
 
-_OWN_FOLDERS = frozenset({".git", ".dsvc"})
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 
 
@@ -43,13 +52,15 @@ Report = Callable[[Problem], None]
 
 
 class FoundFiles(Iterator[FoundFile]):
-    """The files under some paths, in the order of their keys below each; `hidden` counts what was passed over.
+    """The files under some paths, in the order of their keys below each; `left_out` counts what was passed over.
 
-    `hidden` is the number of dot files and dot folders met so far, a folder being one, `.git` and `.dsvc` none.
+    A folder counts once, `.git` and `.dsvc` not at all.
     """
 
-    def __init__(self, starts: list[str], root: str, report: Report) -> None:
-        self.hidden = 0
+    def __init__(self, starts: list[str], root: str, report: Report, rules: Rules | None = None) -> None:
+        self._counts = dict.fromkeys((HIDDEN, IGNORED, OTHER), 0)
+        # By folder; without any, hidden files are all that is passed over.
+        self._rules = {root: rules} if rules is not None else {}
         self._prefix = root if root.endswith(os.sep) else root + os.sep
         self._report = report
         self._seen: set[str] | None = set() if len(starts) > 1 else None
@@ -60,6 +71,11 @@ class FoundFiles(Iterator[FoundFile]):
 
     def __next__(self) -> FoundFile:
         return next(self._files)
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What was passed over so far."""
+        return LeftOut(*self._counts.values())
 
     def _walk(self, start: str) -> Iterator[FoundFile]:
         stack: list[Iterator[os.DirEntry[str]]] = []
@@ -84,11 +100,33 @@ class FoundFiles(Iterator[FoundFile]):
         except OSError as error:
             self._report(Problem(Path(folder), reason(error)))
             return
+        rules = self._rules_of(folder)
         for entry in entries:
-            if not entry.name.startswith("."):
+            kind = self._kind(entry, rules)
+            if kind == TAKEN:
                 yield entry
-            elif entry.name not in _OWN_FOLDERS:
-                self.hidden += 1
+            elif entry.name not in OWN_FOLDERS:
+                self._counts[kind] += 1
+
+    def _rules_of(self, folder: str) -> Rules | None:
+        if not self._rules:
+            return None
+        found = self._rules.get(folder)
+        if found is None:
+            root = self._prefix.rstrip(os.sep)
+            above = self._rules_of(os.path.dirname(folder)) if folder.startswith(self._prefix) else None  # noqa: PTH120
+            assert above is not None
+            path = folder.removeprefix(root + os.sep).replace(os.sep, "/")
+            found = self._rules[folder] = above.below(path, read_ignore_file(folder))
+        return found
+
+    def _kind(self, entry: os.DirEntry[str], rules: Rules | None) -> int:
+        if rules is None:
+            return HIDDEN if entry.name.startswith(".") else TAKEN
+        path = entry.path.removeprefix(self._prefix).replace(os.sep, "/")
+        if entry.is_dir(follow_symlinks=False):
+            return rules.folder(path, entry.name)
+        return rules.file(path, entry.name, entry.path)
 
     def _take(self, path: str, entry: os.DirEntry[str] | None, within: str) -> FoundFile | None:
         """The file at `path`, or None if it may not be taken; a link must end in the folder `within`."""
@@ -112,15 +150,7 @@ class FoundFiles(Iterator[FoundFile]):
         status = os.lstat(path)
         if not stat.S_ISLNK(status.st_mode):
             return path, wrong_kind(status.st_mode)
-        target = os.path.realpath(path)
-        return target, self._wrong_target(target, within) or wrong_kind(os.lstat(target).st_mode, is_link=True)
-
-    def _wrong_target(self, target: str, within: str) -> str | None:
-        if not _inside(target, within):
-            return f"is a link that leads out of the folder, to {display(target)}"
-        if _OWN_FOLDERS.intersection(Path(target.removeprefix(self._prefix)).parts):
-            return f"is a link into {display(target)}, which is no data"
-        return None
+        return os.path.realpath(path), wrong_link(path, within, self._prefix.rstrip(os.sep))
 
     def _is_new(self, key: str) -> bool:
         if self._seen is None:
@@ -130,20 +160,21 @@ class FoundFiles(Iterator[FoundFile]):
         return len(self._seen) > before
 
 
-def find_files(paths: Iterable[Path], root: Path, *, report: Report) -> FoundFiles:
+def find_files(paths: Iterable[Path], root: Path, *, report: Report, rules: Rules | None = None) -> FoundFiles:
     """The regular files at and under `paths`, each once; keys are relative to `root`.
 
     Raises, before anything is yielded, NotFoundError for a path that doesn't exist and RefusedError for one
     outside `root` or in a `.dsvc` folder. What else cannot be taken goes to `report`. Inside folders, dot
     files and dot folders are passed over (named themselves, they are taken), links to files are followed when
-    they stay in the folder, and links to folders never.
+    they stay in the folder, and links to folders never. `rules`, those of `root`, may pass over more.
     """
     base = os.path.realpath(root)
-    return FoundFiles([_start(os.fspath(path), base) for path in paths], base, report)
+    return FoundFiles([real_start(path, root) for path in paths], base, report, rules)
 
 
-def _start(path: str, base: str) -> str:
-    """Where `path` really lies, its last part as spelled when that is a link to a file."""
+def real_start(start: Path, root: Path) -> str:
+    """Where a path really lies, its last part as spelled when that is a link to a file. Raises as `find_files` does."""
+    path, base = os.fspath(start), os.path.realpath(root)
     shown = display(path)
     try:
         mode = os.lstat(path).st_mode
@@ -168,6 +199,21 @@ def _place(entry: os.DirEntry[str]) -> str:
 
 def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)
+
+
+def wrong_link(path: str, within: str, root: str) -> str | None:
+    """Why a link is not followed: it must end in a regular file in the folder `within`. None for what is none, too.
+
+    Raises OSError for a link that leads nowhere.
+    """
+    if not stat.S_ISLNK(os.lstat(path).st_mode):
+        return None
+    target = os.path.realpath(path)
+    if not _inside(target, within):
+        return f"is a link that leads out of the folder, to {display(target)}"
+    if OWN_FOLDERS.intersection(Path(target.removeprefix(root + os.sep)).parts):
+        return f"is a link into {display(target)}, which is no data"
+    return wrong_kind(os.lstat(target).st_mode, is_link=True)
 
 
 def wrong_kind(mode: int, is_link: bool = False) -> str | None:

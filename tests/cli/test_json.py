@@ -156,9 +156,15 @@ def test_versions(dsvc, commit: str) -> None:
 
 
 def test_add(dsvc, commit: str, project: Path) -> None:
-    expected = {"dataset": "pets", "new": 2, "changed": 0, "unchanged": 0, "hidden": 0, "problems": []}
+    expected = {"dataset": "pets", "new": 2, "changed": 0, "unchanged": 0, "problems": [], "tracked": ["images"]}
+    expected |= {
+        "moved": 0,
+        "removed": 0,
+        "removed_annotations": 0,
+        "left_out": {"hidden": 0, "ignored": 0, "other": 0},
+    }
     assert document(dsvc, "add", "images") == expected
-    (project / "images" / "link").symlink_to("/etc/hostname")
+    (project / "images" / "link.jpg").symlink_to("/etc/hostname")
     found = document(dsvc, "add", "images", code=1)
     assert found["unchanged"] == 2
     assert [set(problem) for problem in found["problems"]] == [{"path", "reason"}]

@@ -169,10 +169,10 @@ def test_one_edit_takes_in_files_annotations_and_more(
 
 def test_a_large_file_is_streamed(pets: Dataset, write: Callable[..., Path], tmp_path: Path) -> None:
     content = bytes(range(256)) * (70 << 10)
-    write(content, "data/big.bin")
+    write(content, "data/big.jpg")
     pets.add(tmp_path / "data", root=tmp_path / "data")
     pets.commit("big")
-    assert pets.at()["big.bin"].read_bytes() == content
+    assert pets.at()["big.jpg"].read_bytes() == content
 
 
 # ---- commits

@@ -31,7 +31,7 @@ def put(root: Path, *names: str, data: bytes = b"x") -> None:
 def find(root: Path, *names: str, base: Path | None = None) -> tuple[list[str], list[Problem], int]:
     problems: list[Problem] = []
     found = find_files([root / name for name in names or (".",)], base or root, report=problems.append)
-    return [file.key for file in found], problems, found.hidden
+    return [file.key for file in found], problems, found.left_out.hidden
 
 
 def test_keys_come_in_their_own_order(root: Path) -> None:

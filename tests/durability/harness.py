@@ -47,8 +47,8 @@ def write_files(folder: Path, count: int, size: int = 40) -> list[str]:
     for number in range(count):
         head = f"{folder.name}/{number} ".encode()
         body = (head * (size // len(head) + 1))[:40] + os.urandom(max(0, size - 40))
-        (folder / f"{number:03}.bin").write_bytes(body)
-    return [f"{folder.name}/{number:03}.bin" for number in range(count)]
+        (folder / f"{number:03}.jpg").write_bytes(body)
+    return [f"{folder.name}/{number:03}.jpg" for number in range(count)]
 
 
 def pets(folder: Path) -> Dataset:

@@ -58,7 +58,7 @@ def test_eight_programs_add_files_to_one_dataset(tmp_path: Path) -> None:
         assert all(program.poll() in (None, 0) for program in programs)
     (folder / "go").touch()
     assert [program.wait() for program in programs] == [0] * 8
-    assert keys(pets(folder)) == [f"{name}/{part}/{n:03}.bin" for name in names for part in "abc" for n in range(3)]
+    assert keys(pets(folder)) == [f"{name}/{part}/{n:03}.jpg" for name in names for part in "abc" for n in range(3)]
     assert is_whole(folder)
     commands = [logged.operation.command for logged in operations(dsvc.open(folder))]
     assert sum(command.startswith("add") for command in commands) == 24
@@ -82,7 +82,7 @@ def test_eight_processes_add_and_commit_as_they_like(tmp_path: Path) -> None:
 
     together(*(lambda number=number: work(number) for number in range(8)))
     dataset = pets(folder)
-    assert keys(dataset) == [f"process{p}/{n:03}.bin" for p in range(8) for n in range(10)]
+    assert keys(dataset) == [f"process{p}/{n:03}.jpg" for p in range(8) for n in range(10)]
     line = list(dataset.log())
     assert sorted(logged.id.hex() for logged in line) == sorted(commits.lines())
     assert [len(logged.commit.parents) for logged in line] == [1] * (len(line) - 1) + [0]
@@ -104,7 +104,7 @@ def test_one_process_commits_while_two_add_and_annotate(tmp_path: Path) -> None:
         for path in sorted((folder / side).iterdir()):
             dataset.add(path)
             dataset.annotate(f"{side}/{path.name}", side)
-            ids.note(dataset.annotate("shared/000.bin", "equal").id)
+            ids.note(dataset.annotate("shared/000.jpg", "equal").id)
         done.note(side)
 
     def commit() -> None:
@@ -118,8 +118,8 @@ def test_one_process_commits_while_two_add_and_annotate(tmp_path: Path) -> None:
     together(commit, lambda: work("left"), lambda: work("right"))
     dataset = pets(folder)
     found = {sample.key: [a.id for a in sample.annotations] for sample in dataset.draft()}
-    equal = found.pop("shared/000.bin")
-    assert found.keys() == {f"{side}/{n:03}.bin" for side in ("left", "right") for n in range(12)}
+    equal = found.pop("shared/000.jpg")
+    assert found.keys() == {f"{side}/{n:03}.jpg" for side in ("left", "right") for n in range(12)}
     assert {len(annotations) for annotations in found.values()} == {1}
     assert len(equal) == 24
     assert sorted(ids.lines()) == sorted(equal), "each was told the id of its own copy"
@@ -239,7 +239,7 @@ def test_an_edit_that_began_while_another_was_published_loses_neither(
     pets(folder).add(folder / "first")
     monkeypatch.setattr(OsFiles, "open", meddling)
     dataset.add(folder / "mine")
-    assert keys(pets(folder)) == ["first/000.bin", "mine/000.bin", "other/000.bin"]
+    assert keys(pets(folder)) == ["first/000.jpg", "mine/000.jpg", "other/000.jpg"]
 
 
 def test_two_that_do_the_same_in_the_same_second_do_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,11 +254,11 @@ def test_two_that_do_the_same_in_the_same_second_do_it_twice(tmp_path: Path, mon
     def overtake(place: Place, _: Path) -> None:
         if place[1:4] == ("write", "manifest", "after") and not ids:
             ids.append("begun")
-            ids[0] = first.annotate("some/000.bin", "equal").id
+            ids[0] = first.annotate("some/000.jpg", "equal").id
 
     with Trap(overtake).set():
-        ids.append(second.annotate("some/000.bin", "equal").id)
-    assert [a.id for a in pets(folder).draft().annotations("some/000.bin")] == ids
+        ids.append(second.annotate("some/000.jpg", "equal").id)
+    assert [a.id for a in pets(folder).draft().annotations("some/000.jpg")] == ids
     assert len(set(ids)) == 2
 
 

@@ -201,7 +201,7 @@ def test_a_repository_is_killed_again_and_again_at_any_time(tmp_path: Path) -> N
             write_files(folder / name, 2, 5000)
             dataset.add(folder / name)
             files.note(name)
-            dataset.annotate(f"{name}/000.bin", "seen")
+            dataset.annotate(f"{name}/000.jpg", "seen")
             with contextlib.suppress(RefusedError):  # the other one has committed both
                 commits.note(dataset.commit(name).id.hex())
 
@@ -213,7 +213,7 @@ def test_a_repository_is_killed_again_and_again_at_any_time(tmp_path: Path) -> N
             code, words = child.wait()
             assert code == KILLED, words
         held = set(keys(pets(folder)))
-        assert {f"{name}/{n:03}.bin" for name in files.lines() for n in range(2)} <= held
+        assert {f"{name}/{n:03}.jpg" for name in files.lines() for n in range(2)} <= held
     assert is_whole(folder)
     dataset = pets(folder)
     assert set(commits.lines()) <= {logged.id.hex() for logged in dataset.log()}
@@ -244,7 +244,7 @@ def test_who_is_killed_while_making_a_repository_makes_it_again(tmp_path: Path) 
             repo.create("pets")
         write_files(folder / "some", 2)
         pets(folder).add(folder / "some")
-        assert keys(pets(folder)) == ["some/000.bin", "some/001.bin"], f"{place}: what was added is not there"
+        assert keys(pets(folder)) == ["some/000.jpg", "some/001.jpg"], f"{place}: what was added is not there"
         assert is_whole(folder)
 
 

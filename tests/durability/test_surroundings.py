@@ -59,7 +59,7 @@ def prepared(folder: Path) -> Path:
     pets(folder).add(folder / "before")
     pets(folder).commit("first")
     pets(folder).create_version("v1")
-    pets(folder).annotate("before/000.bin", "cat")
+    pets(folder).annotate("before/000.jpg", "cat")
     write_files(folder / "new", 6, 70_000)
     coco_file(folder / "new.json", "coco", 40, 20)
     return folder
@@ -68,8 +68,8 @@ def prepared(folder: Path) -> Path:
 OPERATIONS: dict[str, Work] = {
     "add": lambda folder: pets(folder).add(folder / "new"),
     "import": lambda folder: pets(folder).import_(folder / "new.json"),
-    "annotate": lambda folder: pets(folder).annotate("before/001.bin", "dog"),
-    "remove": lambda folder: pets(folder).remove("before/001.bin"),
+    "annotate": lambda folder: pets(folder).annotate("before/001.jpg", "dog"),
+    "remove": lambda folder: pets(folder).remove("before/001.jpg"),
     "discard": lambda folder: pets(folder).discard(),
     "commit": lambda folder: pets(folder).commit("second"),
     "version": lambda folder: pets(folder).create_version("v2", commit=True),
@@ -183,11 +183,11 @@ def test_a_file_that_may_not_grow_changes_nothing(limit: int, fresh: Callable[[]
 
 def test_a_big_file_on_a_full_disk_is_no_mere_problem_of_that_file(fresh: Callable[[], Path]) -> None:
     folder = fresh()
-    (folder / "new" / "0-big.bin").write_bytes(os.urandom(17 << 20))
+    (folder / "new" / "0-big.jpg").write_bytes(os.urandom(17 << 20))
     before = head(folder)
     writes = [p for p in places_of(lambda: OPERATIONS["add"](fresh())) if p.call == "write"]
     folder = fresh()
-    (folder / "new" / "0-big.bin").write_bytes(os.urandom(17 << 20))
+    (folder / "new" / "0-big.jpg").write_bytes(os.urandom(17 << 20))
     with full_from(writes[0].number + 9, "half", once=True).set(), pytest.raises(RefusedError, match="No space left"):
         pets(folder).add(folder / "new")
     assert head(folder) == before
@@ -199,7 +199,7 @@ def test_a_big_file_on_a_full_disk_is_no_mere_problem_of_that_file(fresh: Callab
 def test_a_pack_that_was_half_written_is_never_published(fresh: Callable[[], Path]) -> None:
     """Whoever catches the error and goes on in the same edit must not get a pack whose offsets are off."""
     folder = fresh()
-    big = folder / "new" / "0-big.bin"
+    big = folder / "new" / "0-big.jpg"
     big.write_bytes(os.urandom(17 << 20))
     before = head(folder)
     dataset = pets(folder)
@@ -212,10 +212,10 @@ def test_a_pack_that_was_half_written_is_never_published(fresh: Callable[[], Pat
                 raise no_space(path)
 
     with Trap(act).set(), pytest.raises(DsvcError), dataset.edit() as draft:
-        add_files(draft, [folder / "new" / "000.bin"], None)
+        add_files(draft, [folder / "new" / "000.jpg"], None)
         with pytest.raises(RefusedError):
             add_files(draft, [big], None)
-        add_files(draft, [folder / "new" / "001.bin"], None)
+        add_files(draft, [folder / "new" / "001.jpg"], None)
     assert len(writes) >= 6
     assert head(folder) == before
     assert is_whole(folder)
@@ -520,7 +520,7 @@ def test_work_in_a_repository_without_its_workspace_file_is_kept(fresh: Callable
     folder = fresh()
     (folder / ".dsvc" / "workspace.toml").unlink()
     pets(folder).add(folder / "new")
-    assert [key for key in keys(pets(folder)) if key.startswith("new")] == [f"new/{n:03}.bin" for n in range(6)]
+    assert [key for key in keys(pets(folder)) if key.startswith("new")] == [f"new/{n:03}.jpg" for n in range(6)]
 
 
 # ---- clocks
@@ -548,7 +548,7 @@ def test_a_clock_a_little_behind_loses_nothing(fresh: Callable[[], Path]) -> Non
     ticks = iter(range(last, 0, -600))
     dataset.repository.now = lambda: Moment(next(ticks))  # type: ignore[method-assign]
     for number in range(6):
-        dataset.add(folder / "new" / f"{number:03}.bin")
+        dataset.add(folder / "new" / f"{number:03}.jpg")
         dataset.commit(f"step {number}")
     messages = [logged.commit.message for logged in dataset.log()]
     assert messages == [*(f"step {number}" for number in (5, 4, 3, 2, 1, 0)), "first"]
