@@ -40,9 +40,9 @@ def check_beginning(data: memoryview, name: str) -> None:
     for beginning, looks, hint in _BEGINNINGS:
         if head.startswith(beginning):
             raise refuse(name, looks, hint.replace("FILE", name))
-    if len(head) > 3 and (0 in (head[0], head[1])) and head.count(0) * 3 > len(head):
+    if 0.3 < head.count(0) / max(len(head), 1) < 0.7 and head[:2].count(0) == 1:
         raise refuse(name, "looks like UTF-16 text", "save it as UTF-8")
-    if head.count(0) * 10 > len(head):
+    if head.count(0) > 16 and head.count(0) * 10 > len(head):
         raise refuse(name, "is not text: it holds NUL bytes", "name a CSV, TSV, JSON lines or Parquet file")
     if head.removeprefix(BOM).lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise refuse(name, "looks like a web page or XML", "download the table itself")

@@ -14,6 +14,8 @@ KNOWN = (*NAMING, "text", "concepts", "split", "geo", LONGITUDE, LATITUDE)
 METADATA = "metadata"
 PREFIX = f"{METADATA}."
 _SHOWN = 12
+# How many names are looked at for what they may have been meant as.
+_GUESSED = 100
 _SHOWN_CHARACTERS = 60
 # What other tools call the columns.
 _CALLED = {
@@ -66,11 +68,20 @@ def check_names(names: Sequence[str], file: str, where: str) -> None:
     """
     if any(name in names for name in NAMING):
         return
-    near = [(name, meant) for name in names if (meant := nearest(name)) in NAMING]
+    near = next(((name, meant) for name in names[:_GUESSED] if (meant := nearest(name)) in NAMING), None)
     hint = f"{where} must name the columns: key (the input's key), path (a file) or url (a place elsewhere)"
-    if near:
-        hint = f"did you mean {near[0][1]} by {shown(near[0][0])}? rename it"
+    if near is not None:
+        hint = f"did you mean {near[1]} by {shown(near[0])}? rename it"
     raise refuse(file, f"has no column key (nor path, nor url); its columns are {listed(names)}", hint)
+
+
+def check_twice(names: Sequence[str], file: str) -> None:
+    """Raise InvalidRecordsError where two columns have one name, other than none."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(names, 1):
+        first = places.setdefault(name, place)
+        if name and first != place:
+            raise refuse(file, f"columns {first} and {place} are both named {shown(name)}", "rename one of the two")
 
 
 def unknown_note(names: Iterable[str], nested: bool = False) -> str | None:
@@ -81,11 +92,14 @@ def unknown_note(names: Iterable[str], nested: bool = False) -> str | None:
     unknown = [name for name in names if not is_known(name) and not (nested and name == METADATA)]
     if not unknown:
         return None
-    parts = [shown(name) + (f" (did you mean {shown(meant)}?)" if (meant := nearest(name)) else "") for name in unknown]
-    tail = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
-    noun, way = ("columns", "name them") if len(parts) > 1 else ("column", "name it")
-    example = PREFIX + (shown(unknown[0].strip()) or "NAME")
-    return f"{noun} not known and left out: {', '.join(parts[:_SHOWN])}{tail}; {way} {example} to keep the values"
+    meant = {name: nearest(name) for name in unknown[:_SHOWN]}
+    parts = [shown(name) + (f" (did you mean {shown(near)}?)" if near else "") for name, near in meant.items()]
+    tail = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    noun, them = ("columns", "them") if len(unknown) > 1 else ("column", "it")
+    example = next((name for name, near in meant.items() if not near), unknown[0])
+    rename = f"rename {them}, or " if any(meant.values()) else ""
+    way = f"{rename}name {them} {PREFIX}{shown(example.strip()) or 'NAME'} to keep the values"
+    return f"{noun} not known and left out: {', '.join(parts)}{tail}; {way}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -61,9 +61,11 @@ class LineTable:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise WrongRowError(f"has {quoted(twice)} twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise WrongRowError(f"has {quoted(name)} twice in one object")
+            seen.add(name)
     return made
 
 
@@ -91,9 +93,8 @@ def _parse(line: str) -> dict[str, Any]:
 
 def _check_form(text: str, name: str) -> None:
     """Raise InvalidRecordsError where the whole is one JSON document, rather than each line."""
-    hint = "write one object a line: jq -c '.[]' FILE > NEW.jsonl"
     if text.lstrip()[:1] == "[":
-        raise refuse(name, "is one JSON list", hint)
+        raise refuse(name, "is one JSON list", f"write one object a line: jq -c '.[]' {name} > NEW.jsonl")
     first = text.lstrip().partition("\n")[0]
     if first[:1] != "{":
         raise refuse(name, "does not look like JSON lines", 'each line is an object, such as {"key": "a.jpg"}')

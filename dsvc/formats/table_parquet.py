@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dsvc.core.keys import display
 from dsvc.errors import InvalidRecordsError
 from dsvc.formats.table_bytes import PARQUET, check_beginning
-from dsvc.formats.table_columns import METADATA, check_names, is_known, refuse, shown, unknown_note
+from dsvc.formats.table_columns import METADATA, check_names, check_twice, is_known, refuse, shown, unknown_note
 from dsvc.formats.table_rows import Row
 from dsvc.formats.table_values import WrongRowError, split_record
 
@@ -70,17 +71,16 @@ class ParquetTable:
                     for number, values in enumerate(batch, done + 1):
                         yield _row(number, dict(zip(names, values, strict=True)), self._converts)
                     done += len(batch)
-            except duckdb.Error as error:
-                raise self._damaged(error) from None
+            # DuckDB's errors, and those of its bindings, as for a name that is not UTF-8.
+            except (duckdb.Error, RuntimeError, ValueError) as error:
+                raise self._unreadable(error, place) from None
 
     def _plan(self, database: DuckDBPyConnection, place: str) -> tuple[list[str], str]:
         """The columns to read, and the query that reads them."""
         relation = database.sql(f"select * from {_SOURCE}", params=[place])
         columns, types = relation.columns, relation.types
         self.columns = _names(database, place, len(columns)) or columns
-        for at, name in enumerate(self.columns):
-            if name in self.columns[:at]:
-                raise refuse(self._name, f"two columns are named {shown(name)}", "rename one of the two")
+        check_twice(self.columns, self._name)
         check_names(self.columns, self._name, "the file")
         if note := unknown_note(self.columns, nested=True):
             self.notes.append(note)
@@ -94,10 +94,11 @@ class ParquetTable:
         parts = [f"cast({_quoted(columns[at])} as {type.sql})" for at, type in plain.items()]
         return [self.columns[at] for at in used], f"select {', '.join(parts)} from {_SOURCE}"
 
-    def _damaged(self, error: Exception) -> InvalidRecordsError:
-        said = str(error).partition("\n")[0]
-        said = re.sub(r"(in|of|from|at end of)? ?file ['\"].*?['\"]:? ?", "", said).strip()
-        return refuse(self._name, f"is a damaged Parquet file: {shown(said)}", "copy or export it again")
+    def _unreadable(self, error: Exception, place: str) -> InvalidRecordsError:
+        said = " ".join(str(error).partition("\n")[0].split())
+        for path in (place, str(self._path)):
+            said = said.replace(path, self._name)
+        return refuse(self._name, f"cannot be read as Parquet: {display(said)}", "copy or export it again")
 
     def rejects(self, rows: list[Any]) -> bytes:
         """Records as JSON lines, without the columns that have no meaning."""

@@ -12,7 +12,17 @@ from typing import Any
 
 from dsvc.errors import InvalidRecordsError
 from dsvc.formats.table_bytes import check_beginning, decode
-from dsvc.formats.table_columns import KNOWN, PREFIX, check_names, is_known, is_metadata, refuse, shown, unknown_note
+from dsvc.formats.table_columns import (
+    KNOWN,
+    PREFIX,
+    check_names,
+    check_twice,
+    is_known,
+    is_metadata,
+    refuse,
+    shown,
+    unknown_note,
+)
 from dsvc.formats.table_rows import Row
 from dsvc.formats.table_values import number_of, quoted
 
@@ -41,7 +51,10 @@ class TextTable:
         usual = "\t" if suffix == ".tsv" else ","
         self._delimiter = _find_delimiter(text, usual)
         self._records = _read_records(text, self._delimiter, name)
-        self._header = next(at for at, cells in enumerate(self._records) if not _is_blank(cells))
+        header = next((at for at, cells in enumerate(self._records) if not _is_blank(cells)), None)
+        if header is None:
+            raise refuse(name, "holds only blank cells", "export it again")
+        self._header = header
         self.columns = _checked_header(self._records[self._header], name)
         self.notes: list[str] = []
         if self._delimiter != usual:
@@ -60,9 +73,10 @@ class TextTable:
         texts, typed = self._metadata()
         width = len(self.columns)
         for number, cells in enumerate(self._records[self._header + 1 :], self._header + 2):
+            if _is_blank(cells):
+                continue
             if len(cells) != width:
-                if not _is_blank(cells):
-                    yield self._misfit(number, cells)
+                yield self._misfit(number, cells)
                 continue
             fields = {name: cells[at] for name, at in known if cells[at]}
             metadata: dict[str, Any] = {name: cells[at] for name, at in texts if cells[at]}
@@ -70,8 +84,6 @@ class TextTable:
                 value = values[cells[at]]
                 if value is not None:
                     metadata[name] = value
-            if not fields and not metadata and _is_blank(cells):
-                continue
             wrong = "holds a NUL character" if self._has_nul and any("\0" in cell for cell in cells) else None
             yield Row(number, fields, metadata, cells, wrong)
 
@@ -177,13 +189,11 @@ def _broken(error: str, name: str, row: int, lines: tuple[int, int]) -> InvalidR
 def _checked_header(cells: Record, name: str) -> list[str]:
     """The names of the columns. Raises InvalidRecordsError."""
     names = [cell.strip() for cell in cells]
+    check_twice(names, name)
     for at, column in enumerate(names):
         if not column:
             hint = "name it, or take it away; an index without a name comes from pandas: to_csv(..., index=False)"
             raise refuse(name, f"column {at + 1} has no name", hint)
-        if column in names[:at]:
-            first = names.index(column) + 1
-            raise refuse(name, f"columns {first} and {at + 1} are both named {shown(column)}", "rename one of the two")
         if "\0" in column:
             raise refuse(name, f"the name of column {at + 1} holds a NUL character", "save it as UTF-8")
     if len(names) == 1 and not is_known(names[0]):

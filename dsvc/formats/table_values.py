@@ -160,7 +160,7 @@ def read_geo(fields: Mapping[str, Any]) -> Geo | None:
 
 def _checked(parts: list[Any], whole: Any) -> Geo:
     numbers: list[Any] = [number_of(part.strip()) if isinstance(part, str) else part for part in parts]
-    if len(numbers) != 2 or not all(is_number(n) and math.isfinite(n) for n in numbers):
+    if len(numbers) != 2 or not all(map(is_number, numbers)):
         raise WrongRowError(f"geo is {quoted(whole)}, which is not LONGITUDE,LATITUDE in degrees")
     for number, (name, limit) in zip(numbers, _LIMITS, strict=True):
         if not -limit <= number <= limit:
