@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTHS = {GRAY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GRAY_ALPHA: (8, 16), RGB_ALPHA: (8, 16)}
 _CRITICAL = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
+_CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
+# Interlaced rows come in passes: first column and row, and the steps between.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PIECE = 1 << 20
 # Pillow spreads the levels of few bits over 0 to 255.
 _SPREAD = {1: 1, 2: 85, 4: 17}
 
@@ -45,6 +49,7 @@ def read_picture(data: bytes) -> Picture:
         if kind == b"IHDR":
             _check_header(content)
     form = _form(chunks)
+    _check_length(chunks)
     return Picture(_pixels(_minimal(chunks, form), form), form)
 
 
@@ -103,20 +108,44 @@ def _form(chunks: dict[bytes, list[memoryview]]) -> Form:
     return Form(color, depth, palette, transparency)
 
 
+def _check_length(chunks: dict[bytes, list[memoryview]]) -> None:
+    """Refuse a file whose rows are not those of its header, since Pillow makes up what is missing."""
+    wanted, found, stream = _length(chunks[b"IHDR"][0]), 0, zlib.decompressobj()
+    try:
+        for content in chunks[b"IDAT"]:
+            rest: bytes | memoryview = content
+            while rest and found <= wanted and not stream.eof:
+                found += len(stream.decompress(rest, PIECE))
+                rest = stream.unconsumed_tail
+        while found <= wanted and not stream.eof and (more := stream.decompress(b"", PIECE)):
+            found += len(more)
+    except zlib.error:
+        raise ValueError("is damaged: its pixels cannot be unpacked") from None
+    if found > wanted:
+        raise ValueError("is damaged: it has more pixels than its header says")
+    if found < wanted or not stream.eof:
+        raise ValueError("is damaged: its pixels end too early")
+
+
+def _length(header: memoryview) -> int:
+    """How many bytes the rows have, each with its filter's number before it."""
+    width, height, depth, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    total = 0
+    for left, top, right, down in _PASSES if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + (columns * depth * _CHANNELS[color] + 7) // 8)
+    return total
+
+
 def _minimal(chunks: dict[bytes, list[memoryview]], form: Form) -> bytes:
     """The file with nothing but its picture: no profile, text or transparency is for Pillow to stumble over."""
-    parts = [(b"IHDR", chunks[b"IHDR"][0])]
-    if form.palette:
-        parts.append((b"PLTE", chunks[b"PLTE"][0]))
-    parts += [(b"IDAT", content) for content in chunks[b"IDAT"]]
-    made = [SIGNATURE]
-    for kind, content in (*parts, (b"IEND", b"")):
-        made += [
-            struct.pack(">I", len(content)),
-            kind,
-            content,
-            struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))),
-        ]
+    kinds = [b"IHDR", b"PLTE", b"IDAT", b"IEND"] if form.palette else [b"IHDR", b"IDAT", b"IEND"]
+    made: list[bytes | memoryview] = [SIGNATURE]
+    for kind in kinds:
+        for content in chunks[kind]:
+            checksum = zlib.crc32(content, zlib.crc32(kind))
+            made += [struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)]
     return b"".join(made)
 
 
@@ -132,15 +161,10 @@ def _pixels(data: bytes, form: Form) -> Pixels:
             image.load()
             decoded = np.asarray(image)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ValueError(f"cannot be decoded: {_reason(error)}") from error
+        raise ValueError(f"cannot be decoded: {error}") from error
     except MemoryError:
         raise ValueError("is too large for this machine's memory") from None
     return _values(np, decoded, form)
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    return "its pixels end too early" if "truncated" in text else text or type(error).__name__
 
 
 def _values(np: Any, decoded: Any, form: Form) -> Pixels:
