@@ -17,6 +17,7 @@ EXPORTERS = {
     "clarifai-protobuf": "dsvc.formats.clarifai:ProtobufExporter",
     "clarifai-json": "dsvc.formats.clarifai:JsonExporter",
     "coco": "dsvc.formats.coco_write:CocoExporter",
+    "mask": "dsvc.formats.mask_write:MaskExporter",
 }
 
 

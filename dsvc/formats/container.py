@@ -29,8 +29,10 @@ SYNC_EACH = 64
 PROTECTED = frozenset((".dsvc", ".git"))
 # What a folder holds beside its entries, so that it is known to be an export later on.
 MARKER, MARK = ".dsvc-export", b"dsvc export\n"
-# The entries of exports to a folder: of COCO, and of both Clarifai forms.
-_ENTRY = re.compile(r"annotations/[^/]+\.json|images/.+|mimetype|[^/]+/[0-9]{6,}_n[0-9]+", re.DOTALL)
+# The entries of exports to a folder: of COCO, of both Clarifai forms, and of masks.
+_ENTRY = re.compile(
+    r"annotations/[^/]+\.json|images/.+|mimetype|[^/]+/[0-9]{6,}_n[0-9]+|masks/.+\.png|classes\.json", re.DOTALL
+)
 _NAMED = 3
 _ELSEWHERE = "choose another folder, or move it away"
 _REASONS = {
@@ -339,7 +341,7 @@ def _strangers(path: Path) -> list[str]:
 
 def _is_entry(root: Path, name: str) -> bool:
     if name.endswith("/"):
-        return name == "annotations/" or name.startswith("images/")
+        return name == "annotations/" or name.startswith(("images/", "masks/"))
     return _ENTRY.fullmatch(name) is not None and stat.S_ISREG(os.lstat(root / name).st_mode)
 
 

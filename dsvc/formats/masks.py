@@ -1,4 +1,4 @@
-"""COCO's run-length masks: their runs, their compressed text, and the picture as a PNG of fixed bytes."""
+"""COCO's run-length masks: their runs, their compressed text; and pictures as PNG files of fixed bytes."""
 
 from __future__ import annotations
 
@@ -76,20 +76,33 @@ def bitmap(mask: Mask, counts: Sequence[int]) -> npt.NDArray[np.uint8]:
     return columns.reshape(mask.width, mask.height).T
 
 
-# ---- PNG: one bit a pixel, no filter; a deflate stream of fixed Huffman codes that only ever copies from one row above
+# ---- PNG: no filter; a deflate stream of fixed Huffman codes that only ever copies from one row above
 
 
 def png(picture: npt.NDArray[np.uint8]) -> bytes:
     """A PNG of one bit a pixel, by fixed rules: the same picture gives the same bytes, whatever zlib is installed."""
     import numpy as np
 
-    height, width = picture.shape
-    rows = np.zeros((height, (width + 7) // 8 + 1), dtype=np.uint8)
-    rows[:, 1:] = np.packbits(picture, axis=1)
-    data = rows.tobytes()
-    packed = b"\x78\x01" + _deflate(data, rows.shape[1]) + struct.pack(">I", zlib.adler32(data))
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+    return png_file(np.packbits(picture, axis=1), picture.shape[1], 1, 0)
+
+
+def png_file(
+    rows: npt.NDArray[np.uint8], width: int, depth: int, color: int, chunks: Sequence[tuple[bytes, bytes]] = ()
+) -> bytes:
+    """A PNG, by the same rules, of rows of packed samples: height × bytes a row.
+
+    `depth` is in bits a sample, `color` PNG's colour type; `chunks` (a palette) go before the pixels.
+    """
+    import numpy as np
+
+    height = rows.shape[0]
+    filtered = np.zeros((height, rows.shape[1] + 1), dtype=np.uint8)
+    filtered[:, 1:] = rows
+    data = filtered.tobytes()
+    packed = b"\x78\x01" + _deflate(data, filtered.shape[1]) + struct.pack(">I", zlib.adler32(data))
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    parts = ((b"IHDR", header), *chunks, (b"IDAT", packed), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dsvc.model.records import Concept, Input
@@ -74,3 +75,25 @@ class Importer(Protocol):
 
     def open(self, data: memoryview, name: str, progress: Progress | None = None) -> Incoming:
         """Read a file's bytes. Raises InvalidRecordsError where it is not of this format at all."""
+
+
+class Setup(NamedTuple):
+    """What an importer of folders is told beside the folder. `inputs` gives the inputs that the dataset has.
+
+    `classes` is a file that names the values of a source, `concept` the one concept of all of it, `ignore` values that
+    say nothing. An input `prefix/a.jpg` has what is called `a` and `suffix` in the folder.
+    """
+
+    inputs: Callable[[], Iterator[Input]]
+    classes: Path | None = None
+    concept: str | None = None
+    ignore: tuple[int, ...] = ()
+    suffix: str = ""
+    prefix: str = ""
+
+
+class FolderImporter(Protocol):
+    """Reads a format whose source is a folder."""
+
+    def open_folder(self, folder: Path, setup: Setup, progress: Progress | None = None) -> Incoming:
+        """Look through a folder. Raises RefusedError, UsageError where it cannot be of this format at all."""
