@@ -132,11 +132,32 @@ def untrack_command(session: Session, folders: tuple[Path, ...], as_json: bool) 
         out(f"tracked no more: {listed(names)}; their inputs and files stay")
 
 
+class ValuesType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
+    """Whole numbers parted by commas."""
+
+    name = "N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The numbers of a text."""
+        try:
+            return tuple(int(part) for part in value.split(",")) if isinstance(value, str) else value
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers such as 255", param, ctx)
+
+
 @click.command("import")
-@click.argument("file", type=PATH)
-@click.option("--format", metavar="FORMAT", type=TEXT, help="The file's format: coco. Else by its content.")
+@click.argument("path", metavar="FILE|DIR", type=PATH)
+@click.option(
+    "--format", metavar="FORMAT", type=TEXT, help="coco, table, folder (of classes), mask. Else by what is there."
+)
 @click.option("--images", metavar="DIR", type=PATH, help="Store the media below this folder, too.")
 @click.option("--source", metavar="NAME", type=TEXT, help="What the source is called; else the file's name.")
+@click.option("--split", metavar="NAME", type=TEXT, help="The split of all its inputs.")
+@click.option("--root", metavar="DIR", type=PATH, help="Of a folder: what keys are relative to; else the project.")
+@click.option("--classes", metavar="FILE", type=PATH, help="Of masks: the names of their values or colours.")
+@click.option("--concept", metavar="NAME", type=TEXT, help="Of binary masks: what they show; or: from-folder.")
+@click.option("--ignore", metavar="N,...", type=ValuesType(), default=(), help="Of masks: values that say nothing.")
+@click.option("--suffix", metavar="TEXT", type=TEXT, default="", help="Of masks: what their names have at the end.")
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
@@ -146,11 +167,15 @@ def untrack_command(session: Session, folders: tuple[Path, ...], as_json: bool) 
 @json_option
 @shared_options
 @pass_session
-def import_command(session: Session, /, file: Path, as_json: bool, **options: Any) -> None:
-    """Import a file of annotations into the draft.
+def import_command(session: Session, /, path: Path, as_json: bool, **options: Any) -> None:
+    """Import a file or a folder into the draft.
 
-    All errors of the file are shown, and nothing is imported; with --on-error skip the rest is, and the refused
-    records go to a file that can be mended and imported again. Importing the same file again changes nothing.
+    A COCO file; a folder of COCO files, whose names or folders say train, val and test; a table (.csv, .tsv, .jsonl,
+    .parquet) of metadata, splits and concepts; a folder whose subfolders are classes (--format folder); a folder of PNG
+    masks beside the images (--format mask, where --images says where the images' keys begin).
+
+    All errors are shown, and nothing is imported; with --on-error skip the rest is, and the refused records go to a
+    file that can be mended and imported again. Importing the same again changes nothing.
 
     \b
     JSON: {"dataset", "source", "changed", "inputs", "annotations", "concepts", "missing": [KEY...],
@@ -158,16 +183,16 @@ def import_command(session: Session, /, file: Path, as_json: bool, **options: An
     """
     dataset = session.dataset(signed=True)
     with progress() as report:
-        result = dataset.import_(file, progress=report, **options)
+        result = dataset.import_(path, progress=report, **options)
     if result.refused:
         from dsvc.cli.failure import tell_problems
 
-        note(f"{plural(result.refused, 'error')} in {shown(str(file))}:")
+        note(f"{plural(result.refused, 'error')} in {shown(str(path))}:")
         tell_problems(result.problems, result.refused)
     if as_json:
         print_json(_import_json(dataset.name, result))
     else:
-        _print_imported(result, options["images"] is not None)
+        _print_imported(result, options["images"] is not None and options["format"] != "mask")
 
 
 def _import_json(dataset: str, result: ImportReport) -> dict[str, Any]:
@@ -187,13 +212,20 @@ def _import_json(dataset: str, result: ImportReport) -> dict[str, Any]:
     }
 
 
+def _sources(result: ImportReport) -> str:
+    return plural(len(result.parts), "source") if result.parts else f"source {result.source}"
+
+
 def _print_imported(result: ImportReport, with_images: bool) -> None:
+    for part in result.parts:
+        what = f"{plural(part.inputs, 'input')}, {plural(part.annotations, 'annotation')}"
+        out(f"source {part.source}: {what}, {plural(part.concepts, 'concept')}")
     counts = f"{plural(result.inputs, 'input')}, {plural(result.annotations, 'annotation')}"
     counts += f", {plural(result.concepts, 'concept')}"
     if result.changed:
-        out(f"imported {counts} from source {result.source}")
+        out(f"imported {counts} from {_sources(result)}")
     else:
-        out(f"nothing new from source {result.source}: {counts}, as before")
+        out(f"nothing new from {_sources(result)}: {counts}, as before")
     if result.missing:
         out(f"{plural(len(result.missing), 'input')} without a file: {listed(result.missing)}")
     elif with_images:

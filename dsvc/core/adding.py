@@ -199,7 +199,8 @@ def _read_keys(
     return read_media(draft, found, report, progress, files)
 
 
-def _media(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
+def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
+    """The media of bytes that the repository holds, by what they tell of themselves."""
     return Media(
         blob=blob,
         type=facts.type,
@@ -234,7 +235,7 @@ def read_media(
             except ChangedFileError as error:  # a full disk is no problem of this file alone, and ends it all
                 report(Problem(Path(file.path), error.reason))
                 continue
-        media[file.key] = _media(file.facts, blob, file.size)
+        media[file.key] = media_of(file.facts, blob, file.size)
         if files is not None:
             files.learn(file.key, file.stamp[:3], blob, start)
         if progress and len(media) % 64 == 0:

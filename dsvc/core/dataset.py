@@ -161,7 +161,7 @@ class Dataset:
         return WorkFiles(self).compare(state.roots, progress)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
-        """Import a file of annotations into the draft; see `dsvc.core.importing.import_file` for the options."""
+        """Import a file or a folder into the draft; see `dsvc.core.importing.import_path` for the options."""
         with self.edit(f"import {path}") as draft:
             return draft.import_(path, **options)
 

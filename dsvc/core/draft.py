@@ -178,10 +178,10 @@ class Draft:
         self._after.append(action)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
-        """Import a file of annotations; see `dsvc.core.importing.import_file` for the options."""
-        from dsvc.core.importing import import_file
+        """Import a file or a folder; see `dsvc.core.importing.import_path` for the options."""
+        from dsvc.core.importing import import_path
 
-        return import_file(self, Path(path), **options)
+        return import_path(self, Path(path), **options)
 
     # ---- steps
 

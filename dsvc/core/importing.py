@@ -1,32 +1,29 @@
-"""Importing: a source's file becomes a commit on the source's own line, and the draft takes it in."""
+"""Importing: a source's file or folder becomes a commit on the source's own line, and the draft takes it in."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import msgspec
-
-from dsvc.core.registry import importer
-from dsvc.core.sorter import Sorter
-from dsvc.core.union import unite
-from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError
-from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
-from dsvc.model.incoming import Incoming, Progress
-from dsvc.model.node import Store
-from dsvc.model.records import Concept, encode_concept, encode_input
-from dsvc.model.snapshot import Roots, load_roots, store_roots
-from dsvc.model.tree import build_tree
+from dsvc.core.originals import MediaReport, take_images, take_origins
+from dsvc.core.registry import coco_parts, folder_importer, importer
+from dsvc.core.sources import source_name, store_source, take_source
+from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
+from dsvc.model.commit import load_commit
+from dsvc.model.incoming import Incoming, Progress, Setup
+from dsvc.model.snapshot import load_roots
+from dsvc.model.tree import Tree
 
 if TYPE_CHECKING:
-    from dsvc.core.draft import Draft, DraftState
+    from dsvc.core.draft import Draft
 
 SHOWN = 20
 OnError = Literal["stop", "skip"]
+FOLDER_FORMATS = ("folder", "mask")
 
 
 class ImportReport(NamedTuple):
@@ -43,52 +40,213 @@ class ImportReport(NamedTuple):
     notes: tuple[str, ...]
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    # Of a folder of several sources, what each of them did.
+    parts: tuple[ImportReport, ...] = ()
 
 
-def import_file(
+class Options(NamedTuple):
+    """What an import is told beside the path; see `import_path`."""
+
+    format: str | None = None
+    images: Path | None = None
+    source: str | None = None
+    split: str | None = None
+    root: Path | None = None
+    classes: Path | None = None
+    concept: str | None = None
+    ignore: tuple[int, ...] = ()
+    suffix: str = ""
+    on_error: OnError = "stop"
+    progress: Progress | None = None
+
+
+def import_path(
     draft: Draft,
     path: Path,
     *,
-    format: str | None = None,
     images: str | Path | None = None,
-    source: str | None = None,
-    on_error: OnError = "stop",
-    progress: Progress | None = None,
+    root: str | Path | None = None,
+    classes: str | Path | None = None,
+    **options: Any,
 ) -> ImportReport:
-    """Import one file into a draft.
+    """Import a file, or a folder, into a draft.
 
     `images` is a folder whose files become the inputs' media. `source` names the line of the file, by default its
-    name without suffix. With `on_error="skip"` refused records go to a file beside it and the rest is imported.
-    Raises InvalidRecordsError, RefusedError, NotFoundError.
+    name without suffix. `split` is the split of all its inputs. With `on_error="skip"` refused records go to a file
+    beside it and the rest is imported. Of folders, `root` is what keys are relative to, by default the project's
+    folder; `classes`, `concept`, `ignore` and `suffix` say what masks mean. Raises InvalidRecordsError, RefusedError,
+    NotFoundError, UsageError.
     """
-    folder = Path(images) if images is not None else None
-    if folder is not None and not folder.is_dir():
-        raise NotFoundError(f"no folder {folder}", "--images takes the folder that the file's names are relative to")
+    given = Options(images=_path(images), root=_path(root), classes=_path(classes), **options)
+    if given.split is not None:
+        from dsvc.core.names import check_name
+
+        check_name(given.split, "split")
+    if given.images is not None and not given.images.is_dir() and given.format != "mask":
+        hint = "--images takes the folder that the file's names are relative to"
+        raise NotFoundError(f"no folder {given.images}", hint)
+    if path.is_dir():
+        return _import_folder(draft, path, given)
+    if given.format in FOLDER_FORMATS:
+        raise UsageError(f"{path} is no folder", f"--format {given.format} takes one")
+    return _import_file(draft, path, given)
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return Path(value) if value is not None else None
+
+
+def _import_file(
+    draft: Draft, path: Path, given: Options, prefix: str = "", images: tuple[Path, ...] = ()
+) -> ImportReport:
+    name = source_name(given.source or path.stem)
     with _mapped(path) as data:
-        name = source_name(source or path.stem)
-        incoming = importer(format, path, data).open(data, path.name, progress)
-        roots, counts = _store_source(draft, incoming, name, progress)
+        reader: Any = importer(given.format, path, data)
+        more: dict[str, Any] = {"prefix": prefix} if prefix else {}
+        if getattr(reader, "wants_path", False):
+            more |= {"path": path, "wrong_key": _unknown_key(draft)}
+        incoming = reader.open(data, path.name, given.progress, **more)
+        report = _take(draft, incoming, name, path, given)
+        places = dict(incoming.origins) if hasattr(incoming, "origins") else None
+        rows = dict(incoming.rows) if hasattr(incoming, "rows") else {}
         # Views of the mapped file live in what was read; they must be gone before it is closed.
-        rejects = _settle(incoming, path, on_error)
-        changed, doubled = _take(draft, name, roots)
-        notes = list(incoming.notes)
-        if doubled:
-            notes.append(
-                f"{doubled} annotations have the number of one that was there, but say something else: both stand"
-            )
-        report = ImportReport(
-            source=name,
-            inputs=counts["inputs"],
-            annotations=counts["annotations"],
-            concepts=counts["concepts"],
-            changed=changed,
-            refused=incoming.problems.count,
-            rejects=rejects,
-            problems=tuple(incoming.problems.found),
-            notes=tuple(notes),
-        )
         del incoming
-    return _with_media(draft, report, folder, roots, progress) if folder is not None else report
+    if places is not None:
+        return _with_media(report, take_origins(draft, places, path, given.images, rows, given.progress))
+    folders = images or ((given.images,) if given.images is not None else ())
+    if not folders:
+        return report
+    return _with_media(report, take_images(draft, name, folders, prefix, given.progress))
+
+
+def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
+    if given.format in (None, "coco"):
+        parts = coco_parts(folder)
+        if parts:
+            return _joined(draft, [_import_part(draft, folder, part, len(parts) > 1, given) for part in parts])
+    if given.format not in FOLDER_FORMATS:
+        hint = "subfolders that are classes: --format folder; PNG masks: --format mask; plain media: dsvc add FOLDER"
+        message = (
+            f"{folder} is a folder without COCO files" if given.format in (None, "coco") else f"{folder} is a folder"
+        )
+        raise (UsageError if given.format is None else RefusedError)(message, hint)
+    setup = Setup(
+        inputs=lambda: draft.snapshot.inputs(),
+        root=_root(draft, folder, given),
+        classes=given.classes,
+        concept=given.concept,
+        ignore=given.ignore,
+        suffix=given.suffix,
+        prefix=given.images.as_posix().strip("/") if given.images is not None else "",
+    )
+    name = source_name(given.source or folder.resolve().name)
+    incoming = folder_importer(given.format).open_folder(folder, setup, given.progress)
+    report = _take(draft, incoming, name, folder, given)
+    origins = getattr(incoming, "origins", None)
+    if origins is None:
+        return report
+    return _with_media(report, take_origins(draft, origins, folder, None, {}, given.progress))
+
+
+def _joined(draft: Draft, parts: list[ImportReport]) -> ImportReport:
+    """The reports of several sources as one."""
+    if len(parts) == 1:
+        return parts[0]
+    store, ids = draft.transaction.writer, set[bytes]()
+    for part in parts:
+        roots = load_roots(store, load_commit(store, draft.sources[part.source]).snapshot)
+        ids.update(key for key, _ in Tree(store, roots.concepts))
+    several = [f"{part.source}: {note}" for part in parts for note in part.notes]
+    refused = [f"{part.source}: refused records are in {part.rejects}" for part in parts if part.rejects is not None]
+    return ImportReport(
+        source=", ".join(part.source for part in parts),
+        inputs=sum(part.inputs for part in parts),
+        annotations=sum(part.annotations for part in parts),
+        concepts=len(ids),
+        changed=any(part.changed for part in parts),
+        refused=sum(part.refused for part in parts),
+        rejects=None,
+        problems=tuple(problem for part in parts for problem in part.problems),
+        notes=(*several, *refused),
+        missing=tuple(sorted(key for part in parts for key in part.missing)),
+        extra=tuple(sorted({key for part in parts for key in part.extra})),
+        parts=tuple(parts),
+    )
+
+
+def _import_part(draft: Draft, folder: Path, part: Any, several: bool, given: Options) -> ImportReport:
+    """One COCO file of a folder. Of several, each is a source of its own."""
+    stem = given.source or folder.resolve().name
+    own = part.split or part.file.stem
+    prefix = _below(part.images[0], _root(draft, folder, given)) if part.beside else ""
+    asked = given._replace(format="coco", source=f"{stem}-{own}" if several else stem, split=given.split or part.split)
+    images = (given.images,) if given.images is not None else part.images
+    return _import_file(draft, part.file, asked, prefix, images)
+
+
+def _below(folder: Path, root: Path) -> str:
+    path = os.path.relpath(folder.resolve(), root.resolve()).replace(os.sep, "/")
+    return "" if path == "." else f"{path}/"
+
+
+def _root(draft: Draft, folder: Path, given: Options) -> Path:
+    """What the keys of a folder's files are relative to: the project, or the folder itself where it lies outside."""
+    root = given.root or draft.dataset.repository.root
+    inside = root is not None and folder.resolve().is_relative_to(root.resolve())
+    if given.root is not None and not inside:
+        raise RefusedError(f"{folder} lies outside {given.root}", "name a folder that holds it with --root")
+    return root if root is not None and inside else folder
+
+
+def _unknown_key(draft: Draft) -> Callable[[str], str | None]:
+    """What to say of a key that is not in the dataset, with the one that has its name; None of one that is."""
+    known: set[str] = set()
+    names: dict[str, str] = {}
+
+    def wrong(key: str) -> str | None:
+        if not known:
+            known.update(tree_key.decode() for tree_key, _ in draft.snapshot.input_tree)
+        if key in known:
+            return None
+        if not names:
+            names.update({other.rpartition("/")[2].casefold(): other for other in sorted(known, reverse=True)})
+        near = names.get(key.rpartition("/")[2].casefold())
+        return "is not in the dataset" + (f"; there is {near!r}" if near else "; add it, or give its path, url or text")
+
+    return wrong
+
+
+def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Options) -> ImportReport:
+    """Store what was read, settle what was refused, and take the rest into the draft."""
+    stored = store_source(draft, incoming, name, given.progress, given.split)
+    rejects = _settle(incoming, path, given.on_error)
+    changed, doubled, dropped = take_source(draft, name, stored.roots, incoming.format)
+    notes = list(incoming.notes)
+    if doubled:
+        notes.append(f"{doubled} annotations have the number of one that was there, but say something else: both stand")
+    if dropped:
+        what = "1 input that the source no longer lists stays" if dropped == 1 else ""
+        notes.append(what or f"{dropped:,} inputs that the source no longer lists stay")
+    return ImportReport(
+        source=name,
+        inputs=stored.inputs,
+        annotations=stored.annotations,
+        concepts=stored.concepts,
+        changed=changed,
+        refused=incoming.problems.count,
+        rejects=rejects,
+        problems=tuple(incoming.problems.found),
+        notes=tuple(notes),
+    )
+
+
+def _with_media(report: ImportReport, media: MediaReport) -> ImportReport:
+    return report._replace(
+        missing=media.missing,
+        extra=media.extra,
+        changed=report.changed or media.changed,
+        notes=(*report.notes, *media.notes),
+    )
 
 
 class _mapped:  # noqa: N801 - reads as a verb where it is used
@@ -105,8 +263,6 @@ class _mapped:  # noqa: N801 - reads as a verb where it is used
         except OSError as error:
             raise RefusedError(f"{self._path} cannot be read: {error.strerror}") from error
         try:
-            if os.path.isdir(self._path):  # noqa: PTH112
-                raise RefusedError(f"{self._path} is a folder", "name the file of annotations in it")
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise RefusedError(f"{self._path} is no regular file", "save it to a file first, and import that")
             if os.fstat(handle).st_size == 0:
@@ -128,88 +284,6 @@ class _mapped:  # noqa: N801 - reads as a verb where it is used
             pass
 
 
-def source_name(text: str) -> str:
-    """A name for a source: what a dataset's name may be, other characters as '-'."""
-    import re
-
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]
-    if not name:
-        raise RefusedError(f"{text!r} cannot name a source", "give a name: --source NAME")
-    return name
-
-
-def _store_source(
-    draft: Draft, incoming: Incoming, name: str, progress: Progress | None
-) -> tuple[Roots, dict[str, int]]:
-    """Store the three trees of a source's records."""
-    store: Store = draft.transaction.writer
-    root = draft.dataset.repository.root
-    sorter = Sorter(root / ".dsvc" if root is not None else None)
-    annotations = 0
-    try:
-        concepts = incoming.concepts()
-        inputs = sorted((i.key.encode(), encode_input(i)) for i in incoming.inputs())
-        for batch in incoming.annotations():
-            sorter.extend(batch)
-            annotations += len(batch)
-            if progress:
-                progress("read annotations", annotations, None)
-        if incoming.problems.count and not annotations and not inputs:
-            return draft.snapshot.roots, {"inputs": 0, "annotations": 0, "concepts": 0}
-        roots = Roots(
-            concepts=build_tree(store, _concept_entries(concepts)),
-            inputs=build_tree(store, inputs),
-            annotations=build_tree(store, _counted(with_ordinals(sorter.sorted()), annotations, progress)),
-            meta={incoming.format: {name: dict(incoming.meta)}},
-        )
-    finally:
-        sorter.close()
-    return roots, {"inputs": len(inputs), "annotations": annotations, "concepts": len(concepts)}
-
-
-def _concept_entries(concepts: Iterable[Concept]) -> list[tuple[bytes, bytes]]:
-    return sorted((concept.id.encode(), encode_concept(concept)) for concept in concepts)
-
-
-def _counted(
-    entries: Iterator[tuple[bytes, bytes]], total: int, progress: Progress | None
-) -> Iterator[tuple[bytes, bytes]]:
-    if progress is None:
-        return entries
-
-    def counted() -> Iterator[tuple[bytes, bytes]]:
-        for done, entry in enumerate(entries):
-            if done % 8192 == 0:
-                progress("store annotations", done, total)
-            yield entry
-
-    return counted()
-
-
-def with_ordinals(pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Make the stems of sorted entries unique: equal copies are numbered from 2 in the order of their encodings."""
-    pending: tuple[bytes, bytes] | None = None
-    copies: list[bytes] = []
-    for pair in pairs:
-        if pending is not None:
-            if pair[0] == pending[0]:
-                copies.append(pair[1])
-                continue
-            if copies:
-                yield from _numbered(pending[0], [pending[1], *copies])
-                copies = []
-            else:
-                yield pending
-        pending = pair
-    if pending is not None:
-        yield from _numbered(pending[0], [pending[1], *copies])
-
-
-def _numbered(stem: bytes, copies: list[bytes]) -> list[tuple[bytes, bytes]]:
-    named = [(stem if n == 1 else b"%b-%d" % (stem, n), copy) for n, copy in enumerate(copies, 1)]
-    return sorted(named)
-
-
 def _settle(incoming: Incoming, path: Path, on_error: OnError) -> Path | None:
     """Refuse a file with errors, or write what was refused beside it."""
     problems = incoming.problems
@@ -222,13 +296,13 @@ def _settle(incoming: Incoming, path: Path, on_error: OnError) -> Path | None:
     content = incoming.rejects()
     if content is None:
         return None
-    return _write_beside(path, content)
+    return _write_beside(path, content, getattr(incoming, "rejects_suffix", ".json"))
 
 
-def _write_beside(path: Path, content: bytes) -> Path:
-    stem = path.name.removesuffix(".json")
+def _write_beside(path: Path, content: bytes, suffix: str) -> Path:
+    stem = path.name.removesuffix(path.suffix)
     for number in range(1, 1000):
-        target = path.with_name(f"{stem}.rejects{'' if number == 1 else f'-{number}'}.json")
+        target = path.with_name(f"{stem}.rejects{'' if number == 1 else f'-{number}'}{suffix}")
         try:
             with target.open("xb") as file:
                 file.write(content)
@@ -241,66 +315,3 @@ def _write_beside(path: Path, content: bytes) -> Path:
                 f"{target} cannot be written: {error.strerror}", "the refused records need it"
             ) from error
     raise RefusedError(f"too many files of rejects beside {path}", "take the old ones away")
-
-
-def _take(draft: Draft, name: str, roots: Roots) -> tuple[bool, int]:
-    """Note the records on the source's line and unite them with the draft. Whether anything changed, and how many
-    annotations now stand beside others of their number."""
-    store: Store = draft.transaction.writer
-    # A source's commit is a function of its records, so that two people who import the same file share it.
-    commit = Commit(
-        snapshot=store_roots(store, roots),
-        author=Author(f"source {name}"),
-        time=Moment(0),
-        message=f"source {name}",
-        notes={"source": name},
-    )
-    id = store_commit(store, commit)
-    before, doubled = draft.snapshot.roots, 0
-
-    def step(store: Store, state: DraftState) -> DraftState:
-        nonlocal doubled
-        if state.sources.get(name) == id:
-            return state
-        _refuse_changed(state, name)
-        united = unite(store, state.roots, load_roots(store, load_commit(store, id).snapshot))
-        doubled = united.doubled
-        return msgspec.structs.replace(state, roots=united.roots, sources={**state.sources, name: id})
-
-    draft.apply(step)
-    return draft.snapshot.roots != before, doubled
-
-
-def _refuse_changed(state: DraftState, name: str) -> None:
-    if name in state.sources:
-        raise RefusedError(
-            f"source {name!r} was imported before with other records",
-            "importing a changed file is not possible yet: import it into a dataset of its own (dsvc create NAME), or "
-            "undo the first import; under another name (--source NAME) the old annotations stay beside the new",
-        )
-
-
-def _with_media(
-    draft: Draft, report: ImportReport, folder: Path, roots: Roots, progress: Progress | None
-) -> ImportReport:
-    from dsvc.core.adding import read_media
-    from dsvc.core.worktree import FoundFile, Problem, find_files
-    from dsvc.model.tree import Tree
-
-    keys = {key.decode() for key, _ in Tree(draft.transaction.writer, roots.inputs)}
-    problems: list[Problem] = []
-    notes: list[str] = []
-    found: list[FoundFile] = []
-    extra: list[FoundFile] = []
-    for file in find_files([folder], folder.absolute(), report=problems.append):
-        (found if file.key in keys else extra).append(file)
-    media = read_media(draft, found, problems.append, progress)
-    new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
-    if keys and not media:
-        notes.append(f"none of the file's names is below {folder}: is it another folder?")
-    return report._replace(
-        missing=tuple(sorted(keys - media.keys())),
-        extra=tuple(file.key for file in extra),
-        changed=report.changed or bool(new or changed),
-        notes=(*report.notes, *notes, *map(str, problems)),
-    )

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dsvc.errors import UsageError
-from dsvc.model.incoming import Importer
+from dsvc.model.incoming import FolderImporter, Importer
 
-IMPORTERS = {"coco": "dsvc.formats.coco_read:CocoImporter"}
+IMPORTERS = {"coco": "dsvc.formats.coco_read:CocoImporter", "table": "dsvc.formats.table:TableImporter"}
+FOLDER_IMPORTERS = {
+    "folder": "dsvc.formats.folder_read:ClassFolderImporter",
+    "mask": "dsvc.formats.mask_read:MaskImporter",
+}
 EXPORTERS = {
     "clarifai-protobuf": "dsvc.formats.clarifai:ProtobufExporter",
     "clarifai-json": "dsvc.formats.clarifai:JsonExporter",
@@ -22,9 +26,24 @@ EXPORTERS = {
 
 
 def importer(format: str | None, path: Path, data: memoryview) -> Importer:
-    """The importer of a format; without one, of what the file looks like. Raises UsageError."""
-    made: Importer = _load("importers", IMPORTERS, format or "coco")()
+    """The importer of a format; without one, of what the file's name says. Raises UsageError."""
+    if format is None:
+        is_table = import_module("dsvc.formats.table").looks_like_table(path.name)
+        format = "table" if is_table else "coco"
+    made: Importer = _load("importers", IMPORTERS, format)()
     return made
+
+
+def folder_importer(format: str) -> FolderImporter:
+    """The importer of a format whose source is a folder. Raises UsageError."""
+    made: FolderImporter = _load("importers", FOLDER_IMPORTERS, format)()
+    return made
+
+
+def coco_parts(folder: Path) -> list[Any]:
+    """The COCO files of a folder; none where it is no folder of COCO's kind."""
+    found: list[Any] = import_module("dsvc.formats.coco_folder").find_parts(folder)
+    return found
 
 
 def exporter(format: str) -> Any:

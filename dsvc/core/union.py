@@ -43,16 +43,22 @@ def unite(store: Store, ours: Roots, theirs: Roots) -> United:
         concepts=_unite_tree(store, ours.concepts, theirs.concepts, _fields_of("concept", problems)),
         inputs=_unite_tree(store, ours.inputs, theirs.inputs, _fields_of("input", problems)),
         annotations=annotations,
-        meta=_unite_meta(ours.meta, theirs.meta),
+        meta=unite_meta(ours.meta, theirs.meta),
     )
-    if problems.count:
-        hint = "import it into a dataset of its own: dsvc create NAME"
-        message = f"{problems.count} records say something else than the dataset"
-        raise InvalidRecordsError(message, problems.found, hint)
+    refuse_clashes(problems)
     return United(roots, doubled)
 
 
-def _unite_meta(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+def refuse_clashes(problems: Problems) -> None:
+    """Raise InvalidRecordsError where records say something else than the dataset."""
+    if problems.count:
+        hint = "mend the file, or import it into a dataset of its own: dsvc create NAME"
+        verb = "record says" if problems.count == 1 else "records say"
+        raise InvalidRecordsError(f"{problems.count} {verb} something else than the dataset", problems.found, hint)
+
+
+def unite_meta(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """What belongs to files as a whole: a source's newer word replaces its older one."""
     formats = sorted(ours.keys() | theirs.keys())
     return {name: {**ours.get(name, {}), **theirs.get(name, {})} for name in formats}
 
@@ -90,7 +96,7 @@ def _fields_of(what: str, problems: Problems) -> Joiner:
 
 
 # Fields whose maps are joined key by key, to this depth; all others are one value.
-_NESTED = {"extras": 2, "metadata": 1, "x": 2, "at": 1, "embeddings": 1}
+NESTED = {"extras": 2, "metadata": 1, "x": 2, "at": 1, "embeddings": 1}
 
 
 def _join_maps(old: dict[str, Any], new: dict[str, Any], clashes: list[str]) -> dict[str, Any]:
@@ -99,12 +105,12 @@ def _join_maps(old: dict[str, Any], new: dict[str, Any], clashes: list[str]) -> 
         if name not in old or old[name] == value:
             joined[name] = value
         elif name in ("number", "n"):
-            joined[name] = _smaller(old[name], value)
+            joined[name] = smaller(old[name], value)
         elif name == "name":
             # Two spellings of one name (NFC and NFD): the first by encoding, whoever came first.
             joined[name] = min(old[name], value)
-        elif name in _NESTED:
-            joined[name] = _join_nested(name, old[name], value, _NESTED[name], clashes)
+        elif name in NESTED:
+            joined[name] = _join_nested(name, old[name], value, NESTED[name], clashes)
         else:
             clashes.append(f"{name} is {old[name]!r} in the dataset and {value!r} in the file"[:300])
     return joined
@@ -123,7 +129,8 @@ def _join_nested(path: str, old: Any, new: Any, depth: int, clashes: list[str]) 
     return joined
 
 
-def _smaller(a: Any, b: Any) -> Any:
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two numbers of a record, numbers before texts."""
     return min((a, b), key=lambda number: (isinstance(number, str), number))
 
 
@@ -185,7 +192,7 @@ def _join_input(existing: dict[bytes, bytes], incoming: dict[bytes, bytes]) -> t
 def _renumbered(tree_key: bytes, old: bytes, new: bytes) -> bytes:
     a, b = decode_annotation(tree_key, old), decode_annotation(tree_key, new)
     numbers = [n for n in (a.number, b.number) if n is not None]
-    return encode_annotation(msgspec.structs.replace(a, number=_smaller(numbers[0], numbers[-1]) if numbers else None))
+    return encode_annotation(msgspec.structs.replace(a, number=smaller(numbers[0], numbers[-1]) if numbers else None))
 
 
 def _place(annotation: Annotation) -> Place | None:

@@ -169,6 +169,7 @@ def find_files(paths: Iterable[Path], root: Path, *, report: Report, rules: Rule
     they stay in the folder, and links to folders never. `rules`, those of `root`, may pass over more.
     """
     base = os.path.realpath(root)
+    rules = rules.below("", read_ignore_file(base)) if rules is not None else None
     return FoundFiles([real_start(path, root) for path in paths], base, report, rules)
 
 

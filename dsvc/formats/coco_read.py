@@ -34,9 +34,9 @@ WORTHWHILE = 32 << 20
 class CocoImporter:
     """Reads COCO files."""
 
-    def open(self, data: memoryview, name: str, progress: Progress | None = None) -> CocoIncoming:
-        """Read a file's tables. Raises InvalidRecordsError where it is no COCO file."""
-        return CocoIncoming(data, name)
+    def open(self, data: memoryview, name: str, progress: Progress | None = None, prefix: str = "") -> CocoIncoming:
+        """Read a file's tables; keys are file names behind a prefix. Raises InvalidRecordsError where it is none."""
+        return CocoIncoming(data, name, prefix)
 
 
 class CocoIncoming:
@@ -44,7 +44,7 @@ class CocoIncoming:
 
     format = "coco"
 
-    def __init__(self, data: memoryview, name: str) -> None:
+    def __init__(self, data: memoryview, name: str, prefix: str = "") -> None:
         self.name = name
         self.problems = Problems()
         self.notes: list[str] = []
@@ -54,7 +54,7 @@ class CocoIncoming:
         self._check_kind()
         self.licences = Licences(value_of(self._sections.get("licenses")))
         self.categories = Categories(map(value_of, self._records("categories")), self.problems)
-        self.images = Images(self.problems, self.notes)
+        self.images = Images(self.problems, self.notes, prefix)
         self._refused: list[Any] = []
         self._captions = self._keypoints = self._others = 0
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
-from dsvc.core.keys import normalize_name
+from dsvc.core.keys import check_key, normalize_name
 from dsvc.errors import RefusedError
 from dsvc.formats.coco_file import DuplicateKey, InvalidNumber
 from dsvc.model.incoming import Problems
@@ -171,7 +171,8 @@ def _are_pairs(value: Any) -> bool:
 class Images:
     """A file's images as inputs. `keys` maps an image's number to its input key; None where it was refused."""
 
-    def __init__(self, problems: Problems, notes: list[str]) -> None:
+    def __init__(self, problems: Problems, notes: list[str], prefix: str = "") -> None:
+        self._prefix = prefix
         self.keys: dict[Number, str | None] = {}
         # What the tree keys of an image's annotations begin with.
         self.prefixes: dict[Number, bytes] = {}
@@ -190,7 +191,9 @@ class Images:
             key = ""
             if not wrong:
                 try:
-                    key, turned = normalize_name(_name_of(row))
+                    name = _name_of(row)
+                    key, turned = normalize_name(name)
+                    key = check_key(self._prefix + key) if self._prefix else key
                     self._turned += turned
                 except RefusedError as error:
                     wrong = f"file_name: {error.message}"
@@ -202,6 +205,8 @@ class Images:
             self.keys[row["id"]] = key
             self.prefixes[row["id"]] = f"{key}\0".encode()
             self._numbers[key] = row["id"]
+            if self._prefix and not turned:
+                row = {**row, "file_name": key} if "file_name" in row else row
             yield _input(key, row, licences, categories)
         if self._turned:
             self._notes.append(f"{self._turned} file names have backslashes or needless dots; their keys are plain")

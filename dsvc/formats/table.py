@@ -13,7 +13,7 @@ from dsvc.formats.table_bytes import PARQUET
 from dsvc.formats.table_columns import shown
 from dsvc.formats.table_lines import LineTable
 from dsvc.formats.table_parquet import ParquetTable
-from dsvc.formats.table_rows import Records, Source, many_objects
+from dsvc.formats.table_rows import Records, Source, WrongKey, many_objects
 from dsvc.formats.table_text import TextTable
 from dsvc.model.incoming import Entry, Origin, Problems, Progress
 from dsvc.model.records import Concept, Input
@@ -42,11 +42,19 @@ class TableImporter:
     wants_path = True
 
     def open(
-        self, data: memoryview, name: str, progress: Progress | None = None, path: Path | None = None
+        self,
+        data: memoryview,
+        name: str,
+        progress: Progress | None = None,
+        path: Path | None = None,
+        wrong_key: WrongKey | None = None,
     ) -> TableIncoming:
-        """Read a whole table; `path` is the file that `data` is of. Raises InvalidRecordsError where it is none."""
+        """Read a whole table; `path` is the file that `data` is of. Raises InvalidRecordsError where it is none.
+
+        `wrong_key` says what is wrong with the key of a row that has no bytes, so that it must name a known input.
+        """
         with many_objects():
-            return TableIncoming(_source(data, name, path), name, progress)
+            return TableIncoming(_source(data, name, path), name, progress, wrong_key)
 
 
 def _source(data: memoryview, name: str, path: Path | None) -> Source:
@@ -65,9 +73,9 @@ class TableIncoming:
 
     format = "table"
 
-    def __init__(self, source: Source, name: str, progress: Progress | None) -> None:
+    def __init__(self, source: Source, name: str, progress: Progress | None, wrong_key: WrongKey | None) -> None:
         self.problems = Problems()
-        records = Records(self.problems)
+        records = Records(self.problems, wrong_key)
         records.take_all(source, progress)
         self.notes = [*source.notes, *records.notes()]
         if not records.inputs and not self.problems.count:

@@ -29,6 +29,10 @@ _PACE = 8192
 _PLACED = frozenset(("geo", LONGITUDE, LATITUDE))
 
 
+# What is wrong with a key, or None.
+WrongKey = Callable[[str], str | None]
+
+
 class Row(NamedTuple):
     """One row: its number as a person counts, the known columns that have a value, its metadata.
 
@@ -77,7 +81,8 @@ def many_objects() -> Iterator[None]:
 class Records:
     """What the rows of a table say, collected."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, wrong_key: WrongKey | None = None) -> None:
+        self._wrong_key = wrong_key
         self.inputs: list[Input] = []
         self.entries: list[Entry] = []
         self.origins: dict[str, Origin] = {}
@@ -129,6 +134,8 @@ class Records:
         before = self.rows.get(key) or self._refused_keys.get(key)
         if before is not None:
             raise WrongRowError(f"its key is also that of row {before}")
+        if origin is None and self._wrong_key is not None and (wrong := self._wrong_key(key)):
+            raise WrongRowError(wrong)
         marks = self._marks_of(fields["concepts"]) if "concepts" in fields else ()
         split = text_of("split", fields["split"]).strip() if "split" in fields else None
         geo = None if _PLACED.isdisjoint(fields) else read_geo(fields)

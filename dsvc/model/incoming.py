@@ -80,11 +80,13 @@ class Importer(Protocol):
 class Setup(NamedTuple):
     """What an importer of folders is told beside the folder. `inputs` gives the inputs that the dataset has.
 
-    `classes` is a file that names the values of a source, `concept` the one concept of all of it, `ignore` values that
-    say nothing. An input `prefix/a.jpg` has what is called `a` and `suffix` in the folder.
+    `root` is the folder that keys are relative to. `classes` is a file that names the values of a source, `concept` the
+    one concept of all of it, `ignore` values that say nothing. An input `prefix/a.jpg` has what is called `a` and
+    `suffix` in the folder.
     """
 
     inputs: Callable[[], Iterator[Input]]
+    root: Path = Path()
     classes: Path | None = None
     concept: str | None = None
     ignore: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dsvc.core.dataset import Dataset
-from dsvc.core.importing import with_ordinals
+from dsvc.core.sources import with_ordinals
 from dsvc.core.union import unite
 from dsvc.formats.mask_read import MaskImporter, MaskIncoming
 from dsvc.model.incoming import Setup
