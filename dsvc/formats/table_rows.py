@@ -170,7 +170,7 @@ def _has(fields: dict[str, Any], name: str) -> bool:
 
 def _origin(fields: dict[str, Any]) -> Origin | None:
     """Where an input's bytes come from, or None where the row does not say. Raises WrongRowError."""
-    given = [name for name in _ORIGINS if _has(fields, name)]
+    given = [name for name in _ORIGINS if name in fields and _has(fields, name)]
     if not given:
         return None
     if len(given) > 1:

@@ -1,5 +1,6 @@
 """Tables, whatever their form: which columns there are, what a row becomes, and which rows are refused."""
 
+import gc
 import json
 from typing import Any
 
@@ -111,6 +112,13 @@ def test_progress_is_told() -> None:
     told: list[tuple[str, int, int | None]] = []
     TableImporter().open(memoryview(b"key\na\nb\n"), "a.csv", lambda *args: told.append(args))
     assert told == [("read rows", 0, 2)]
+
+
+def test_the_search_for_cycles_goes_on_after_reading() -> None:
+    read("key\na\n")
+    assert gc.isenabled()
+    refusal("nothing\n")
+    assert gc.isenabled()
 
 
 # ---- keys and where the bytes are
