@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Change": {
         "add": ("stage", "Take files and folders into the draft."),
         "import": ("stage", "Import a file of annotations into the draft."),
+        "materialize": ("materialize", "Copy in the bytes that inputs refer to."),
         "annotate": ("annotate", "Add an annotation to an input, or change one."),
         "rm": ("remove", "Take inputs and annotations out of the draft."),
         "status": ("status", "Show where the dataset stands and what is staged."),

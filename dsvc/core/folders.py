@@ -79,10 +79,13 @@ class FolderWalk:
                 hidden += entry.name not in _OWN_FOLDERS
             elif not entry.name.isascii() and not _is_unicode(entry.name):
                 others.append(entry)
+            elif entry.is_file(follow_symlinks=False):
+                if entry.name not in names:
+                    files.append(entry)
             elif entry.is_dir(follow_symlinks=False):
                 inner.append(entry.name)
             elif entry.name not in names:
-                (files if entry.is_file(follow_symlinks=False) else others).append(entry)
+                others.append(entry)
         if known is not None:
             yield known, False
         chunks = [files[at : at + CHUNK] for at in range(0, len(files), CHUNK)] or [[]]

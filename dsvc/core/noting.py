@@ -13,7 +13,7 @@ import msgspec
 
 from dsvc.core.keys import display
 from dsvc.core.places import shown_place
-from dsvc.model.records import Media, Reference, decode_input, encode_input
+from dsvc.model.records import Input, Media, Reference, decode_input, encode_input
 from dsvc.model.tree import Tree
 from dsvc.store import codec
 
@@ -42,18 +42,17 @@ class Noted(NamedTuple):
 
 def encode_unread(place: str, size: int | None, etag: str | None, mtime: int | None, type: str | None) -> bytes:
     """The value of a new input that refers to bytes which were not read: that of `encode_input`, in less time."""
-    reference: dict[str, str | int] = {}
-    if etag is not None:
-        reference["etag"] = etag
-    if mtime is not None:
-        reference["mtime"] = mtime
-    reference["place"] = place
-    media: dict[str, object] = {"reference": reference}
-    if size is not None:
-        reference["size"] = media["size"] = size
-    if type is not None:
-        media["type"] = type
-    return codec.pack({"media": media})
+    if (
+        etag is None and type is not None and size is not None and mtime is not None
+    ):  # nearly all of what lies in folders
+        reference = {"mtime": mtime, "place": place, "size": size}
+        return codec.pack({"media": {"reference": reference, "size": size, "type": type}})
+    return encode_input(
+        Input(
+            key="",
+            media=Media(reference=Reference(place=place, size=size, etag=etag, mtime=mtime), type=type, size=size),
+        )
+    )
 
 
 def note_references(inputs: Tree, found: Mapping[bytes, bytes]) -> Noted:

@@ -149,10 +149,12 @@ class _Run:
 
     def _add(self, key: str, value: bytes) -> None:
         tree_key = key.encode()
-        before = self._found.setdefault(tree_key, value)
-        if before is value:
-            return
-        first, second = _place_of(tree_key, before), _place_of(tree_key, value)
+        if self._found.setdefault(tree_key, value) is not value:
+            self._put_again(tree_key, value)
+
+    def _put_again(self, tree_key: bytes, value: bytes) -> None:
+        """A key that is taken: by the same place, which was asked for twice, or by another."""
+        first, second = _place_of(tree_key, self._found[tree_key]), _place_of(tree_key, value)
         if first == second:
             self._found[tree_key] = value
         else:
@@ -180,11 +182,17 @@ class _Run:
     def _take_folder(self, found: Found, lead: str) -> None:
         """The files of a folder or prefix. There may be 200,000: what need not be checked of each name is not."""
         room = MAX_KEY_BYTES - len(lead.encode()) if lead and not scheme(found.place) else 0
+        types, put = dict[str, str | None](), self._found.setdefault
         for name, size, etag, mtime in found.rows:
             key, place = lead + name, found.place + name
-            odd = len(name) > room or ".." in name or not name.isascii()
-            if not odd or self._is_key(key, place):
-                self._add(key, encode_unread(place, size, etag, mtime, type_of_name(name)))
+            if (len(name) > room or ".." in name or not name.isascii()) and not self._is_key(key, place):
+                continue
+            extension = name[name.rfind(".") :]
+            if extension not in types:
+                types[extension] = type_of_name(name)
+            tree_key, value = key.encode(), encode_unread(place, size, etag, mtime, types[extension])
+            if put(tree_key, value) is not value:
+                self._put_again(tree_key, value)
 
     def _is_key(self, key: str, place: str) -> bool:
         try:
