@@ -161,9 +161,10 @@ def _told(place: str, error: Exception) -> Exception:
         return PlaceError(place, "refused", "has an object whose name cannot be part of a key: empty, `.` or `..`")
     if isinstance(error, FileNotFoundError):
         return PlaceError(place, "gone", "is not there")
-    if name in ("PermissionDeniedError", "UnauthenticatedError"):
+    told = _reason(error)
+    if name in ("PermissionDeniedError", "UnauthenticatedError") or told.startswith(("401", "403")):
         return PlaceError(place, "refused", "may not be read with the credentials that the environment has")
-    return PlaceError(place, "unreachable", f"cannot be reached: {_reason(error)}")
+    return PlaceError(place, "unreachable", f"cannot be reached: {told}")
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dsvc.core.asked import Start, file_key, folder_key
 from dsvc.core.folders import FolderWalk, Listing, Report, Row
 from dsvc.core.journal import Journal
-from dsvc.core.places import CLOUD, Look, PlaceError, Places, is_folder, scheme, shown_place
+from dsvc.core.places import CLOUD, Look, Patience, PlaceError, Places, is_folder, scheme, shown_place
 from dsvc.core.threads import side_by_side
 from dsvc.errors import NotFoundError, RefusedError
 
@@ -41,6 +41,7 @@ class Gathering:
         self._journal = journal
         self._report = report
         self._look = look
+        self._patience = Patience()
         self._prefixes: list[Start] = []
         self._files: dict[str, list[Start]] = {}
         self._folders: list[Start] = []
@@ -75,6 +76,7 @@ class Gathering:
         batch = 1 if any(map(scheme, fresh)) else 16
         rows = []
         for place, answer in zip(fresh, side_by_side(self._ask, fresh, batch), strict=True):
+            self._patience.see(answer)
             row = self._answered(place, answer)
             if row is not None and self._name(place):
                 rows.append(row)

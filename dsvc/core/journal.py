@@ -83,7 +83,8 @@ class Journal:
 
     def note_read(self, rows: list[tuple[Any, ...]]) -> None:
         """Note what reading places told: the place, and whatever it is."""
-        self._note((_READ, rows))
+        if rows:
+            self._note((_READ, rows))
 
     def _note(self, entry: tuple[Any, ...]) -> None:
         self._pending.append(entry)

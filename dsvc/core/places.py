@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dsvc.core.workspace import Workspace
 
 PIECE = 1024 * 1024
+ENOUGH = 50  # places in a row that are out of reach
 WEB = ("http", "https")
 CLOUD = ("s3", "gs", "az")
 
@@ -57,7 +58,26 @@ class PlaceError(Exception):
             return RemoteError(message, "see that the server can be reached, and run the command again")
         if self.trouble == "refused":
             return RefusedError(message, "see that you may read it, and run the command again")
+        if self.trouble == "gone":
+            return RefusedError(message, "bring it back, or take the input away: dsvc rm")
         return RefusedError(message, f"where it is meant to be so: dsvc add --reference {shown_place(self.place)}")
+
+
+class Patience:
+    """Ends a run that asks in vain: when so many places in a row are out of reach, the rest will be, too."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def see(self, answer: object) -> None:
+        """Take note of an answer. Raises RemoteError."""
+        if not (isinstance(answer, PlaceError) and answer.trouble == "unreachable"):
+            self._count = 0
+            return
+        self._count += 1
+        if self._count == ENOUGH:
+            message = f"{ENOUGH} places in a row are out of reach; the last is {answer}"
+            raise RemoteError(message, "run the command again when they can be reached: it goes on where it stopped")
 
 
 class Look(NamedTuple):

@@ -146,8 +146,8 @@ def reference_text(reference: Reference) -> str:
         words.append(f"etag {display(reference.etag)}")
     if reference.mtime is not None:
         try:
-            words.append(f"changed {datetime.fromtimestamp(reference.mtime // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}")
+            words.append(f"mtime {datetime.fromtimestamp(reference.mtime // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}")
         except (ValueError, OverflowError, OSError):  # a file system may say anything
-            words.append(f"changed @{reference.mtime} ns")
+            words.append(f"mtime @{reference.mtime} ns")
     words.append(f"hash {reference.hash.short()}" if reference.hash is not None else "not hashed yet")
     return ", ".join(words)

@@ -19,7 +19,7 @@ from dsvc.core.journal import Journal
 from dsvc.core.keys import MAX_KEY_BYTES, check_key, display
 from dsvc.core.media import probe
 from dsvc.core.noting import Noted, PlaceProblem, encode_unread, note_references
-from dsvc.core.places import PlaceError, Places, local_error, scheme, shown_place
+from dsvc.core.places import Patience, PlaceError, Places, local_error, scheme, shown_place
 from dsvc.core.threads import side_by_side
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
@@ -206,18 +206,21 @@ class _Run:
 
     def _take_read(self, gathering: Gathering) -> None:
         batch = 1 if any(scheme(start.place) for start in self._starts) else 16
-        rows: list[tuple[Any, ...]] = []
-        for place, key, facts in side_by_side(self._read, self._unread(gathering), batch):
-            if isinstance(facts, PlaceError):
-                self._report(place, facts.reason)
-            else:
-                rows.append((place, *facts))
-                self._add(key, _encode_read(place, facts))
-            if len(rows) >= 8:
-                self.journal.note_read(rows)
-                rows = []
-            self._count(_HASHED, 1)
-        self.journal.note_read(rows)
+        rows, patience = list[tuple[Any, ...]](), Patience()
+        try:
+            for place, key, facts in side_by_side(self._read, self._unread(gathering), batch):
+                patience.see(facts)
+                if isinstance(facts, PlaceError):
+                    self._report(place, facts.reason)
+                else:
+                    rows.append((place, *facts))
+                    self._add(key, _encode_read(place, facts))
+                if len(rows) >= 8:
+                    self.journal.note_read(rows)
+                    rows = []
+                self._count(_HASHED, 1)
+        finally:
+            self.journal.note_read(rows)
 
     def _unread(self, gathering: Gathering) -> Iterator[tuple[str, str]]:
         """The places that the journal does not have, with a key of each."""

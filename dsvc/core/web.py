@@ -5,6 +5,7 @@ Nothing of a redirect's target is ever shown: it may be signed.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import time
 import urllib.error
@@ -40,8 +41,12 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return urllib.request.Request(newurl, headers=kept, method=req.get_method())
 
 
+@functools.cache
 def _opener() -> urllib.request.OpenerDirector:
-    """An opener that knows http and https alone, and the proxies that the environment names."""
+    """An opener that knows http and https alone, and the proxies that the environment names.
+
+    One for all: making it reads the machine's certificates, which takes longer than most answers.
+    """
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -115,7 +120,7 @@ def _answer(url: str, method: str, headers: dict[str, str] | None = None) -> htt
         try:
             return _ask(url, method, headers or {})
         except PlaceError as error:
-            passing = error.trouble == "unreachable" or getattr(error, "status", 0) in _PASSING
+            passing = error.status in _PASSING if isinstance(error, _StatusError) else error.trouble == "unreachable"
             if pause is None or not passing:
                 raise
             time.sleep(pause)
