@@ -52,11 +52,15 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # several ask at once, and one who finds no place waits a second
+
+
 @contextmanager
 def serving() -> Iterator[Web]:
     web = Web()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(web))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _handler(web))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     web.root = f"http://127.0.0.1:{server.server_port}"
