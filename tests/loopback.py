@@ -56,6 +56,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # several ask at once, and one who finds no place waits a second
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever asked may be gone: tests kill and break off."""
+
 
 @contextmanager
 def serving() -> Iterator[Web]:
