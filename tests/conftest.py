@@ -1,8 +1,9 @@
 """Fixtures that all tests share: a repository, small COCO files, and the corpus where it is at hand."""
 
 import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import dsvc
 from dsvc.core.dataset import Dataset
 from dsvc.core.repository import Repository
 from dsvc.model.commit import Author, Moment
+
+sys.path.insert(0, str(Path(__file__).parent))  # for what tests of several folders share
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 AUTHOR = Author("Ada", "ada@example.org")
@@ -83,3 +86,15 @@ def coco() -> Callable[..., dict[str, Any]]:
         }
 
     return coco
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A web server on loopback, see `loopback.Web`. Questions that go wrong in passing are asked again at once."""
+    from loopback import serving
+
+    from dsvc.core import web
+
+    monkeypatch.setattr(web, "PAUSES", (0, 0))
+    with serving() as server:
+        yield server

@@ -9,6 +9,8 @@ import click
 
 # Whether a file can be read is found out by reading it: that error is no error of usage.
 PATH = click.Path(path_type=Path, readable=False)
+# A path or a URL, as it was written: a Path would take one of the slashes of a URL away.
+PLACE = click.Path(readable=False)
 
 
 def text(value: str) -> str:

@@ -32,9 +32,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "delete": ("dataset", "Take a dataset away with its branches, versions and drafts."),
     },
     "Change": {
-        "add": ("stage", "Take files and folders into the draft."),
-        "untrack": ("stage", "Track a folder no more."),
-        "import": ("stage", "Import a file of annotations into the draft."),
+        "add": ("add", "Take files and folders into the draft."),
+        "untrack": ("add", "Track a folder no more."),
+        "import": ("importing", "Import a file of annotations into the draft."),
+        "materialize": ("materialize", "Copy in the bytes that inputs refer to."),
         "annotate": ("annotate", "Add an annotation to an input, or change one."),
         "rm": ("remove", "Take inputs and annotations out of the draft."),
         "status": ("status", "Show where the dataset stands and what is staged."),

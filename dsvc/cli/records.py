@@ -56,7 +56,9 @@ def media_text(media: Media) -> str:
     if media.blob is not None:
         facts.append(f"blob {media.blob.short()}")
     if media.reference is not None:
-        facts.append(f"at {shown(media.reference.place)}")
+        from dsvc.core.references import reference_text
+
+        facts.append(reference_text(media.reference))
     return ", ".join(facts)
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
-from dsvc.cli.render import dry_run_option, json_option, out, plural, print_json, shown
+from dsvc.cli.render import NEXT, dry_run_option, json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.cli.stage import NEXT
 from dsvc.errors import NotFoundError
 
 if TYPE_CHECKING:

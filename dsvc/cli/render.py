@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dsvc.model.commit import Author, Moment
 
 F = TypeVar("F", bound=Callable[..., Any])
+NEXT = "next: dsvc commit -m TEXT"
 NOUNS = ("input", "annotation", "concept")
 
 

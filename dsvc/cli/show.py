@@ -49,7 +49,7 @@ def show_command(session: Session, revision: str | None, key: str | None, inputs
 
     \b
     JSON of a state: {"dataset", "revision", "commit", "author", "time", "message", "inputs", "annotations",
-      "concepts", "conflicts", "media": {"stored", "absent", "bytes", "types": {TYPE: COUNT}},
+      "concepts", "conflicts", "media": {"stored", "elsewhere", "absent", "bytes", "types": {TYPE: COUNT}},
       "tasks": {TASK: COUNT}, "concept_counts": {CONCEPT: COUNT}}; of --inputs: {"inputs": [KEY...]};
     of an input: {"input": {...}, "annotations": [{...}...]}; of an annotation: {"annotation": {...}}
     """
@@ -151,7 +151,7 @@ class _Totals:
     """What a walk over a state counts."""
 
     def __init__(self, state: State) -> None:
-        self.stored = self.absent = self.bytes = 0
+        self.stored = self.elsewhere = self.absent = self.bytes = 0
         self.types: Counter[str] = Counter()
         self.tasks: Counter[str] = Counter()
         self.concepts: Counter[str] = Counter({concept.id: 0 for concept in state.concepts()})
@@ -160,7 +160,9 @@ class _Totals:
             if media is None:
                 self.absent += 1
             else:
-                self.stored += 1
+                is_elsewhere = media.blob is None and media.reference is not None
+                self.elsewhere += is_elsewhere
+                self.stored += not is_elsewhere
                 self.bytes += media.size or 0
                 self.types[media.type or "unknown"] += 1
             for annotation in found:
@@ -170,7 +172,8 @@ class _Totals:
 
     def json(self) -> dict[str, Any]:
         """The totals as JSON."""
-        media = {"stored": self.stored, "absent": self.absent, "bytes": self.bytes, "types": _sorted(self.types)}
+        counts = {"stored": self.stored, "elsewhere": self.elsewhere, "absent": self.absent, "bytes": self.bytes}
+        media = {**counts, "types": _sorted(self.types)}
         return {"media": media, "tasks": _sorted(self.tasks), "concept_counts": _sorted(self.concepts)}
 
 
@@ -204,9 +207,11 @@ def _show_state(dataset: Dataset, state: State, revision: str | None, as_json: b
         return
     _print_head(dataset, state, revision)
     out(holdings(state.counts()))
-    if totals.stored:
+    if totals.stored or totals.elsewhere:
         types = ", ".join(f"{count:,} {shown(name)}" for name, count in _sorted(totals.types).items())
-        out(f"media: {plural(totals.stored, 'file')}, {size(totals.bytes)} ({types})")
+        out(f"media: {plural(totals.stored + totals.elsewhere, 'file')}, {size(totals.bytes)} ({types})")
+    if totals.elsewhere:
+        out(f"elsewhere, by reference: {plural(totals.elsewhere, 'file')}")
     if totals.absent:
         out(f"without media: {plural(totals.absent, 'input')}")
     if totals.tasks:

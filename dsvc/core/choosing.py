@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from xxhash import xxh3_128_digest
 
+from dsvc.core.extensions import is_media_name
 from dsvc.core.registry import ignore_reader
-from dsvc.core.suffixes import is_media_name
 
 IGNORE_FILE = ".dsvcignore"
 OWN_FOLDERS = frozenset({".git", ".dsvc"})

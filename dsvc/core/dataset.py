@@ -24,7 +24,10 @@ from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.adding import AddReport
+    from dsvc.core.asked import Asked
     from dsvc.core.importing import ImportReport
+    from dsvc.core.materializing import MaterializeReport
+    from dsvc.core.referring import ReferenceReport
     from dsvc.core.repository import Repository
     from dsvc.core.workfiles import FileStatus
 
@@ -159,6 +162,24 @@ class Dataset:
             return FileStatus(())
         state = load_state(self._scratch, Refs(self.repository.view), self)
         return WorkFiles(self).compare(state.roots, progress)
+
+    def add_references(self, *places: str | Path | Asked, **options: Any) -> ReferenceReport:
+        """Refer to files, folders, URLs and prefixes that end in `/`; their bytes stay where they are.
+
+        See `dsvc.core.referring.add_references` for the options.
+        """
+        from dsvc.core.referring import add_references
+
+        return add_references(self, places, **options)
+
+    def materialize(self, *keys: str, **options: Any) -> MaterializeReport:
+        """Copy in the bytes that inputs refer to: of these keys, or of all with `all=True`.
+
+        See `dsvc.core.materializing.materialize` for the options.
+        """
+        from dsvc.core.materializing import materialize
+
+        return materialize(self, keys, **options)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
         """Import a file or a folder into the draft; see `dsvc.core.importing.import_path` for the options."""

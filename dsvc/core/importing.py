@@ -57,6 +57,7 @@ class Options(NamedTuple):
     ignore: tuple[int, ...] = ()
     suffix: str = ""
     on_error: OnError = "stop"
+    hash: bool = True
     progress: Progress | None = None
 
 
@@ -74,7 +75,8 @@ def import_path(
     `images` is a folder whose files become the inputs' media. `source` names the line of the file, by default its
     name without suffix. `split` is the split of all its inputs. With `on_error="skip"` refused records go to a file
     beside it and the rest is imported. Of folders, `root` is what keys are relative to, by default the project's
-    folder; `classes`, `concept`, `ignore` and `suffix` say what masks mean. Raises InvalidRecordsError, RefusedError,
+    folder; `classes`, `concept`, `ignore` and `suffix` say what masks mean. Without `hash`, the bytes at the URLs of a
+    table are not read. Raises InvalidRecordsError, RefusedError,
     NotFoundError, UsageError.
     """
     given = Options(images=_path(images), root=_path(root), classes=_path(classes), **options)
@@ -112,7 +114,7 @@ def _import_file(
         # Views of the mapped file live in what was read; they must be gone before it is closed.
         del incoming
     if places is not None:
-        return _with_media(report, take_origins(draft, places, path, given.images, rows, given.progress))
+        return _with_media(report, take_origins(draft, places, path, given.images, rows, given.progress, given.hash))
     folders = images or ((given.images,) if given.images is not None else ())
     if not folders:
         return report

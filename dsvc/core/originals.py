@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.adding import media_of, read_media
 from dsvc.core.keys import display
@@ -73,11 +73,13 @@ def take_origins(
     images: Path | None,
     rows: Mapping[str, int],
     progress: Progress | None,
+    hash: bool = True,
 ) -> MediaReport:
     """Take the media of inputs from where a source says that they are.
 
     Paths are relative to `images`, else to the folder of a file, and must stay in it or in the project: a list from
-    elsewhere takes no other file in. Raises InvalidRecordsError that names every row whose file cannot be taken.
+    elsewhere takes no other file in. Without `hash`, no byte of what URLs name is read. Raises InvalidRecordsError that
+    names every row whose file cannot be taken.
     """
     base = images or (path if path.is_dir() else path.parent)
     wrong: list[str] = []
@@ -112,9 +114,17 @@ def take_origins(
     media |= {key: _text(draft, key, data) for key, data in texts.items()}
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
     is_changed = bool(new or changed)
-    if places:
-        is_changed = _refer(draft, places, progress) or is_changed
-    return MediaReport(changed=is_changed)
+    if not places:
+        return MediaReport(changed=is_changed)
+    from dsvc.core.referring import refer_to
+
+    asked = [(place, key, rows.get(key, 0)) for key, place in places.items()]
+    report, journal = refer_to(draft, asked, hash=hash, name=path.name, progress=progress)
+    draft.after(journal.remove)
+    if report.problems:
+        problems = list(map(str, report.problems))
+        raise InvalidRecordsError(f"{path}: {len(problems)} places cannot be referred to", problems, "nothing changed")
+    return MediaReport(changed=is_changed or bool(report.new or report.changed))
 
 
 def _find(draft: Draft, base: Path, name: str) -> tuple[str, str | None]:
@@ -140,9 +150,3 @@ def _text(draft: Draft, key: str, data: bytes) -> Media:
 
     blob = draft.transaction.writer.put(Kind.BLOB, data)
     return media_of(MediaFacts("text/plain"), blob, len(data))
-
-
-def _refer(draft: Draft, places: Mapping[str, str], progress: Progress | None) -> bool:
-    from dsvc.core.referring import refer_to
-
-    return cast(bool, refer_to(draft, places, progress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.exporting import ExportReport
+    from dsvc.core.places import Places
     from dsvc.core.repository import Repository
 
 
@@ -35,11 +37,8 @@ class SampleView:
         return self.input.key
 
     def read_bytes(self) -> bytes:
-        """The media's bytes, verified. Raises NotFoundError where the repository does not hold them."""
-        media = self.input.media
-        if media is None or media.blob is None:
-            raise NotFoundError(f"{self.key}: the repository does not hold its bytes", "add them: dsvc add PATH")
-        return b"".join(self._state.read_blob(media.blob))
+        """The media's bytes, verified: see `State.read_media` for the errors."""
+        return b"".join(self._state.read_media(self.input))
 
     def __repr__(self) -> str:
         return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
@@ -94,6 +93,26 @@ class State:
     def read_blob(self, blob: ObjectId) -> Iterator[bytes]:
         """The bytes of a blob, in pieces, verified."""
         return self.repository.store.open_blob(blob)
+
+    def read_media(self, record: Input) -> Iterator[bytes]:
+        """The bytes of an input, in pieces, verified: those that are stored, else those of the place it refers to.
+
+        Raises NotFoundError where there are none, and for a place RefusedError, RemoteError: see `read_reference`.
+        """
+        media = record.media
+        if media is not None and media.blob is not None:
+            return self.read_blob(media.blob)
+        if media is None or media.reference is None:
+            raise NotFoundError(f"{record.key}: the repository does not hold its bytes", "add them: dsvc add PATH")
+        from dsvc.core.references import read_reference
+
+        return read_reference(self._places, record.key, media.reference)
+
+    @cached_property
+    def _places(self) -> Places:
+        from dsvc.core.places import Places
+
+        return Places(self.repository.workspace)
 
     def counts(self) -> dict[str, int]:
         """How many concepts, inputs and annotations there are."""

@@ -234,15 +234,15 @@ def _decode(key: bytes, value: bytes) -> Stored | Annotation:
 
 
 def _write_media(walk: Walk, target: Target, plan: Plan) -> int:
-    """The bytes of all inputs that the repository holds, under `images/`; how many."""
+    """The bytes of all inputs that have any, here or elsewhere, under `images/`; how many."""
     written = 0
     for record in walk.inputs():
         media = record.media
-        if media is None or media.blob is None:
+        if media is None or (media.blob is None and media.reference is None):
             plan.count("images have no bytes in the repository")
             continue
         with target.add(f"images/{record.key}", media.size) as out:
-            for piece in walk.read_blob(media.blob):
+            for piece in walk.read_media(record):
                 out.write(piece)
         written += 1
     return written

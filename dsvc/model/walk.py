@@ -43,3 +43,9 @@ class Walk(Protocol):
 
     def read_blob(self, blob: ObjectId) -> Iterator[bytes]:
         """The bytes of a blob in pieces of about 1 MiB. Raises DamagedError where it is absent or damaged."""
+
+    def read_media(self, record: Input) -> Iterator[bytes]:
+        """The bytes of an input's media in pieces, from the repository or from the place that it refers to.
+
+        Raises, naming the input, an error where they are absent or not what they were.
+        """

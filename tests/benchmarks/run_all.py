@@ -19,6 +19,7 @@ SCRIPTS = (
     "export_coco",
     "export_clarifai",
     "add_files",
+    "add_references",
     "status",
     "one_annotation",
     "startup",

@@ -65,7 +65,7 @@ def test_show(dsvc, commit: str, project: Path) -> None:
         "message": "First batch",
         **COUNTS,
         "conflicts": 0,
-        "media": {"stored": 2, "absent": 0, "bytes": size, "types": {"image/png": 2}},
+        "media": {"stored": 2, "elsewhere": 0, "absent": 0, "bytes": size, "types": {"image/png": 2}},
         "tasks": {"boxes": 2, "polygons": 1},
         "concept_counts": {"cat": 1, "dog": 1},
     }

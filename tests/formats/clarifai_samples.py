@@ -57,13 +57,16 @@ class MemoryWalk:
     def read_blob(self, blob: ObjectId) -> Iterator[bytes]:
         yield self._blobs[blob]
 
+    def read_media(self, record: Input) -> Iterator[bytes]:
+        yield self._blobs[record.media.blob]
+
 
 class StoredWalk:
     """The same records as they come back from a repository, and their entries: the quick way."""
 
     def __init__(self, walk: MemoryWalk):
         self.meta = walk.meta
-        self.concepts, self.read_blob = walk.concepts, walk.read_blob
+        self.concepts, self.read_blob, self.read_media = walk.concepts, walk.read_blob, walk.read_media
         self._inputs, self._annotations = {}, {}
         for record, found in walk.samples():
             self._inputs[record.key.encode()] = encode_input(record)
@@ -84,7 +87,7 @@ class StoredWalk:
     def unstored(self) -> MemoryWalk:
         """The records that came back, for the long way."""
         walk = MemoryWalk(tuple(self.concepts()), tuple(self.samples()), self.meta)
-        walk.read_blob = self.read_blob
+        walk.read_blob, walk.read_media = self.read_blob, self.read_media
         return walk
 
 

@@ -44,10 +44,11 @@ class MediaWriter:
                 self._sizes[size] = {kind: self.form.message(MEDIA_FIELDS[kind], self._facts(kind, record, media))}
             return self._sizes[size]
         values: dict[str, Any] = {}
-        content = self._content(self.walk, media) if self.walk is not None else None
         place = media.reference.place if media.reference is not None else None
-        if place is not None and "://" in place:
-            values["url"] = place
+        url = place if place is not None and "://" in place else None
+        content = self._content(self.walk, record, media, url) if self.walk is not None else None
+        if url is not None:
+            values["url"] = url
         if kind == "text":
             values = self._text(content) | values
         elif content is not None:
@@ -63,14 +64,15 @@ class MediaWriter:
             self.counts[NOT_TEXT] += 1
             return {}
 
-    def _content(self, walk: Walk, media: Media) -> bytes | None:
-        if media.blob is None:
+    def _content(self, walk: Walk, record: Input, media: Media, url: str | None) -> bytes | None:
+        """The bytes of what is held here, or lies in a file of this machine; a URL stands for its bytes itself."""
+        if media.blob is None and (media.reference is None or url is not None):
             self.counts[NOT_HERE] += 1
             return None
         pieces, size = [], media.size or 0
         if size <= MAX_INLINE:
             size = 0
-            for piece in walk.read_blob(media.blob):
+            for piece in walk.read_media(record):
                 pieces.append(piece)
                 size += len(piece)
                 if size > MAX_INLINE:
