@@ -92,7 +92,8 @@ def _cut(root: str, text: str) -> str:
 
 
 def _slashed(place: str) -> str:
-    return place if place.endswith("/") else place + "/"
+    mark = "/" if scheme(place) else os.sep
+    return place if place.endswith(mark) else place + mark
 
 
 def _start(asked: Asked, here: Path, cut: str | None, projects: list[str]) -> Start:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dsvc.core.workspace import Workspace
 
 RETRIES = {"max_retries": 3}
+BATCH = 1000  # objects of a listing that are handed on together
 _URL = re.compile(r"https?://\S+")
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
 
@@ -63,7 +64,7 @@ class Cloud:
         offset = lead + after if after else None
         held: list[tuple[str, Look]] = []
         try:
-            for batch in _obstore().list(store, prefix=below or None, offset=offset):
+            for batch in _obstore().list(store, prefix=below or None, offset=offset, chunk_size=BATCH):
                 found = held + [(meta["path"][len(lead) :], _look(meta)) for meta in batch if meta["path"] != below]
                 found = _without_markers(found)
                 # The last one may be a folder's marker, which the next one tells.

@@ -29,7 +29,7 @@ Report = Callable[[str, str], None]
 class Listing(NamedTuple):
     """Files of one folder. `inner` names the folders in it once all of its files are told; None before that.
 
-    `hidden` counts dot files and dot folders that were passed over.
+    `hidden` counts dot files and dot folders that were passed over, so far.
     """
 
     folder: str

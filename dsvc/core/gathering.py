@@ -154,19 +154,20 @@ class Gathering:
         except RefusedError as error:
             self._report(start.place, error.message)
             return
-        known, after = self._journal.listed.get(start.place), ""
+        known, after, hidden = self._journal.listed.get(start.place), "", 0
         if known is not None:
-            self.hidden += known.hidden
+            hidden = known.hidden
+            self.hidden += hidden
             yield Found(start.place, lead, known.rows)
             if known.inner is not None:
                 return
             after = max((row[0] for row in known.rows), default="", key=str.encode)
         for batch in self._places.cloud.list(start.place, after):
             shown = [(name, *look) for name, look in batch if not name.startswith(".") and "/." not in name]
-            hidden = len(batch) - len(shown)
-            self.hidden += hidden
+            hidden += len(batch) - len(shown)
+            self.hidden += len(batch) - len(shown)
             if self._look:
                 self._journal.note_listed(Listing(start.place, shown, None, hidden))
             yield Found(start.place, lead, shown)
         if self._look:
-            self._journal.note_listed(Listing(start.place, [], []))
+            self._journal.note_listed(Listing(start.place, [], [], hidden))

@@ -48,10 +48,7 @@ class Journal:
         self._file: BinaryIO | None = None
         self._path: Path | None = None
         self._earlier = self._find()
-        for path in self._earlier:
-            for frame in _frames(path):
-                with contextlib.suppress(ValueError, TypeError, IndexError, KeyError):
-                    self._take(frame)
+        self._load()
 
     def _find(self) -> list[Path]:
         """The journals of earlier runs of the same. Old ones, of whatever run, are removed."""
@@ -64,18 +61,24 @@ class Journal:
                     found.append(path)
         return found
 
-    def _take(self, frame: list[Any]) -> None:
-        moment, kind, *rest = frame
-        if not 0 <= self._now - moment <= AGE:
-            return
-        if kind == _READ:
-            self.read |= {row[0]: tuple(row[1:]) for row in rest[0]}
-        elif kind == _LISTED:
-            folder, rows, inner, hidden = rest
-            before = self.listed.get(folder, Listing(folder, []))
-            told = {row[0] for row in before.rows}
-            fresh: list[Row] = [(name, size, etag, mtime) for name, size, etag, mtime in rows if name not in told]
-            self.listed[folder] = Listing(folder, before.rows + fresh, inner, before.hidden + hidden)
+    def _load(self) -> None:
+        rows: dict[str, dict[str, Row]] = {}
+        ends: dict[str, tuple[list[str] | None, int]] = {}
+        for frame in (frame for path in self._earlier for frame in _frames(path)):
+            with contextlib.suppress(ValueError, TypeError, IndexError):
+                moment, kind, *rest = frame
+                if not 0 <= self._now - moment <= AGE:
+                    continue
+                if kind == _READ:
+                    self.read.update((row[0], tuple(row[1:])) for row in rest[0])
+                elif kind == _LISTED:
+                    folder, found, inner, hidden = rest
+                    known = rows.setdefault(folder, {})
+                    known.update((name, (name, size, etag, mtime)) for name, size, etag, mtime in found)
+                    before = ends.get(folder, (None, 0))
+                    ends[folder] = (inner if inner is not None else before[0], max(hidden, before[1]))
+        for folder, known in rows.items():
+            self.listed[folder] = Listing(folder, list(known.values()), *ends[folder])
 
     def note_listed(self, listing: Listing) -> None:
         """Note what a folder or prefix was found to hold."""

@@ -11,7 +11,7 @@ import msgspec
 
 from dsvc.core.keys import display
 from dsvc.core.media import MediaFacts, probe
-from dsvc.core.places import PIECE, PlaceError, Places, Source, local_error
+from dsvc.core.places import PIECE, Patience, PlaceError, Places, Source, local_error
 from dsvc.core.references import verified
 from dsvc.core.threads import side_by_side
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError
@@ -110,8 +110,10 @@ def _materialize(
     writer = draft.transaction.writer
     copied, problems, total = dict[str, Media](), list[tuple[str, str]](), 0
     fetched = side_by_side(lambda one: _fetch(places, *one), wanted.found)
+    patience = Patience()
     for done, ((key, reference), data) in enumerate(zip(wanted.found, fetched, strict=True), 1):
         try:
+            patience.see(data)
             if isinstance(data, PlaceError):
                 raise data
             media = _store(writer, key, reference, data) if data is not None else _copy(writer, places, key, reference)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dsvc.core.keys import display
-from dsvc.core.places import Look, PlaceError, Places, Source, scheme, shown_place
+from dsvc.core.places import Look, PlaceError, Places, Source, shown_place
 from dsvc.core.threads import side_by_side
 from dsvc.errors import DsvcError
 from dsvc.model.incoming import Progress
@@ -45,6 +45,8 @@ def verified(reference: Reference, source: Source) -> Iterator[bytes]:
     hasher, size = blob_hasher(), 0
     for piece in source.pieces:
         size += len(piece)
+        if reference.size is not None and size > reference.size:  # and who knows when it ends
+            raise PlaceError(reference.place, "changed", f"has more than {reference.size:,} bytes")
         if reference.hash is not None:
             hasher.update(piece)
         yield piece
@@ -130,11 +132,6 @@ def hash_place(places: Places, place: str) -> ObjectId:
         for piece in source.pieces:
             hasher.update(piece)
     return ObjectId(hasher.digest())
-
-
-def is_remote(place: str) -> bool:
-    """Whether a place is a URL, and no path of this machine."""
-    return bool(scheme(place))
 
 
 def reference_text(reference: Reference) -> str:

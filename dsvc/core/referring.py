@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dsvc.model.node import Store
 
 HEAD = 1024 * 1024  # bytes of a remote file that its facts are told from
+_STEP = 8  # places, between two reports of progress
 _LOOKED, _HASHED = "look at places", "read and hash"
 
 # What reading a place told: size, ETag, mtime, hash, type, width, height, duration, frames a second.
@@ -176,8 +177,8 @@ class _Run:
                 clash.append(second)
 
     def _count(self, what: str, count: int) -> None:
-        self._done += count
-        if self._progress:
+        before, self._done = self._done // _STEP, self._done + count
+        if self._progress and self._done // _STEP > before:
             self._progress(what, self._done, None)
 
     # ---- without reading

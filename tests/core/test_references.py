@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from blake3 import blake3
 
+from dsvc.core import cloud as cloud_module
 from dsvc.core import folders, gathering, journal, materializing, referring
 from dsvc.core.asked import Asked, read_list
 from dsvc.core.dataset import Dataset
@@ -645,6 +646,24 @@ def test_large_files_and_those_of_unknown_size_come_in_pieces(
         assert (media.size, media.width, media.blob) == (len(large), 640, object_id(Kind.BLOB, large))
 
 
+def test_a_server_that_sends_more_and_more_is_cut_off(pets: Dataset, web: Any) -> None:
+    refer(pets, web.url("/x.jpg"), hash=False, problems=1)
+    web.files = {"/x.jpg": b"12345"}
+    refer(pets, web.url("/x.jpg"), hash=False)
+
+    def endless(answer: Any) -> None:
+        answer.send_response(200)
+        answer.end_headers()
+        while True:
+            answer.wfile.write(bytes(100_000))
+
+    web.rules = {"/x.jpg": endless}
+    with pytest.raises(RefusedError, match="has more than 5 bytes"):
+        pets.draft()["x.jpg"].read_bytes()
+    with pytest.raises(InvalidRecordsError, match="the bytes of 1 input cannot"):
+        pets.materialize("x.jpg")
+
+
 @pytest.mark.parametrize("small", [10, materializing.SMALL])
 def test_what_changed_is_named_and_nothing_is_copied(
     pets: Dataset, nas: Path, monkeypatch: pytest.MonkeyPatch, small: int
@@ -812,9 +831,12 @@ def test_objects_that_change_are_found_and_not_copied(pets: Dataset, cloud: Call
     assert pets.draft()["set/c.jpg"].read_bytes() == b"2"
 
 
-def test_a_listing_that_was_broken_off_goes_on(pets: Dataset, cloud: Callable[..., None]) -> None:
+def test_a_listing_that_was_broken_off_goes_on(
+    pets: Dataset, cloud: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_module, "BATCH", 50)
     cloud({f"set/{number:03}.jpg": b"%d" % number for number in range(120)})
     with pytest.raises(BrokenError):
-        pets.add_references("s3://photos/set/", hash=False, progress=breaking(49))
+        pets.add_references("s3://photos/set/", hash=False, progress=breaking(40))
     report = refer(pets, "s3://photos/set/", hash=False)
-    assert report.new == 120 and 49 <= report.resumed < 120
+    assert report.new == 120 and 40 <= report.resumed < 120
