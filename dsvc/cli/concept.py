@@ -8,6 +8,7 @@ import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
+from dsvc.cli.progress import progress
 from dsvc.cli.render import dry_run_option, json_option, out, plural, print_json, shown, table
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.cli.stage import NEXT
@@ -92,7 +93,8 @@ def rename(
            "commit": ID or null}
     """
     dataset = session.dataset(author, signed=True)
-    report = dataset.rename_concept(old, new, message=message, author=author, time=date)
+    with progress() as watch:
+        report = dataset.rename_concept(old, new, progress=watch, message=message, author=author, time=date)
     _tell(dataset, report, f"renamed concept {shown(old)} to {shown(new)}", message, as_json)
 
 
@@ -123,7 +125,8 @@ def merge(
         raise click.UsageError("say what goes into what: dsvc concept merge A B into C")
     *merged, _, into = names
     dataset = session.dataset(author, signed=True)
-    report = dataset.merge_concepts(*merged, into=into, message=message, author=author, time=date)
+    with progress() as watch:
+        report = dataset.merge_concepts(*merged, into=into, progress=watch, message=message, author=author, time=date)
     gone = ", ".join(map(shown, report.names))
     _tell(dataset, report, f"merged {gone} into {shown(into)}", message, as_json)
 
@@ -153,12 +156,14 @@ def delete(
     JSON: as that of `dsvc concept rename`
     """
     dataset = session.dataset(author, signed=True)
-    if dry_run:
-        from dsvc.core.concepts import plan_deletion
+    with progress() as watch:
+        if dry_run:
+            from dsvc.core.concepts import plan_deletion
 
-        report = plan_deletion(dataset.draft().snapshot, name, with_annotations)
-    else:
-        report = dataset.delete_concept(name, with_annotations, message=message, author=author, time=date)
+            report = plan_deletion(dataset.draft().snapshot, name, with_annotations)
+        else:
+            signature = {"message": message, "author": author, "time": date}
+            report = dataset.delete_concept(name, with_annotations, progress=watch, **signature)
     verb = "would delete" if dry_run else "deleted"
     _tell(dataset, report, f"{verb} concept {shown(name)}", message, as_json, dry_run)
 

@@ -106,7 +106,7 @@ def set_command(session: Session, /, keys: tuple[str, ...], dry_run: bool, as_js
     \b
     JSON: {"dataset", "dry_run", "changed": COUNT, "unchanged": COUNT}
     """
-    where, metadata = options.pop("where"), dict(options.pop("metadata"))
+    where, metadata = options.pop("where"), _once(options.pop("metadata"))
     if not keys and where is None:
         raise click.UsageError("name inputs, or match them with --where")
     if keys and where is not None:
@@ -126,6 +126,13 @@ def set_command(session: Session, /, keys: tuple[str, ...], dry_run: bool, as_js
     out(_changes(report, dry_run))
     if report.changed and not dry_run:
         out(f"{NEXT}, or take it back: dsvc undo")
+
+
+def _once(pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise click.UsageError("a name of --metadata comes twice")
+    return made
 
 
 def _changes(report: SetReport | SplitReport, dry_run: bool) -> str:

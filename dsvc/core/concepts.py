@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -11,9 +11,10 @@ import msgspec
 from dsvc.core.nearest import near_names
 from dsvc.core.recasting import Names, Recast, Relist, concept_of, owner_of
 from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import MAX_NAME, Concept, Number, concept_id, encode_concept
-from dsvc.model.rewrite import chunks_of, rewrite_tree
+from dsvc.model.rewrite import Entry, Rewriter, chunks_of, rewrite_tree
 from dsvc.model.snapshot import Roots, Snapshot
 
 if TYPE_CHECKING:
@@ -59,34 +60,31 @@ def count_concepts(snapshot: Snapshot) -> list[ConceptCount]:
     return [ConceptCount(c, annotations.get(c.id, 0), inputs.get(c.id, 0)) for c in snapshot.concepts()]
 
 
-def rename_concept(draft: Draft, old: str, new: str) -> ConceptReport:
+def rename_concept(draft: Draft, old: str, new: str, progress: Progress | None = None) -> ConceptReport:
     """Give a concept another name. Raises NotFoundError, UsageError, RefusedError where the name is taken."""
-    report, id = ConceptReport(), check_concept(new)
+    id = check_concept(new)
 
-    def step(store: Store, state: DraftState) -> DraftState:
-        snapshot = _snapshot(draft, store, state)
+    def decide(snapshot: Snapshot) -> Decision:
         concept = find_concept(snapshot, old)
+        if (concept.id, concept.name) == (id, new):
+            raise RefusedError(f"concept {id!r} has this name already", "give another one")
         if id != concept.id and snapshot.concept(id) is not None:
             hint = f"join them: dsvc concept merge {shlex.quote(concept.id)} into {shlex.quote(id)}"
             raise RefusedError(f"there is a concept {id!r} already", hint)
-        names: Names = {concept.id: id} if id != concept.id else {}
         record = msgspec.structs.replace(concept, id=id, name=new)
-        return _recast(store, state, snapshot, names, record, report)
+        return Decision({concept.id: id} if id != concept.id else {}, record)
 
-    draft.apply(step)
-    return report
+    return _apply(draft, decide, progress)
 
 
-def merge_concepts(draft: Draft, names: Sequence[str], into: str) -> ConceptReport:
+def merge_concepts(draft: Draft, names: Sequence[str], into: str, progress: Progress | None = None) -> ConceptReport:
     """Make one concept of several. `into` keeps its record; where it is new, it gets that of the first of `names`.
 
     The smallest of their numbers is kept. Raises NotFoundError, UsageError, and RefusedError where the points of
     their keypoints are not the same.
     """
-    report = ConceptReport()
 
-    def step(store: Store, state: DraftState) -> DraftState:
-        snapshot = _snapshot(draft, store, state)
+    def decide(snapshot: Snapshot) -> Decision:
         found = {concept.id: concept for concept in (find_concept(snapshot, name) for name in names)}
         target = _known(snapshot, into)
         id = target.id if target is not None else check_concept(into)
@@ -96,26 +94,24 @@ def merge_concepts(draft: Draft, names: Sequence[str], into: str) -> ConceptRepo
         first = next(iter(found.values()))
         kept = target or msgspec.structs.replace(first, id=id, name=into)
         record = _joined(kept, [*found.values(), *([target] if target else [])])
-        return _recast(store, state, snapshot, dict.fromkeys(found, id), record, report)
+        return Decision(dict.fromkeys(found, id), record)
 
-    draft.apply(step)
-    return report
+    return _apply(draft, decide, progress)
 
 
-def delete_concept(draft: Draft, name: str, with_annotations: bool = False) -> ConceptReport:
+def delete_concept(
+    draft: Draft, name: str, with_annotations: bool = False, progress: Progress | None = None
+) -> ConceptReport:
     """Take a concept away; with `with_annotations` also what names it. Raises NotFoundError, and RefusedError where
     something does."""
-    report = ConceptReport()
 
-    def step(store: Store, state: DraftState) -> DraftState:
-        snapshot = _snapshot(draft, store, state)
+    def decide(snapshot: Snapshot) -> Decision:
         id = find_concept(snapshot, name).id
         if not with_annotations:
             plan_deletion(snapshot, name)
-        return _recast(store, state, snapshot, {id: None}, None, report)
+        return Decision({id: None}, None)
 
-    draft.apply(step)
-    return report
+    return _apply(draft, decide, progress)
 
 
 def plan_deletion(snapshot: Snapshot, name: str, with_annotations: bool = False) -> ConceptReport:
@@ -202,31 +198,63 @@ def _by_kind(number: Number) -> tuple[bool, Number]:
     return isinstance(number, str), number
 
 
-def _snapshot(draft: Draft, store: Store, state: DraftState) -> Snapshot:
-    snapshot = Snapshot(store, state.roots, draft.dataset.repository.cache)
-    if snapshot.conflicts:
-        # A conflict's values may name a concept, too; the fields here are those of settled records.
-        raise RefusedError(f"{snapshot.conflicts} records have open conflicts", "settle them first: dsvc conflicts")
-    return snapshot
+class Decision(NamedTuple):
+    """What becomes of concepts: old id -> new id or None, and the record that takes their place."""
+
+    names: Names
+    record: Concept | None
 
 
-def _recast(
-    store: Store, state: DraftState, snapshot: Snapshot, names: Names, record: Concept | None, report: ConceptReport
-) -> DraftState:
-    """Let everything follow, put `record` in the place of the concepts that go, and note it in the report."""
+def _apply(draft: Draft, decide: Callable[[Snapshot], Decision], progress: Progress | None) -> ConceptReport:
+    """Let everything that names a concept follow a decision, which is taken anew on each replay."""
+    report = ConceptReport()
+
+    def step(store: Store, state: DraftState) -> DraftState:
+        snapshot = Snapshot(store, state.roots, draft.dataset.repository.cache)
+        if count := snapshot.conflicts:
+            # A conflict's values may name a concept, too; what is rewritten here are settled fields.
+            raise RefusedError(f"{count} records have open conflicts", "settle them first: dsvc conflicts")
+        return msgspec.structs.replace(state, roots=_followed(store, snapshot, decide(snapshot), report, progress))
+
+    draft.apply(step)
+    return report
+
+
+def _followed(
+    store: Store, snapshot: Snapshot, decision: Decision, report: ConceptReport, progress: Progress | None
+) -> Roots:
+    names, record = decision
     concepts: dict[bytes, bytes | None] = {id.encode(): None for id in names}
+    joined = None
     if record is not None:
         concepts[record.id.encode()] = encode_concept(record)
-    merges = record is not None and (len(names) > 1 or snapshot.concept(record.id) is not None)
-    recast, relist = Recast(names, record.id if record is not None and merges else None), Relist(names)
-    roots = Roots(
-        concepts=snapshot.concept_tree.edit(store, concepts),
-        inputs=rewrite_tree(store, snapshot.input_tree, relist) if names else state.roots.inputs,
-        annotations=rewrite_tree(store, snapshot.annotation_tree, recast) if names else state.roots.annotations,
-        meta=state.roots.meta,
+        joined = record.id if len(names) > 1 or snapshot.concept(record.id) is not None else None
+    roots = msgspec.structs.replace(snapshot.roots, concepts=snapshot.concept_tree.edit(store, concepts))
+    report.names = dict(names)
+    if not names:  # only the spelling changes
+        return roots
+    recast, relist = Recast(names, joined), Relist(names)
+    annotations = snapshot.annotation_tree
+    roots = msgspec.structs.replace(
+        roots,
+        inputs=rewrite_tree(store, snapshot.input_tree, relist),
+        annotations=rewrite_tree(store, annotations, _watched(recast, len(annotations), progress)),
     )
     recast.finish()
-    report.names = dict(names)
     report.annotations, report.inputs = recast.annotations, recast.inputs
     report.lists, report.doubles = relist.inputs, recast.doubles
-    return msgspec.structs.replace(state, roots=roots)
+    return roots
+
+
+def _watched(rewriter: Rewriter, total: int, progress: Progress | None) -> Rewriter:
+    if progress is None:
+        return rewriter
+    done, tell = 0, progress
+
+    def watched(chunk: list[Entry]) -> Mapping[int, bytes | None]:
+        nonlocal done
+        done += len(chunk)
+        tell("read annotations", done, total)
+        return rewriter(chunk)
+
+    return watched

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def plan_moves(keys: Sequence[str], target: str) -> dict[str, str]:
     elif len(keys) == 1:
         moves = {keys[0]: check_key(target)}
     else:
-        hint = f"end it with /: dsvc mv KEY... {target}/"
+        hint = f"end it with /: dsvc mv KEY... {shlex.quote(target)}/"
         raise UsageError(f"{len(keys)} inputs can only be moved to a folder, and {target!r} is a key", hint)
     taken: dict[str, str] = {}
     for old, new in moves.items():
@@ -82,9 +83,13 @@ def move_inputs(draft: Draft, moves: Mapping[str, str]) -> MoveReport:
 def _require_free(snapshot: Snapshot, key: str, moves: Mapping[str, str]) -> None:
     tree = snapshot.input_tree
     if key.encode() in tree:
-        raise RefusedError(f"there is an input {key!r} already", f"move that one away first: dsvc mv {key} NEW")
+        raise RefusedError(
+            f"there is an input {key!r} already", f"move that one away first: dsvc mv {shlex.quote(key)} NEW"
+        )
     if next(tree.prefix(f"{key}/".encode()), None) is not None:
-        raise RefusedError(f"{key!r} is a folder of inputs", f"to move there, end it with /: dsvc mv KEY {key}/")
+        raise RefusedError(
+            f"{key!r} is a folder of inputs", f"to move there, end it with /: dsvc mv KEY {shlex.quote(key)}/"
+        )
     parts = key.split("/")
     for end in range(1, len(parts)):
         above = "/".join(parts[:end])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dsvc.core.splitting import SplitReport
     from dsvc.core.state import State
     from dsvc.model.commit import Author, Moment
+    from dsvc.model.incoming import Progress
 
 
 class _Editable(Protocol):
@@ -38,33 +39,44 @@ class RecordEdits:
 
         return count_concepts((self.draft() if revision is None else self.at(revision)).snapshot)
 
-    def rename_concept(self: _Editable, old: str, new: str, **signed: Any) -> ConceptReport:
+    def rename_concept(
+        self: _Editable, old: str, new: str, *, progress: Progress | None = None, **signed: Any
+    ) -> ConceptReport:
         """Give a concept another name; annotations follow. With `message` (and `author`, `time`) it is committed at
         once. Raises NotFoundError, UsageError, RefusedError."""
         from dsvc.core.concepts import rename_concept
 
         with self.edit(_cut(f"concept rename {old} {new}"), **signed) as draft:
-            report = rename_concept(draft, old, new)
+            report = rename_concept(draft, old, new, progress)
         report.commit = draft.committed
         return report
 
-    def merge_concepts(self: _Editable, *names: str, into: str, **signed: Any) -> ConceptReport:
+    def merge_concepts(
+        self: _Editable, *names: str, into: str, progress: Progress | None = None, **signed: Any
+    ) -> ConceptReport:
         """Make one concept of several; annotations follow. With `message` (and `author`, `time`) it is committed at
         once. Raises NotFoundError, UsageError, RefusedError."""
         from dsvc.core.concepts import merge_concepts
 
         with self.edit(_cut(f"concept merge {' '.join(names)} into {into}"), **signed) as draft:
-            report = merge_concepts(draft, names, into)
+            report = merge_concepts(draft, names, into, progress)
         report.commit = draft.committed
         return report
 
-    def delete_concept(self: _Editable, name: str, with_annotations: bool = False, **signed: Any) -> ConceptReport:
+    def delete_concept(
+        self: _Editable,
+        name: str,
+        with_annotations: bool = False,
+        *,
+        progress: Progress | None = None,
+        **signed: Any,
+    ) -> ConceptReport:
         """Take a concept away that nothing uses, or with all that uses it. With `message` (and `author`, `time`) it is
         committed at once. Raises NotFoundError, RefusedError."""
         from dsvc.core.concepts import delete_concept
 
         with self.edit(_cut(f"concept delete {name}"), **signed) as draft:
-            report = delete_concept(draft, name, with_annotations)
+            report = delete_concept(draft, name, with_annotations, progress)
         report.commit = draft.committed
         return report
 

@@ -23,6 +23,7 @@ SCRIPTS = (
     "one_annotation",
     "startup",
     "diff",
+    "rewrite",
     "stored_size",
     "version_growth",
 )
