@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import itemgetter
 
 import msgspec
 
@@ -20,7 +19,6 @@ class _Named(msgspec.Struct):
 
 
 _decode = msgspec.msgpack.Decoder(_Named).decode
-_values = itemgetter(1)
 
 
 def concept_of(key: bytes, value: bytes) -> str | None:
@@ -49,7 +47,9 @@ class Recast:
         self.doubles = 0
         self._names = names
         self._joined = joined
-        self._needles = [_field(id) for id in {*names, *([joined] if joined is not None else [])}]
+        # The field that names a concept, as it is encoded: of those that go, and of those that come.
+        self._fields = {id: _field(id) for id in (*names, joined) if id is not None}
+        self._new_fields = {id: _field(new) for id, new in names.items() if new is not None}
         self._owner = b""
         self._changed = False
         self._group: list[tuple[str, bytes]] = []
@@ -61,24 +61,36 @@ class Recast:
             key, value = chunk[at]
             concept = concept_of(key, value)
             # The bytes may also be those of a text, or of a field of the extras.
-            if concept is not None and (concept in self._names or concept == self._joined):
+            if concept in self._fields:
                 self._count(key, value, concept)
                 if concept in self._names:
-                    changes[at] = _recast(value, concept, self._names[concept])
+                    changes[at] = self._recast(value, concept)
         return changes
 
     def _hits(self, chunk: list[Entry]) -> list[int]:
         """Where an encoded concept may be that matters: a search of bytes costs less than decoding everything."""
-        if len(self._needles) == 1:
-            needle = self._needles[0]
-            return [at for at, value in enumerate(map(_values, chunk)) if needle in value]
-        return sorted({at for needle in self._needles for at, (_, value) in enumerate(chunk) if needle in value})
+        needle, *others = self._fields.values()
+        found = [at for at, (_, value) in enumerate(chunk) if needle in value]
+        if others:
+            found = sorted({*found, *(at for n in others for at, (_, value) in enumerate(chunk) if n in value)})
+        return found
+
+    def _recast(self, value: bytes, concept: str) -> bytes | None:
+        new = self._new_fields.get(concept)
+        if new is None:
+            return None
+        old = self._fields[concept]
+        if value.count(old) == 1:  # then it is the field itself: a canonical encoding has it
+            return value.replace(old, new)
+        fields = codec.decode(value, "annotation")
+        fields["c"] = self._names[concept]
+        return codec.encode(fields)
 
     def _count(self, key: bytes, value: bytes, concept: str) -> None:
         owner = owner_of(key)
         if owner != self._owner:
             self.finish()
-            self._owner = owner
+            self._owner, self._changed = owner, False
         if concept in self._names:
             self.annotations += 1
             self.inputs += not self._changed
@@ -88,27 +100,15 @@ class Recast:
 
     def finish(self) -> None:
         """Count the doubles of the last input."""
-        if len({concept for concept, _ in self._group}) > 1:
+        if len(self._group) > 1 and len({concept for concept, _ in self._group}) > 1:
             before = {(concept, _content(value)) for concept, value in self._group}
             self.doubles += len(before) - len({content for _, content in before})
         self._group = []
-        self._changed = False
 
 
 def _field(id: str) -> bytes:
     """The field that names a concept, as it is encoded in an annotation."""
     return b"\xa1c" + codec.pack(id)
-
-
-def _recast(value: bytes, old: str, new: str | None) -> bytes | None:
-    if new is None:
-        return None
-    field = _field(old)
-    if value.count(field) == 1:  # then it is the field itself: a canonical encoding has it
-        return value.replace(field, _field(new))
-    fields = codec.decode(value, "annotation")
-    fields["c"] = new
-    return codec.encode(fields)
 
 
 def _content(value: bytes) -> bytes:
@@ -128,7 +128,7 @@ class Relist:
     def __call__(self, chunk: list[Entry]) -> dict[int, bytes | None]:
         """The new values of the inputs that change, by index."""
         changes: dict[int, bytes | None] = {}
-        hits = {at for needle in self._needles for at, value in enumerate(map(_values, chunk)) if needle in value}
+        hits = {at for needle in self._needles for at, (_, value) in enumerate(chunk) if needle in value}
         for at in hits:
             fields = codec.decode(chunk[at][1], "input")
             if rename_listed(fields, self._names):

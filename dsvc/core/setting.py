@@ -114,7 +114,7 @@ def plan_fields(
 
 
 def _checked(name: str, value: Any) -> Any:
-    label = f"metadata {name[:80]!r}"
+    label = f"metadata {str(name)[:80]!r}"
     _check_field(name, label)
     if value is None:
         raise UsageError(f"{label} cannot be null", f"to take it away: --unset {METADATA}{name[:80]}")

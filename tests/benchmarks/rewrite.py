@@ -60,8 +60,9 @@ def concepts_by_use(folder: str) -> dict[str, Any]:
 
 def opened(folder: str) -> Any:
     """The dataset of a folder, to change."""
-    import dsvc
     from repositories import author
+
+    import dsvc
 
     return dsvc.open(folder, author=author()).dataset(DATASET)
 
@@ -99,8 +100,8 @@ def _row(bench: Bench, name: str, side: tuple[dict[str, Any], ...], floor: float
         value=seconds / floor,
         target=1.5,
         unit="x",
-        measured="the library's call, published durably, beside the floor: walk over all annotations and build the same "
-        "tree in an empty repository",
+        measured="the library's call until it is durable, beside the floor: walk over all annotations, and build their "
+        "tree anew in an empty repository",
         times={
             "dsvc": f"{seconds:.2f} s, {side[0]['peak'] / MB:.0f} MB, {side[0]['changed']:,} changed",
             "floor": f"{floor:.2f} s",
