@@ -180,7 +180,8 @@ def _tell(
     if report.lists:
         out(f"the lists of concepts of {plural(report.lists, 'input')} changed with it")
     if report.doubles:
-        out(f"note: {plural(report.doubles, 'annotation')} now equal to another one; they stay")
+        equal = "equals" if report.doubles == 1 else "equal"
+        out(f"note: {plural(report.doubles, 'annotation')} now {equal} another; none is taken away")
     if report.commit is not None and message is not None:
         out(f"[{dataset.name} {dataset.branch} {report.commit.id.short()}] {shown(message.strip().splitlines()[0])}")
         out("dsvc undo takes back both the commit and the change")

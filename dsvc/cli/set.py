@@ -136,6 +136,8 @@ def _once(pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
 
 
 def _changes(report: SetReport | SplitReport, dry_run: bool) -> str:
+    if not report.changed + report.unchanged:
+        return "no input matches"
     verb = "would change" if dry_run else "changed"
     return f"{plural(report.changed, 'input')} {verb}, {report.unchanged:,} unchanged"
 
@@ -206,5 +208,5 @@ def _print_split(report: SplitReport, dry_run: bool) -> None:
         out(line)
     out(f"{_changes(report, dry_run)}{kept}")
     if any(abs(got[part.name] - part.asked) > NEAR for part in report.parts):
-        groups = "" if report.groups == report.inputs else f" in {plural(report.groups, 'group')}"
-        out(f"note: {plural(report.inputs, 'input')}{groups} cannot come nearer by a hash; with more of them they do")
+        few = plural(report.inputs, "input") if report.groups == report.inputs else plural(report.groups, "group")
+        out(f"note: with only {few} a hash strays from the ratio; with more it comes nearer")
