@@ -35,7 +35,7 @@ def no_input(key: str, snapshot: Snapshot) -> NotFoundError:
 def _keys_named(name: str, tree: Tree) -> Iterator[str]:
     end = name.encode()
     for key, _ in tree:
-        if key.endswith(end) and key[: -len(end)].endswith((b"/", b"")[len(key) == len(end)]):
+        if key == end or key.endswith(b"/" + end):
             yield key.decode()
 
 

@@ -21,6 +21,8 @@ from dsvc.model.snapshot import Snapshot, empty_roots
 from dsvc.model.tree import build_tree
 from dsvc.store.ids import Kind, ObjectId, object_id
 
+PAGE = Path(__file__).parents[2] / "docs/reference/splits.md"
+
 
 class DictStore(dict[ObjectId, bytes]):
     """Objects in memory."""
@@ -85,6 +87,7 @@ def test_the_rule_is_what_the_page_says() -> None:
     place = int(digest[:16], 16) / 2**64
     expected = "train" if place < 0.8 else "val" if place < 0.9 else "test"
     assert new_rule("80/10/10").part_of(b"images/07.jpg") == expected
+    assert f"    {digest[:16]}\n" in PAGE.read_text(encoding="utf-8")
 
 
 def test_limits_belong_to_the_next_part() -> None:
