@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dsvc.core.compare import RecordChange, Summary, compare, summarize_states
-from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state
+from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state, require_clean
 from dsvc.core.names import check_name
+from dsvc.core.record_edits import RecordEdits
 from dsvc.core.revisions import Revision, resolve
 from dsvc.core.state import State
 from dsvc.core.transaction import ReadOnly, Refs
@@ -67,7 +68,7 @@ class Status(NamedTuple):
         return not self.summary
 
 
-class Dataset:
+class Dataset(RecordEdits):
     """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
 
     def __init__(self, repository: Repository, name: str, branch: str) -> None:
@@ -131,12 +132,28 @@ class Dataset:
     # ---- edits
 
     @contextmanager
-    def edit(self, command: str = "edit") -> Iterator[Draft]:
-        """Edit the draft in one transaction: all of it is published at the end, or none."""
+    def edit(
+        self,
+        command: str = "edit",
+        *,
+        message: str | None = None,
+        author: Author | None = None,
+        time: Moment | None = None,
+    ) -> Iterator[Draft]:
+        """Edit the draft in one transaction: all of it is published at the end, or none.
+
+        With a message the edits are committed in the same operation. Raises RefusedError where others are staged then.
+        """
+        commit = None
         with self.repository.transaction(command) as transaction:
+            if message is not None:
+                require_clean(self.repository.view, self)
+                _require_message(message)
+                sign = (self._author(author), message, time)
+                commit = lambda refs: self._commit(refs, transaction.writer, *sign)  # noqa: E731 (shorter than a def)
             draft = Draft(self, transaction)
             yield draft
-            draft.finish()
+            draft.finish(commit)
 
     def add(self, *paths: str | Path, root: str | Path | None = None, **options: Any) -> AddReport:
         """Take files and folders into the draft; keys are relative to `root`, by default the project folder."""
@@ -254,8 +271,7 @@ class Dataset:
         allow_empty: bool = False,
     ) -> LoggedCommit:
         """Make a commit of the draft. Raises RefusedError where nothing is staged or nobody signs."""
-        if not message.strip():
-            raise UsageError("a commit needs a message", "-m TEXT")
+        _require_message(message)
         who = self._author(author)
 
         def change(refs: Refs) -> LoggedCommit:
@@ -416,6 +432,11 @@ def committed_parents(repository: Repository, commit: Commit) -> list[ObjectId]:
     """A commit's parents on the dataset's own line: those that are no line of a source."""
     lines = set(commit.sources.values())
     return [parent for parent in commit.parents if parent not in lines]
+
+
+def _require_message(message: str) -> None:
+    if not message.strip():
+        raise UsageError("a commit needs a message", "-m TEXT")
 
 
 def _free_name(taken: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from dsvc.core.keys import check_key
 from dsvc.core.tracking import Tracked, covers, track, tracked_folders
 from dsvc.core.transaction import Refs, Transaction
-from dsvc.errors import NotFoundError
+from dsvc.errors import NotFoundError, RefusedError
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
@@ -35,13 +35,13 @@ from dsvc.model.records import (
 )
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
 from dsvc.model.validate import check_annotation
-from dsvc.model.view import BRANCH, DATASET, DRAFT, BranchRef, DraftRef
+from dsvc.model.view import BRANCH, DATASET, DRAFT, BranchRef, DraftRef, View
 from dsvc.store import codec
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.adding import AddReport
-    from dsvc.core.dataset import Dataset
+    from dsvc.core.dataset import Dataset, LoggedCommit
     from dsvc.core.importing import ImportReport
 
 
@@ -83,6 +83,13 @@ def save_state(store: Store, refs: Refs, dataset: Dataset, state: DraftState) ->
     refs.set(draft_ref(dataset), draft)
 
 
+def require_clean(refs: Refs | View, dataset: Dataset) -> None:
+    """Raise RefusedError where something is staged already, which a commit at once would take with it."""
+    if refs.get(*draft_ref(dataset)) is not None:
+        hint = "commit them first: dsvc commit -m TEXT, or drop them: dsvc discard"
+        raise RefusedError("other changes are staged, and -m would commit them too", hint)
+
+
 def draft_ref(dataset: Dataset) -> tuple[str, str, str, str]:
     """The ref of this workspace's draft of a dataset's branch."""
     return (DRAFT, dataset.repository.workspace.id, dataset.name, dataset.branch)
@@ -96,6 +103,8 @@ class Draft:
         self.transaction = transaction
         # What the last `annotate` added, as it was published.
         self.annotated: Annotation | None = None
+        # The commit that was made of the edits, where they were committed at once.
+        self.committed: LoggedCommit | None = None
         self._steps: list[Step] = []
         self._tracked: list[Tracked] = []
         self._after: list[Callable[[], None]] = []
@@ -119,17 +128,21 @@ class Draft:
         self._state = step(self.transaction.writer, self._state)
         self._steps.append(step)
 
-    def finish(self) -> None:
-        """Publish the edits."""
+    def finish(self, commit: Callable[[Refs], LoggedCommit] | None = None) -> None:
+        """Publish the edits, with `commit` as a commit in the same operation. Raises what the steps do."""
 
         def change(refs: Refs) -> None:
             store = self.transaction.writer
+            if commit is not None:
+                require_clean(refs, self.dataset)
             state = self._state
             if self.dataset.repository.store.head.operation != self._seen:
                 state = load_state(store, refs, self.dataset)
                 for step in self._steps:
                     state = step(store, state)
             save_state(store, refs, self.dataset, state)
+            if commit is not None:
+                self.committed = commit(refs)
 
         workspace = self.dataset.repository.workspace
         mine, teams = ([one for one in self._tracked if one.team == team] for team in (False, True))

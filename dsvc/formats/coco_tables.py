@@ -9,17 +9,14 @@ from typing import Any, TypeGuard
 from dsvc.core.keys import check_key, normalize_name
 from dsvc.errors import RefusedError
 from dsvc.formats.coco_file import DuplicateKey, InvalidNumber
+from dsvc.model.extras import ABSENT, CATEGORY_LISTS
 from dsvc.model.incoming import Problems
-from dsvc.model.records import Concept, Input, Number, concept_id
+from dsvc.model.records import MAX_NAME, Concept, Input, Number, concept_id
 from dsvc.store import codec
 
-# Where an input's extras note which of COCO's own fields its source did not have.
-ABSENT = "coco:absent"
 _SCALARS = frozenset((int, str, float, bool, type(None)))
-MAX_NAME = 1024
 # What a record may nest, since it lies a few levels deep itself.
 MAX_DEPTH = codec.MAX_DEPTH - 8
-CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
 
 
 def what_is_wrong(value: Any, path: str = "", depth: int = 0) -> str | None:

@@ -13,9 +13,9 @@ from dsvc.errors import RefusedError
 from dsvc.formats.coco_foreign import decode_foreign, foreign_row
 from dsvc.formats.coco_plan import INSTANCES, KEYPOINTS, Plan
 from dsvc.formats.coco_rows import RowWriter, Stored, StoredImage, decode_image, decode_stored
-from dsvc.formats.coco_tables import ABSENT, CATEGORY_LISTS
 from dsvc.formats.container import ExportReport, Target, Writable
 from dsvc.formats.worker import Worker, share, worker_count
+from dsvc.model.extras import ABSENT, CATEGORY_LISTS
 from dsvc.model.records import Annotation, Concept
 from dsvc.model.walk import Walk
 

@@ -25,6 +25,8 @@ NO_EXTRAS: Mapping[str, Any] = {}
 # A record whose map begins with this key holds conflicts: field -> the values that clash. It sorts before all
 # field names, so that a tree counts conflicts without decoding.
 CONFLICTS = "!"
+# The most bytes that a concept's name may have.
+MAX_NAME = 1024
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):

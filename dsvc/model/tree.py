@@ -194,8 +194,10 @@ def edit_tree(store: Store, tree: Tree, edits: Edits) -> ObjectId:
         if len(key) > MAX_KEY:
             raise ValueError(f"a key of {len(key)} bytes")
     root = tree.node(tree.root)
-    if root.count == 0:
-        return build_tree(store, sorted((k, v) for k, v in edits.items() if v is not None))
+    if 2 * len(edits) > root.count:
+        # Most leaves change, and a fresh build is faster; it needs no more memory than the edits do.
+        entries = {**dict(tree), **edits}
+        return build_tree(store, sorted((k, v) for k, v in entries.items() if v is not None))
     changes: dict[bytes, Any] = {
         key: None if value is None else store_value(store, value) for key, value in edits.items()
     }

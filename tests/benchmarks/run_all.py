@@ -24,6 +24,7 @@ SCRIPTS = (
     "one_annotation",
     "startup",
     "diff",
+    "rewrite",
     "stored_size",
     "version_growth",
 )

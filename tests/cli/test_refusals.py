@@ -26,6 +26,7 @@ READING = {
     "version list": ("version", "list"),
     "version show": ("version", "show", "v1"),
     "op log": ("op", "log"),
+    "concept list": ("concept", "list"),
 }
 WRITING = {
     "create": ("create", "birds"),
@@ -36,6 +37,12 @@ WRITING = {
     "add": ("add", "images"),
     "import": ("import", "more.json"),
     "annotate": ("annotate", "a.jpg", "--concept", "bird"),
+    "concept rename": ("concept", "rename", "cat", "kitty"),
+    "concept merge": ("concept", "merge", "cat", "into", "dog"),
+    "concept delete": ("concept", "delete", "cat", "--with-annotations"),
+    "set": ("set", "a.jpg", "--split", "val"),
+    "split": ("split", "--ratio", "50/50"),
+    "mv": ("mv", "a.jpg", "c.jpg"),
     "rm": ("rm", "a.jpg"),
     "discard": ("discard",),
     "commit": ("commit", "-m", "x", *SIGNED),
