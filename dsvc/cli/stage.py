@@ -35,7 +35,8 @@ def add_command(session: Session, paths: tuple[Path, ...], root: Path | None, as
     taken, the command is refused.
 
     \b
-    JSON: {"dataset", "new", "changed", "unchanged", "hidden", "problems": [{"path", "reason"}]}
+    JSON: {"dataset", "new", "changed", "unchanged", "hidden", "problems": [{"path", "reason"}],
+           "notes": [TEXT...]}
     """
     dataset = session.dataset(signed=True)
     with progress() as report:
@@ -59,7 +60,7 @@ def add_command(session: Session, paths: tuple[Path, ...], root: Path | None, as
 def _add_json(dataset: str, result: AddReport) -> dict[str, Any]:
     problems = [{"path": str(problem.path), "reason": problem.reason} for problem in result.problems]
     counts = {"new": result.new, "changed": result.changed, "unchanged": result.unchanged, "hidden": result.skipped}
-    return {"dataset": dataset, **counts, "problems": problems}
+    return {"dataset": dataset, **counts, "problems": problems, "notes": list(result.notes)}
 
 
 def _print_added(result: AddReport) -> None:
@@ -70,6 +71,8 @@ def _print_added(result: AddReport) -> None:
         f"{plural(result.skipped, 'hidden file')} passed over" if result.skipped else "",
     ]
     out(", ".join(filter(None, words)) or "no files found")
+    for text in result.notes:
+        out(f"note: {shown(text)}")
     if result.new or result.changed:
         out(NEXT)
 

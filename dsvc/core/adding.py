@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsvc.core.av_facts import lacks_facts, missing_facts
 from dsvc.core.reading import ChangedFileError, read_files
 from dsvc.core.worktree import FoundFile, Problem, Report, find_files
 from dsvc.errors import RefusedError
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 
 
 class AddReport(NamedTuple):
-    """How many inputs are new, changed, unchanged; what could not be taken; how many files were passed over."""
+    """How many inputs are new, changed, unchanged; what could not be taken; how many files were passed over.
+
+    `notes` say what else should be known of what was taken.
+    """
 
     new: int
     changed: int
     unchanged: int
     problems: tuple[Problem, ...]
     skipped: int
+    notes: tuple[str, ...] = ()
 
 
 def add_files(draft: Draft, paths: list[Path], root: Path | None, progress: Progress | None = None) -> AddReport:
@@ -36,7 +41,18 @@ def add_files(draft: Draft, paths: list[Path], root: Path | None, progress: Prog
     found = find_files(paths, base.absolute(), report=problems.append)
     media = read_media(draft, found, problems.append, progress)
     counts = draft.put_media(media) if media else (0, 0, 0)
-    return AddReport(*counts, tuple(problems), found.hidden)
+    return AddReport(*counts, tuple(problems), found.hidden, media_notes(draft, media))
+
+
+def media_notes(draft: Draft, media: Mapping[str, Media]) -> tuple[str, ...]:
+    """What to tell of media that a draft has taken: what of it is not known, since a library is missing."""
+    lacking = [key for key, found in media.items() if lacks_facts(found)]
+    if not lacking:
+        return ()
+    snapshot = draft.snapshot  # which may know the facts from elsewhere
+    known = [record.media for key in lacking if (record := snapshot.input(key)) is not None]
+    text = missing_facts(one for one in known if one is not None)
+    return (text,) if text is not None else ()
 
 
 def read_media(

@@ -283,7 +283,7 @@ def _refuse_changed(state: DraftState, name: str) -> None:
 def _with_media(
     draft: Draft, report: ImportReport, folder: Path, roots: Roots, progress: Progress | None
 ) -> ImportReport:
-    from dsvc.core.adding import read_media
+    from dsvc.core.adding import media_notes, read_media
     from dsvc.core.worktree import FoundFile, Problem, find_files
     from dsvc.model.tree import Tree
 
@@ -298,6 +298,7 @@ def _with_media(
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
     if keys and not media:
         notes.append(f"none of the file's names is below {folder}: is it another folder?")
+    notes += media_notes(draft, media)
     return report._replace(
         missing=tuple(sorted(keys - media.keys())),
         extra=tuple(file.key for file in extra),

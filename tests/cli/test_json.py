@@ -156,7 +156,7 @@ def test_versions(dsvc, commit: str) -> None:
 
 
 def test_add(dsvc, commit: str, project: Path) -> None:
-    expected = {"dataset": "pets", "new": 2, "changed": 0, "unchanged": 0, "hidden": 0, "problems": []}
+    expected = {"dataset": "pets", "new": 2, "changed": 0, "unchanged": 0, "hidden": 0, "problems": [], "notes": []}
     assert document(dsvc, "add", "images") == expected
     (project / "images" / "link").symlink_to("/etc/hostname")
     found = document(dsvc, "add", "images", code=1)
