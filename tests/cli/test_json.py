@@ -200,7 +200,7 @@ def test_export(dsvc, commit: str) -> None:
     assert entries > 0
     assert isinstance(notes, list)
     expected = {"dataset": "pets", "commit": commit, "path": "out", "profile": "coco/1", "inputs": 2, "annotations": 2}
-    assert found == {**expected, "unchanged": False}
+    assert found == {**expected, "unchanged": False, "losses": []}
 
 
 def test_op_log(dsvc, commit: str) -> None:
