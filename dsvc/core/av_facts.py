@@ -65,9 +65,9 @@ def read_facts(source: BinaryIO, type: str) -> MediaFacts:
     if av is None or demuxer is None:
         return MediaFacts(type)
     source.seek(0)
-    bounded = _Bounded(source)
+    bounded = Bounded(source)
     try:
-        with av.open(bounded, format=demuxer, options=_OPTIONS, metadata_errors="ignore") as container:
+        with open_container(av, bounded, demuxer) as container:
             facts = _facts(container, type)
     except Exception:  # whatever a demuxer says of bytes that it does not understand
         facts = MediaFacts(type)
@@ -76,8 +76,13 @@ def read_facts(source: BinaryIO, type: str) -> MediaFacts:
     return facts if not bounded.is_spent else MediaFacts(type)
 
 
-class _Bounded:
-    """A file that refuses to be read for ever, and keeps the error of the file below."""
+def open_container(av: Any, source: Bounded, demuxer: str) -> Any:
+    """The container that a file is, for a `with` block; raises whatever FFmpeg makes of its bytes."""
+    return av.open(source, format=demuxer, options=_OPTIONS, metadata_errors="ignore")
+
+
+class Bounded:
+    """A file as FFmpeg is given it: it ends where it was read for too long, and keeps the error of the file below."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -87,6 +92,7 @@ class _Bounded:
         self.is_spent = False
 
     def read(self, size: int) -> bytes:
+        """At most so many bytes; none after an error, or too much reading."""
         self._reads -= 1
         self._bytes -= size
         if self._reads < 0 or self._bytes < 0:
@@ -100,9 +106,11 @@ class _Bounded:
             return b""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move, and say where to."""
         return self._source.seek(offset, whence)
 
     def tell(self) -> int:
+        """Where it is read next."""
         return self._source.tell()
 
 

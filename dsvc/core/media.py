@@ -65,8 +65,9 @@ _TEXT_TYPES = {
 }
 _TEXTUAL = frozenset(_TEXT_TYPES.values())
 _NOT_TEXT = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")
-_SIZED = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff", _BMP, "image/jpx"})
-_SIZED |= {"image/avif", "image/heic", *_NETPBM_TYPES.values()}
+# Images whose header tells their size.
+SIZED = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff", _BMP, "image/jpx"})
+SIZED |= {"image/avif", "image/heic", *_NETPBM_TYPES.values()}
 
 MediaKind = Literal["image", "video", "audio", "text", "other"]
 
@@ -91,7 +92,7 @@ def probe(data: bytes | BinaryIO, name: str) -> MediaFacts:
     source.seek(0)
     head = source.read(HEAD_BYTES)
     kind = _signature(head) or _netpbm(head, name) or _text(head, name) or _guess(head)
-    if kind in _SIZED:
+    if kind in SIZED:
         width, height = _pixels(kind, source, head)
         return MediaFacts(kind, width, height)
     if kind == _WAV:
@@ -171,6 +172,18 @@ def _guess(head: bytes) -> str | None:
         return "video/mp2t"
     # Its BMP is any file that begins with BM: `_signature` has looked closer.
     return kind if isinstance(kind, str) and kind != _BMP else None
+
+
+def turned_size(source: BinaryIO) -> tuple[int, int] | None:
+    """Width and height of an image as its EXIF orientation turns it, or None where the header doesn't tell them."""
+    import imagesize
+
+    source.seek(0)
+    try:
+        width, height = imagesize.get(_Bounded(source), exif_rotation=True)
+    except Exception:  # a hostile header
+        return None
+    return (width, height) if width > 0 and height > 0 else None
 
 
 class _Bounded:

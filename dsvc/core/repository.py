@@ -169,7 +169,7 @@ class Repository:
         return redo(self)
 
     def check(self, *, media: bool = False) -> CheckReport:
-        """Verify all stored bytes and links, and look at the records; with `media`, decode images."""
+        """Verify all stored bytes and links, and look at the records; with `media`, decode media too."""
         from dsvc.core.check import check
 
         return check(self, media=media)
