@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a repository, small COCO files, and the corpus where it is at hand."""
 
+import io
 import json
 import sys
 import time
@@ -8,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import dsvc
@@ -98,3 +100,45 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(web, "PAUSES", (0, 0))
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def video() -> Callable[..., bytes]:
+    """Make a small video with PyAV: frames of one grey each, or skip."""
+    av = pytest.importorskip("av", reason="needs the extra 'video': pip install 'dsvc[video]'")
+
+    def video(form: str = "mp4", codec: str = "mpeg4", frames: int = 10, rate: object = 10, size=(64, 48)) -> bytes:
+        out = io.BytesIO()
+        with av.open(out, "w", format=form) as container:
+            stream = container.add_stream(codec, rate=rate)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for number in range(frames):
+                grey = np.full((size[1], size[0], 3), number * 20 % 256, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+            container.mux(stream.encode(None))
+        return out.getvalue()
+
+    return video
+
+
+@pytest.fixture
+def sound() -> Callable[..., bytes]:
+    """Make a small sound with PyAV: silence of some seconds, or skip."""
+    av = pytest.importorskip("av", reason="needs the extra 'video': pip install 'dsvc[video]'")
+
+    def sound(form: str = "flac", codec: str = "flac", seconds: float = 1.0, rate: int = 48_000) -> bytes:
+        out = io.BytesIO()
+        with av.open(out, "w", format=form) as container:
+            stream = container.add_stream(codec, rate=rate, layout="mono")
+            resampler = av.AudioResampler(format=stream.format.name, layout="mono", rate=rate)
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, int(seconds * rate)), np.int16), format="s16", layout="mono"
+            )
+            silence.sample_rate, silence.pts = rate, 0
+            for frame in resampler.resample(silence):
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return out.getvalue()
+
+    return sound

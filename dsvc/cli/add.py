@@ -12,7 +12,7 @@ import click
 from dsvc.cli.arguments import PATH, PLACE
 from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, listed, note, out, plural, print_json
+from dsvc.cli.render import NEXT, json_option, listed, note, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import InvalidRecordsError, UsageError
 
@@ -58,7 +58,8 @@ def add_command(session: Session, /, paths: tuple[str, ...], as_json: bool, **op
 
     \b
     JSON: {"dataset", "new", "changed", "unchanged", "moved", "removed", "removed_annotations", "tracked": [FOLDER...],
-           "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}]};
+           "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}],
+           "notes": [TEXT...]};
     with --reference: {"dataset", "new", "changed", "unchanged", "left_out", "problems", "resumed": how many references
            an earlier run has found}
     """
@@ -123,6 +124,7 @@ def _json(dataset: str, result: AddReport | ReferenceReport) -> dict[str, Any]:
     found |= {name: getattr(result, name) for name in counts if hasattr(result, name)}
     if not hasattr(result, "resumed"):
         found["tracked"] = list(getattr(result, "tracked", ()))
+        found["notes"] = list(getattr(result, "notes", ()))
     found["left_out"] = result.left_out._asdict()
     found["problems"] = [
         {"path": getattr(problem, "place", None) or str(getattr(problem, "path", "")), "reason": problem.reason}
@@ -146,6 +148,8 @@ def _print(result: AddReport | ReferenceReport, noun: str) -> None:
     if line := left_out_line(result.left_out):
         out(line)
     tracked: Sequence[str] = getattr(result, "tracked", ())
+    for text in getattr(result, "notes", ()):
+        out(f"note: {shown(text)}")
     if tracked:
         out(f"tracked from now on: {listed(tracked)}")
     if result.new or result.changed or moved or removed:

@@ -20,10 +20,14 @@ SHOWN = 100
 def check_command(session: Session, media: bool, as_json: bool) -> int:
     """Verify that everything stored is whole.
 
+    Records that are odd but whole are named too: sizes that disagree with the file, boxes of no size, names that
+    clash on other systems. With --media, so is every file that does not decode or is not what its name says.
+
     Exit code 5 where something is damaged, 1 where records are odd but whole, else 0.
 
     \b
-    JSON: {"objects", "damage": [{"kind", "name", "text"}], "findings": [{"kind", "name", "text"}], "orphans"}
+    JSON: {"objects", "damage": [{"kind", "name", "text"}], "findings": [{"kind", "name", "text"}], "orphans",
+           "notes": [TEXT...], what could not be decoded here}
     """
     from dsvc.core.check import check
 
@@ -32,10 +36,12 @@ def check_command(session: Session, media: bool, as_json: bool) -> int:
     damage, findings = ([finding._asdict() for finding in found] for found in (result.damage, result.findings))
     if as_json:
         document = {"objects": result.objects, "damage": damage, "findings": findings, "orphans": result.orphans}
-        print_json(document)
+        print_json({**document, "notes": list(result.notes)})
     else:
         _print("damaged", damage)
         _print("odd", findings)
+        for text in result.notes:
+            out(f"note: {shown(text)}")
         out(f"{plural(result.objects, 'object')}: {_verdict(len(damage), len(findings))}")
     if damage:
         note(f"error: {plural(len(damage), 'object')} of the repository cannot be trusted")

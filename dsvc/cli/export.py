@@ -62,6 +62,7 @@ class OutputType(click.Path):
 )
 @click.option("--media", is_flag=True, help="The bytes of the inputs, too.")
 @click.option("--force", is_flag=True, help="Replace an earlier export at OUT.")
+@click.option("--strict", is_flag=True, help="Refuse where anything would be left out, and write nothing.")
 @click.option("--committed", is_flag=True, help="Leave staged changes out, without asking.")
 @json_option
 @shared_options
@@ -73,6 +74,7 @@ def export_command(
     output: Path,
     media: bool,
     force: bool,
+    strict: bool,
     committed: bool,
     as_json: bool,
 ) -> None:
@@ -82,18 +84,19 @@ def export_command(
     gives the same bytes; what is at OUT already is left untouched when it is the same, and refused when it differs.
 
     \b
-    JSON: {"dataset", "commit", "path", "profile", "entries", "inputs", "annotations", "unchanged", "notes": [TEXT...]}
+    JSON: {"dataset", "commit", "path", "profile", "entries", "inputs", "annotations", "unchanged", "notes": [TEXT...],
+           "losses": those of the notes that say what was left out}
     """
     dataset = session.dataset()
     state = dataset.at(revision)
     _expect_committed(dataset, state, committed)
     with progress() as report:
-        result = watched(state, report).export(format, output, media=media, force=force)
+        result = watched(state, report).export(format, output, media=media, force=force, strict=strict)
     if as_json:
         fields = {name: getattr(result, name) for name in ("profile", "entries", "inputs", "annotations", "unchanged")}
         commit = state.commit.hex() if state.commit else None
         head = {"dataset": state.revision.dataset, "commit": commit, "path": str(output)}
-        print_json({**head, **fields, "notes": list(result.notes)})
+        print_json({**head, **fields, "notes": list(result.notes), "losses": list(result.losses)})
         return
     what = f"{plural(result.inputs, 'input')}, {plural(result.annotations, 'annotation')}"
     if result.unchanged:

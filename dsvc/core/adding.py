@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dsvc.core.av_facts import lacks_facts, missing_facts
 from dsvc.core.choosing import LeftOut, rules_for
 from dsvc.core.filetable import now
 from dsvc.core.media import MediaFacts
@@ -29,7 +30,7 @@ class AddReport(NamedTuple):
     """How many inputs are new, changed, unchanged; what could not be taken; how many files were passed over.
 
     `moved` and `removed` are inputs whose file has another name or is gone, `tracked` the folders that are tracked from
-    now on, `types` the MIME types of what was read.
+    now on; `notes` say what else should be known of what was taken.
     """
 
     new: int
@@ -41,7 +42,7 @@ class AddReport(NamedTuple):
     removed: int = 0
     removed_annotations: int = 0
     tracked: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def add_files(
@@ -104,7 +105,7 @@ def _add_others(draft: Draft, paths: list[Path], base: Path, progress: Progress 
     found = find_files(paths, base.absolute(), report=problems.append, rules=rules)
     media = read_media(draft, found, problems.append, progress)
     counts = draft.put_media(media) if media else (0, 0, 0)
-    return AddReport(*counts, tuple(problems), found.left_out, types=_types(media))
+    return AddReport(*counts, tuple(problems), found.left_out, notes=media_notes(draft, media))
 
 
 def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None, team: bool) -> AddReport:
@@ -123,7 +124,7 @@ def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None
         tuple(problems),
         status.left_out,
         tracked=tuple(one.folder or "." for one in draft.track(tracked, team)),
-        types=_types(media),
+        notes=media_notes(draft, media),
     )
 
 
@@ -153,7 +154,7 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
         moved=len(status.renamed),
         removed=len(status.missing),
         removed_annotations=removed,
-        types=_types(media),
+        notes=media_notes(draft, media),
     )
 
 
@@ -212,8 +213,15 @@ def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
     )
 
 
-def _types(media: dict[str, Media]) -> tuple[str, ...]:
-    return tuple(found.type or "" for found in media.values())
+def media_notes(draft: Draft, media: Mapping[str, Media]) -> tuple[str, ...]:
+    """What to tell of media that a draft has taken: what of it is not known, since a library is missing."""
+    lacking = [key for key, found in media.items() if lacks_facts(found)]
+    if not lacking:
+        return ()
+    snapshot = draft.snapshot  # which may know the facts from elsewhere
+    known = [record.media for key in lacking if (record := snapshot.input(key)) is not None]
+    text = missing_facts(one for one in known if one is not None)
+    return (text,) if text is not None else ()
 
 
 def read_media(

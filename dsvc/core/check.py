@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsvc.core.decoding import MediaChecker
 from dsvc.core.oddities import Finding, find_oddities
 from dsvc.core.operations import describe_ref, operations
 from dsvc.errors import DamagedError
@@ -26,26 +27,32 @@ FOLDERS = ("packs/", "index/", "manifests/")
 
 
 class CheckReport(NamedTuple):
-    """What a check found. `damage` is lost or changed data; `findings` are records that are odd but whole."""
+    """What a check found. `damage` is lost or changed data; `findings` are records that are odd but whole.
+
+    `notes` say what could not be looked at.
+    """
 
     objects: int
     damage: tuple[Finding, ...]
     findings: tuple[Finding, ...]
     orphans: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def check(repository: Repository, *, media: bool = False, progress: Progress | None = None) -> CheckReport:
     """Verify all stored bytes and all links from every ref and operation, and look at the records.
 
-    With `media`, images are decoded too, where Pillow is there to do it.
+    With `media`, media is decoded too, as far as there are libraries to do it.
     """
     repository.store.refresh()
     damage, objects, orphans = _check_bytes(repository)
     walker = _Walker(repository)
     walker.walk()
     damage += walker.damage
-    findings = list(find_oddities(repository, media, progress)) if not damage else []
-    return CheckReport(objects, tuple(damage), tuple(findings), orphans)
+    checker = MediaChecker(repository.store) if media else None
+    findings = list(find_oddities(repository, checker, progress)) if not damage else []
+    notes = tuple(checker.notes()) if checker is not None else ()
+    return CheckReport(objects, tuple(damage), tuple(findings), orphans, notes)
 
 
 def _check_bytes(repository: Repository) -> tuple[list[Finding], int, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from dsvc.core.av_facts import with_known
 from dsvc.core.keys import check_key
 from dsvc.core.tracking import Tracked, covers, track, tracked_folders
 from dsvc.core.transaction import Refs, Transaction
@@ -199,7 +200,10 @@ class Draft:
     # ---- steps
 
     def put_media(self, media: Mapping[str, Media]) -> tuple[int, int, int]:
-        """Give inputs their media: key -> media; new keys become inputs. How many are new, changed, unchanged."""
+        """Give inputs their media: key -> media; new keys become inputs. How many are new, changed, unchanged.
+
+        Facts that are known of the same bytes already, and not in `media`, stay.
+        """
         counts = (0, 0, 0)
 
         def step(store: Store, state: DraftState) -> DraftState:
@@ -216,9 +220,10 @@ class Draft:
                     edits.inputs[tree_key] = fresh
                 elif value != fresh:
                     old = decode_input(tree_key, value)
-                    if old.media != found:
+                    known = with_known(old.media, found)
+                    if old.media != known:
                         changed += 1
-                        edits.inputs[tree_key] = encode_input(msgspec.structs.replace(old, media=found))
+                        edits.inputs[tree_key] = encode_input(msgspec.structs.replace(old, media=known))
             counts = (new, changed, len(media) - new - changed)
             return self.edited(store, state, edits)
 

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.registry import container, exporter
-from dsvc.errors import RefusedError, UsageError
+from dsvc.errors import InvalidRecordsError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.state import State
 
 
 class ExportReport(NamedTuple):
-    """What an export wrote: `unchanged` where an identical one was there; `notes` say what has no place in it."""
+    """What an export wrote: `unchanged` where an identical one was there; `notes` say what was converted or left out.
+
+    `losses` are those of the notes that say what was left out.
+    """
 
     path: Path
     profile: str
@@ -22,10 +25,16 @@ class ExportReport(NamedTuple):
     annotations: int
     unchanged: bool
     notes: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
 
-def export_state(state: State, format: str, path: Path, *, media: bool, force: bool) -> ExportReport:
-    """Write a state in a format. Raises RefusedError where something else is at `path`, UsageError."""
+def export_state(
+    state: State, format: str, path: Path, *, media: bool, force: bool, strict: bool = False
+) -> ExportReport:
+    """Write a state in a format. Raises RefusedError where something else is at `path`, UsageError.
+
+    With `strict`, nothing is written where anything would be left out: InvalidRecordsError says what, and how much.
+    """
     writer = exporter(format)
     kind = target_kind(path)
     if kind == "json" and not getattr(writer, "single_file", False):
@@ -36,9 +45,13 @@ def export_state(state: State, format: str, path: Path, *, media: bool, force: b
         raise RefusedError(f"{path} lies in a repository's own folder", "name another place")
     with container().open_target(path, kind, force) as target:
         report = writer.export(state, target, media=media)
-    return ExportReport(
-        path, writer.profile, report.entries, report.inputs, report.annotations, target.unchanged, tuple(report.notes)
-    )
+        # A package's own exporter may know of no losses.
+        losses = tuple(getattr(report, "losses", ()))
+        if strict and losses:
+            message = f"{writer.profile} has no place for all of this; nothing was written"
+            raise InvalidRecordsError(message, losses, "to leave it out: the same without --strict")
+    counts = (report.entries, report.inputs, report.annotations)
+    return ExportReport(path, writer.profile, *counts, target.unchanged, tuple(report.notes), losses)
 
 
 def target_kind(path: Path) -> str:

@@ -1,8 +1,9 @@
 """Media facts, told from the bytes of a file: its type, and what its header says of size and length.
 
-Headers only: nothing is decoded or decompressed, and what is read of one file is bounded. The same bytes
-under the same name give the same facts on every machine, because facts are part of what is committed: so
-the types of text are a table here, and not `mimetypes`, which reads the machine's own files.
+Headers only: nothing is decoded or decompressed, and what is read of one file is bounded. Those of videos and most
+sounds are read by PyAV; where that is not installed, their type is all that is told. Else the same bytes under the
+same name give the same facts on every machine, because facts are part of what is committed: so the types of text are
+a table here, and not `mimetypes`, which reads the machine's own files.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ENDS = frozenset({0x00, 0x01, *range(0xD0, 0xDB)})  # no segment, end of image, start of scan
 _SEGMENTS = 2000
+_TRANSPORT = range(0, 5 * 188, 188)  # where the packets of an MPEG transport stream begin
 _NETPBM = re.compile(rb"P([1-6])\s+(?:#|\d+\s+(?:#|\d))")
 _NETPBM_TYPES = {
     "1": "image/x-portable-bitmap",
@@ -63,8 +65,9 @@ _TEXT_TYPES = {
 }
 _TEXTUAL = frozenset(_TEXT_TYPES.values())
 _NOT_TEXT = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")
-_SIZED = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff", _BMP, "image/jpx"})
-_SIZED |= {"image/avif", "image/heic", *_NETPBM_TYPES.values()}
+# Images whose header tells their size.
+SIZED = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff", _BMP, "image/jpx"})
+SIZED |= {"image/avif", "image/heic", *_NETPBM_TYPES.values()}
 
 MediaKind = Literal["image", "video", "audio", "text", "other"]
 
@@ -89,10 +92,16 @@ def probe(data: bytes | BinaryIO, name: str) -> MediaFacts:
     source.seek(0)
     head = source.read(HEAD_BYTES)
     kind = _signature(head) or _netpbm(head, name) or _text(head, name) or _guess(head)
-    if kind in _SIZED:
+    if kind in SIZED:
         width, height = _pixels(kind, source, head)
         return MediaFacts(kind, width, height)
-    return MediaFacts(kind, duration=_wav_seconds(source) if kind == _WAV else None)
+    if kind == _WAV:
+        return MediaFacts(kind, duration=_wav_seconds(source))
+    if kind is not None and kind.startswith(("video/", "audio/")):
+        from dsvc.core.av_facts import read_facts
+
+        return read_facts(source, kind)
+    return MediaFacts(kind)
 
 
 def media_kind(type: str | None) -> MediaKind:
@@ -159,8 +168,22 @@ def _guess(head: bytes) -> str | None:
         kind = filetype.guess_mime(head)
     except Exception:  # a matcher that stumbles over hostile bytes has not matched
         return None
+    if kind is None and all(head[at : at + 1] == b"G" for at in _TRANSPORT):
+        return "video/mp2t"
     # Its BMP is any file that begins with BM: `_signature` has looked closer.
     return kind if isinstance(kind, str) and kind != _BMP else None
+
+
+def turned_size(source: BinaryIO) -> tuple[int, int] | None:
+    """Width and height of an image as its EXIF orientation turns it, or None where the header doesn't tell them."""
+    import imagesize
+
+    source.seek(0)
+    try:
+        width, height = imagesize.get(_Bounded(source), exif_rotation=True)
+    except Exception:  # a hostile header
+        return None
+    return (width, height) if width > 0 and height > 0 else None
 
 
 class _Bounded:

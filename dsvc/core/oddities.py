@@ -1,22 +1,27 @@
-"""Records that are whole but odd: sizes that disagree, boxes of no size, pictures that do not decode."""
+"""Records that are whole but odd: sizes that disagree, boxes of no size, names that clash, media that is broken."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from dsvc.core.media import media_kind
+from dsvc.core.media import media_kind, turned_size
 from dsvc.core.operations import describe_ref
+from dsvc.core.portability import find_name_clashes, forbidden
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
-from dsvc.model.records import Annotation, Input, Shape
+from dsvc.model.records import Annotation, Input, Media, Shape
 from dsvc.model.snapshot import Snapshot, load_roots
 from dsvc.model.validate import wrong_mask
 from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, BranchRef, DraftRef, VersionRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.core.decoding import MediaChecker
     from dsvc.core.repository import Repository
+    from dsvc.store.objects import ObjectStore
 
 
 class Finding(NamedTuple):
@@ -27,9 +32,12 @@ class Finding(NamedTuple):
     text: str
 
 
-def find_oddities(repository: Repository, media: bool, progress: Progress | None) -> Iterator[Finding]:
-    """What is odd in the records of every branch's head and every draft."""
-    view, done = repository.view, set[ObjectId]()
+def find_oddities(repository: Repository, checker: MediaChecker | None, progress: Progress | None) -> Iterator[Finding]:
+    """What is odd in the records of every branch's head, every version and every draft; each thing once.
+
+    With a `checker`, media is looked at too.
+    """
+    view, done, told = repository.view, set[ObjectId](), set[Finding]()
     several = len(list(view.list(DATASET))) > 1
     for ref, value in (*view.list(BRANCH), *view.list(VERSION), *view.list(DRAFT)):
         snapshot = _snapshot_of(repository, value)
@@ -37,14 +45,35 @@ def find_oddities(repository: Repository, media: bool, progress: Progress | None
             continue
         done.add(snapshot)
         state = Snapshot(repository.store, load_roots(repository.store, snapshot), repository.cache)
-        for count, (record, found) in enumerate(state.samples()):
-            if progress and count % 512 == 0:
-                progress(f"check records of {describe_ref(ref)}", count, len(state))
-            odd = [*_check_input(repository, record, media)]
-            for annotation in found:
-                odd += _check_annotation(record, annotation, state)
-            dataset = ref[2] if ref[0] == DRAFT else ref[1]
-            yield from (f._replace(text=f"{f.text} (dataset {dataset})") if several else f for f in odd)
+        dataset = ref[2] if ref[0] == DRAFT else ref[1]
+        for finding in _odd_records(repository, state, checker, describe_ref(ref), progress):
+            found = finding._replace(text=f"{finding.text} (dataset {dataset})") if several else finding
+            if found not in told:
+                told.add(found)
+                yield found
+
+
+def _odd_records(
+    repository: Repository, state: Snapshot, checker: MediaChecker | None, name: str, progress: Progress | None
+) -> Iterator[Finding]:
+    """What is odd in one state."""
+    references = False
+    for count, (record, found) in enumerate(state.samples()):
+        if progress and count % (512 if checker is None else 16) == 0:
+            progress(f"check {'records' if checker is None else 'media'} of {name}", count, len(state))
+        yield from _check_input(repository.store, record)
+        media = record.media
+        if checker is not None and media is not None:
+            yield from (Finding("input", record.key, text) for text in checker.check(record.key, media))
+            references = references or (media.blob is None and media.reference is not None)
+        for annotation in found:
+            yield from _check_annotation(record, annotation, state)
+    clashes = find_name_clashes(lambda: (tree_key.decode() for tree_key, _ in state.input_tree))
+    yield from (Finding("input", key, text) for key, text in clashes)
+    if references:
+        # By name, so that this module does not depend on how references are read.
+        find_changed = import_module("dsvc.core.references").find_changed
+        yield from (Finding("input", key, text) for key, text in find_changed(repository, state, progress))
 
 
 def _snapshot_of(repository: Repository, value: object) -> ObjectId | None:
@@ -54,39 +83,35 @@ def _snapshot_of(repository: Repository, value: object) -> ObjectId | None:
     return load_commit(repository.store, commit).snapshot if commit is not None else None
 
 
-def _check_input(repository: Repository, record: Input, media: bool) -> Iterator[Finding]:
+def _check_input(store: ObjectStore, record: Input) -> Iterator[Finding]:
+    if (text := forbidden(record.key)) is not None:
+        yield Finding("input", record.key, text)
     facts = record.media
     if facts is None:
         return
-    for side in ("width", "height"):
-        declared, probed = getattr(record, f"declared_{side}"), getattr(facts, side)
-        if declared is not None and probed is not None and declared != probed:
-            yield Finding("input", record.key, f"declared {side} {declared:g}, but the file says {probed}")
+    if (text := _turned(store, record, facts)) is not None:
+        yield Finding("input", record.key, text)
+    else:
+        for side in ("width", "height"):
+            declared, probed = getattr(record, f"declared_{side}"), getattr(facts, side)
+            if declared is not None and probed is not None and declared != probed:
+                yield Finding("input", record.key, f"declared {side} {declared:g}, but the file says {probed}")
     kind = media_kind(facts.type)
     if record.declared_width is not None and facts.blob is not None and kind not in ("image", "video"):
         yield Finding(
             "input", record.key, f"declared as a picture, but its {facts.size} bytes are {facts.type or 'none'}"
         )
-    if media and facts.blob is not None and kind == "image":
-        yield from _decode(repository, record, facts.blob)
 
 
-def _decode(repository: Repository, record: Input, blob: ObjectId) -> Iterator[Finding]:
-    try:
-        from PIL import Image
-    except ImportError:
-        return
-    import io
-    import warnings
-
-    data = io.BytesIO(b"".join(repository.store.open_blob(blob)))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(data) as picture:
-                picture.load()
-    except Exception as error:  # whatever a decoder raises on broken bytes
-        yield Finding("input", record.key, f"cannot be decoded: {error}")
+def _turned(store: ObjectStore, record: Input, facts: Media) -> str | None:
+    """What to say where the declared size is that of the picture as EXIF turns it; None where it is not."""
+    declared = record.declared_width, record.declared_height
+    if facts.blob is None or facts.width == facts.height or declared != (facts.height, facts.width):
+        return None
+    data = io.BytesIO(b"".join(store.open_blob(facts.blob)))
+    if turned_size(data) != declared:
+        return None
+    return f"declared {declared[0]:g} x {declared[1]:g}, the file {facts.width} x {facts.height} turned by EXIF"
 
 
 def _check_annotation(record: Input, annotation: Annotation, state: Snapshot) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsvc.core.adding import media_of, read_media
+from dsvc.core.adding import media_notes, media_of, read_media
 from dsvc.core.keys import display
 from dsvc.core.worktree import FoundFile, Problem, find_files, reason, wrong_kind
 from dsvc.errors import InvalidRecordsError
@@ -52,7 +52,7 @@ def take_images(
             break
     media = read_media(draft, found, problems.append, progress)
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
-    notes = list(map(str, problems))
+    notes = [*media_notes(draft, media), *map(str, problems)]
     if keys and not media:
         notes.insert(0, f"none of the file's names is below {folders[0]}: is it another folder?")
     missing = tuple(sorted(keys - media.keys()))
@@ -115,7 +115,7 @@ def take_origins(
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
     is_changed = bool(new or changed)
     if not places:
-        return MediaReport(changed=is_changed)
+        return MediaReport(changed=is_changed, notes=media_notes(draft, media))
     from dsvc.core.referring import refer_to
 
     asked = [(place, key, rows.get(key, 0)) for key, place in places.items()]
@@ -124,7 +124,7 @@ def take_origins(
     if report.problems:
         problems = list(map(str, report.problems))
         raise InvalidRecordsError(f"{path}: {len(problems)} places cannot be referred to", problems, "nothing changed")
-    return MediaReport(changed=is_changed or bool(report.new or report.changed))
+    return MediaReport(changed=is_changed or bool(report.new or report.changed), notes=media_notes(draft, media))
 
 
 def _find(draft: Draft, base: Path, name: str) -> tuple[str, str | None]:

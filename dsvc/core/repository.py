@@ -63,6 +63,7 @@ class Repository:
     ) -> None:
         self.root = root
         self.workspace = Workspace(root / FOLDER if root is not None else None)
+        _set_locks(backend, self.workspace)
         self.author = author or self.workspace.author
         self.now = clock
         self.store = ObjectStore(backend)
@@ -82,7 +83,9 @@ class Repository:
             (folder / ".gitignore").write_text("*\n")
         except OSError as error:
             raise RefusedError(f"{folder} cannot be made: {error.strerror}") from error
-        repository = cls.create_in(LocalBackend(folder), path, author)
+        backend = LocalBackend(folder)
+        _set_locks(backend, Workspace(folder))
+        repository = cls.create_in(backend, path, author)
         repository.workspace.save()
         return repository
 
@@ -136,11 +139,13 @@ class Repository:
     @property
     def cache_folder(self) -> Path | None:
         """Where what can be made anew is kept: `.dsvc/cache`, or below the setting `cache.folder`, which may lie on
-        another disk. None for a repository without a folder. It need not exist."""
+        another disk. None for a repository without a folder. It need not exist. Raises RefusedError."""
         if self.root is None:
             return None
         elsewhere = self.workspace.setting("cache", "folder")
-        if isinstance(elsewhere, str) and elsewhere:
+        if elsewhere is not None and not isinstance(elsewhere, str):
+            raise RefusedError("the setting folder under [cache] is no text", 'write: folder = "/another/disk"')
+        if elsewhere:
             # Several workspaces may name one folder.
             return (self.root / elsewhere) / self.workspace.id
         return self.root / FOLDER / "cache"
@@ -169,7 +174,7 @@ class Repository:
         return redo(self)
 
     def check(self, *, media: bool = False) -> CheckReport:
-        """Verify all stored bytes and links, and look at the records; with `media`, decode images."""
+        """Verify all stored bytes and links, and look at the records; with `media`, decode media too."""
         from dsvc.core.check import check
 
         return check(self, media=media)
@@ -266,6 +271,12 @@ class Repository:
                 refs.set(ref, None)
 
         self.change(f"delete {name}", change)
+
+
+def _set_locks(backend: Backend, workspace: Workspace) -> None:
+    """Tell a folder's backend what the settings say of locks."""
+    if isinstance(backend, LocalBackend):
+        backend.one_machine = workspace.setting("locks", "one_machine") is True
 
 
 def _has_head(folder: Path) -> bool:

@@ -152,10 +152,14 @@ class State:
         *,
         media: bool = False,
         force: bool = False,
+        strict: bool = False,
     ) -> ExportReport:
-        """Write this state to a folder, a `.zip` or (COCO) one `.json`. Raises RefusedError."""
+        """Write this state to a folder, a `.zip` or (COCO) one `.json`. Raises RefusedError.
+
+        With `strict`, it is refused where anything would be left out.
+        """
         from dsvc.core.exporting import export_state
 
         if self.snapshot.conflicts:
             raise RefusedError("there are open conflicts", "settle them first: dsvc conflicts")
-        return export_state(self, format, Path(target), media=media, force=force)
+        return export_state(self, format, Path(target), media=media, force=force, strict=strict)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from dsvc.formats.coco_losses import NO_FIELD
 from dsvc.model.records import Annotation, Input, Mask, Shape, decode_annotation
 from dsvc.model.walk import Walk
 
@@ -38,7 +39,9 @@ def foreign_row(made: Annotation, walk: Walk, plan: Plan, place: tuple[bytes, by
         row["attributes"] = made.attributes
     for name in FOREIGN:
         if getattr(made, name) is not None:
-            plan.count(f"annotations lost their {name}, which COCO has no field for")
+            plan.count(f"annotations lost their {name}, {NO_FIELD}")
+    if plan.is_counting:
+        plan.losses.parts(shape is not None and shape.polygons is not None and shape.mask is not None, made.extras)
     row.update(made.extras.get("coco", {}))
     if not with_keypoints:
         row.pop("num_keypoints", None)

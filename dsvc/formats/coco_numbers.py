@@ -48,6 +48,8 @@ class NumberSet:
 
     def add_all(self, numbers: list[Number]) -> bool:
         """Take whole numbers of at most 64 bits if all of them are new; else none, and False."""
+        if not numbers:
+            return True
         import numpy as np
 
         try:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from dsvc.formats.coco_losses import Losses, summarize
 from dsvc.formats.coco_numbers import Numbering
-from dsvc.formats.coco_rows import Stored, decode_number, has_shape
+from dsvc.formats.coco_rows import Stored, has_shape
 from dsvc.formats.coco_tables import Licences
 from dsvc.model.records import Annotation, Number
 from dsvc.model.walk import Walk
@@ -18,19 +19,26 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Plan:
-    """The plan of one export. `numbers` has encoded image numbers by encoded key, `concepts` numbers by concept."""
+    """The plan of one export. `numbers` has encoded image numbers by encoded key, `concepts` numbers by concept.
+
+    `left_out` has the encoded keys of inputs that are no images.
+    """
 
     def __init__(self, walk: Walk) -> None:
         sources = walk.meta.get("coco", {})
         self._sources = [sources[name] for name in sorted(sources)]
+        self.losses = Losses()
+        self.left_out: set[bytes] = set()
         self.fields = self._join_fields()
         self.absent = {name for source in self._sources for name in source.get("absent", ())}
         self.licences = Licences(self.fields.get("licenses"))
-        self._left_out: dict[str, int] = {}
         self._number_images(walk)
         self._number_concepts(walk)
         self._annotations = Numbering()
         self.tasks = self._join_tasks()
+        self._task = self.tasks[0]
+        if walk.meta.keys() - {"coco"}:
+            self.losses.count("datasets lost what files of other formats said of the whole")
 
     def _join_fields(self) -> dict[str, Any]:
         """The sources' top-level fields: of each the first source's value, and all their licences."""
@@ -42,10 +50,21 @@ class Plan:
                 known = fields.setdefault(name, value)
                 if name == "licenses" and isinstance(known, list) and isinstance(value, list):
                     fields[name] = known + [row for row in value if row not in known]
+                elif known != value:
+                    self.losses.count("fields of whole files were left out, since another file has them too")
         return fields
 
     def _number_images(self, walk: Walk) -> None:
-        wanted = [(key, decode_number(value)) for key, value in walk.input_entries()]
+        wanted = []
+        for key, value in walk.input_entries():
+            seen = summarize(value)
+            kind = seen.kind
+            if kind == "image":
+                wanted.append((key, seen.number))
+                self.losses.input(seen)
+            else:
+                self.left_out.add(key)
+                self.losses.leave_out(kind)
         self.images = len(wanted)
         numbering = Numbering(any(isinstance(number, str) for _, number in wanted))
         if numbering.take_all([number for _, number in wanted]):  # type: ignore[misc]
@@ -56,7 +75,10 @@ class Plan:
 
     def _number_concepts(self, walk: Walk) -> None:
         numbering = Numbering()
-        self.concepts = {c.id: numbering.number(c.number, c.id) for c in walk.concepts()}
+        self.concepts = {}
+        for concept in walk.concepts():
+            self.concepts[concept.id] = numbering.number(concept.number, concept.id)
+            self.losses.concept(concept)
         self._concepts_renumbered = numbering.renumbered
 
     def _join_tasks(self) -> list[str]:
@@ -76,7 +98,7 @@ class Plan:
         """Whether an annotation goes into the file of a task."""
         if isinstance(made, Annotation) and made.number is None and made.concept is None and task != CAPTIONS:
             # Made here: COCO's tools read no annotation without a category, and captions have a file of their own.
-            if CAPTIONS not in self.tasks or made.text is None:
+            if CAPTIONS not in self.tasks or made.text is None or made.shape is not None:
                 self.count("annotations without a concept were left out, since COCO's tools cannot read them")
             return False
         if len(self.tasks) == 1:
@@ -91,9 +113,15 @@ class Plan:
             return task == CAPTIONS and is_caption
         return task == INSTANCES or has_keypoints or INSTANCES not in self.tasks
 
-    def restart(self) -> None:
-        """Begin a file: its annotations are numbered by themselves."""
+    def restart(self, task: str) -> None:
+        """Begin the file of a task: its annotations are numbered by themselves."""
         self._annotations = Numbering()
+        self._task = task
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether what the present file leaves out is counted: not what the file of instances has said already."""
+        return self._task != KEYPOINTS or INSTANCES not in self.tasks
 
     def keep_numbers(self, stored: list[Stored]) -> bool:
         """Whether all of these keep the numbers that they came with, which are taken then; else none is."""
@@ -104,8 +132,9 @@ class Plan:
         return self._annotations.number(wanted, key)
 
     def count(self, what: str) -> None:
-        """Count something that has no place in COCO."""
-        self._left_out[what] = self._left_out.get(what, 0) + 1
+        """Count something of an annotation that has no place in COCO."""
+        if self.is_counting:
+            self.losses.count(what)
 
     def notes(self) -> Iterator[str]:
         """What was renumbered and left out, with counts."""
@@ -116,5 +145,4 @@ class Plan:
         ):
             if count:
                 yield f"{count} {noun} renumbered, since their numbers were taken"
-        for what, count in sorted(self._left_out.items()):
-            yield f"{count} {what}"
+        yield from self.losses.notes()

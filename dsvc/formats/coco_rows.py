@@ -57,10 +57,6 @@ class StoredImage(msgspec.Struct, gc=False):
     extras: dict[str, Any] = {}
 
 
-class _Numbered(msgspec.Struct, gc=False):
-    number: int | str | None = None
-
-
 def _integer(code: int, data: memoryview) -> Any:
     """What the codec keeps as an extension: an integer beyond 64 bits."""
     return unpack_extension(code, bytes(data))
@@ -68,7 +64,6 @@ def _integer(code: int, data: memoryview) -> Any:
 
 decode_stored = msgspec.msgpack.Decoder(Stored, ext_hook=_integer).decode
 _decode_image = msgspec.msgpack.Decoder(StoredImage, ext_hook=_integer).decode
-_decode_number = msgspec.msgpack.Decoder(_Numbered).decode
 
 
 def decode_image(key: bytes, value: bytes) -> StoredImage:
@@ -78,15 +73,6 @@ def decode_image(key: bytes, value: bytes) -> StoredImage:
     except msgspec.ValidationError:  # its number is beyond 64 bits
         fields = codec.decode(value, f"input {key!r}")
         return StoredImage(**{name: fields[name] for name in StoredImage.__struct_fields__ if name in fields})
-
-
-def decode_number(value: bytes) -> int | str | None:
-    """The number of a stored input."""
-    try:
-        return _decode_number(value).number
-    except msgspec.ValidationError:
-        number: int = codec.decode(value, "input")["number"]
-        return number
 
 
 class RowWriter:

@@ -46,7 +46,7 @@ class CocoExporter:
         entries = len(plan.tasks)
         if media:
             entries += _write_media(walk, target, plan)
-        return ExportReport(entries, plan.images, written, tuple(plan.notes()))
+        return ExportReport(entries, plan.images, written, tuple(plan.notes()), tuple(plan.losses.notes()))
 
 
 def _write_file(out: Writable, walk: Walk, plan: Plan, task: str) -> int:
@@ -83,7 +83,7 @@ def _write_rows(out: Writable, batches: Iterable[Rows]) -> int:
 
 
 def _images(walk: Walk, plan: Plan) -> Iterator[Rows]:
-    entries = walk.input_entries()
+    entries = (entry for entry in walk.input_entries() if entry[0] not in plan.left_out)
     while chunk := list(islice(entries, BATCH)):
         yield _joined([_image(key, decode_image(key, value), plan) for key, value in chunk])
 
@@ -124,7 +124,7 @@ def _category(concept: Concept, plan: Plan, task: str) -> dict[str, Any]:
 
 def _annotations(walk: Walk, plan: Plan, task: str) -> Iterator[Rows]:
     """The rows of a task's annotations, in batches. Of a large dataset, a second process makes some of them."""
-    plan.restart()
+    plan.restart(task)
     both = KEYPOINTS in plan.tasks and INSTANCES in plan.tasks
     with_keypoints = task == KEYPOINTS or not both
     concepts = {id: b',"category_id":' + _encode(number) for id, number in plan.concepts.items()}
@@ -176,9 +176,18 @@ class _Batches:
 
     def plans(self) -> Iterator[_Planned]:
         """The batches, in order. One that is not plain must be done before the next is planned."""
-        entries = self._walk.annotation_entries()
+        entries = self._of_images() if self._plan.left_out else self._walk.annotation_entries()
         while chunk := list(islice(entries, ROWS)):
             yield self._planned(chunk)
+
+    def _of_images(self) -> Iterator[tuple[bytes, bytes]]:
+        """The annotations of inputs that are images; in the first file, the others are counted."""
+        plan = self._plan
+        for key, value in self._walk.annotation_entries():
+            if key[: key.index(0)] not in plan.left_out:
+                yield key, value
+            elif self._task == plan.tasks[0]:
+                plan.losses.leave_out_annotation()
 
     def _planned(self, chunk: list[tuple[bytes, bytes]]) -> _Planned:
         try:
@@ -187,6 +196,7 @@ class _Batches:
             return _Planned(chunk, [], None)
         if len(self._plan.tasks) > 1 or not self._plan.keep_numbers(stored):
             return _Planned(chunk, [], None)
+        self._plan.losses.annotations(stored)
         numbers = self._plan.numbers
         return _Planned(chunk, stored, [numbers[key[: key.index(0)]] for key, _ in chunk])
 
@@ -218,6 +228,8 @@ def _mixed_rows(chunk: list[tuple[bytes, bytes]], walk: Walk, plan: Plan, task: 
                 place = (_encode(plan.number(key, made.number)), image)
                 row = foreign_row(made, walk, plan, place, writer.with_keypoints)
                 others.append((len(stored) + len(others), row))
+    if plan.is_counting:
+        plan.losses.annotations(stored)
     rows = writer.rows(stored, images)
     for at, row in others:
         rows.insert(at, row)
@@ -238,8 +250,10 @@ def _write_media(walk: Walk, target: Target, plan: Plan) -> int:
     written = 0
     for record in walk.inputs():
         media = record.media
+        if record.key.encode() in plan.left_out:
+            continue
         if media is None or (media.blob is None and media.reference is None):
-            plan.count("images have no bytes in the repository")
+            plan.losses.count("images have no bytes in the repository")
             continue
         with target.add(f"images/{record.key}", media.size) as out:
             for piece in walk.read_media(record):

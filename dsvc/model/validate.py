@@ -44,6 +44,10 @@ def _wrong_values(annotation: Annotation) -> Iterator[str]:
         yield f"crowd is 0 or 1, not {annotation.crowd}"
     if annotation.span is not None and not 0 <= annotation.span[0] <= annotation.span[1]:
         yield "a span is the first character and the one after the last"
+    if annotation.frame is not None and annotation.frame < 0:
+        yield f"a frame is counted from 0, not {annotation.frame}"
+    if annotation.time is not None and not 0 <= annotation.time[0] <= annotation.time[1] < math.inf:
+        yield "a time is begin and end in seconds, from 0, the end not before the begin"
     if annotation.shape is not None:
         yield from _wrong_shape(annotation.shape)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,25 +13,10 @@ from pathlib import Path
 from dsvc.errors import NotFoundError
 from dsvc.store.backend import FOLDERS, Upload
 from dsvc.store.files import OsFiles, refusing
+from dsvc.store.locks import prove_lock, take_lock
 
 _OPEN_FILES = 64
 _HEAD_LIMIT = 1 << 20
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(fd: int) -> None:
-        while True:
-            try:
-                return msvcrt.locking(fd, msvcrt.LK_LOCK, 1)
-            except OSError:  # LK_LOCK gives up after ten tries, a second apart
-                continue
-
-else:
-    import fcntl
-
-    def _lock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX)
 
 
 class _OpenFile:
@@ -96,6 +80,9 @@ class LocalBackend:
         self._cache: OrderedDict[str, _OpenFile] = OrderedDict()
         self._cache_lock = threading.Lock()
         self._prepared = False
+        self.one_machine = False  # whether only this machine writes here, so that locks need not reach others
+        self._proving = threading.Lock()
+        self._is_proven = False  # whether locks were seen to work
         self._turn = threading.RLock()
         self._turn_depth = 0
 
@@ -123,8 +110,9 @@ class LocalBackend:
         return file
 
     def create(self) -> Upload:
-        """Begin a temporary file under `tmp/`."""
+        """Begin a temporary file under `tmp/`. Raises RefusedError where locks don't work."""
         self._prepare()
+        self._prove_lock()
         return _LocalUpload(self._files, self.root)
 
     def _prepare(self) -> None:
@@ -180,7 +168,7 @@ class LocalBackend:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold the lock file; the same thread may enter again."""
+        """Hold the lock file; the same thread may enter again. Raises RefusedError where locks don't work."""
         with self._turn:
             fd = self._take_lock() if self._turn_depth == 0 else -1
             self._turn_depth += 1
@@ -193,13 +181,35 @@ class LocalBackend:
 
     def _take_lock(self) -> int:
         self._prepare()
+        self._prove_lock()
         path = self.root / "lock"
-        # A file of its own, never renamed or removed: a lock on a replaced file would guard nothing.
         with refusing(path):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                _lock(fd)
-            except BaseException:
-                os.close(fd)
-                raise
-            return fd
+            return _locked(path)
+
+    def _prove_lock(self) -> None:
+        """See once that locking works, before anything is written that only a lock makes safe to publish.
+
+        Nobody in this process holds the lock before that, so that no thread waits here for another.
+        """
+        with self._proving:
+            if self._is_proven:
+                return
+            path = self.root / "lock"
+            with refusing(path):
+                fd = _locked(path)
+                try:
+                    prove_lock(path, self.one_machine)
+                finally:
+                    os.close(fd)
+            self._is_proven = True
+
+
+def _locked(path: Path) -> int:
+    """The lock file, open and locked. It is never renamed or removed: a lock on a replaced file would guard nothing."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        take_lock(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

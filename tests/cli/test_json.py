@@ -161,6 +161,7 @@ def test_add(dsvc, commit: str, project: Path) -> None:
         "moved": 0,
         "removed": 0,
         "removed_annotations": 0,
+        "notes": [],
         "left_out": {"hidden": 0, "ignored": 0, "other": 0},
     }
     assert document(dsvc, "add", "images") == expected
@@ -206,7 +207,7 @@ def test_export(dsvc, commit: str) -> None:
     assert entries > 0
     assert isinstance(notes, list)
     expected = {"dataset": "pets", "commit": commit, "path": "out", "profile": "coco/1", "inputs": 2, "annotations": 2}
-    assert found == {**expected, "unchanged": False}
+    assert found == {**expected, "unchanged": False, "losses": []}
 
 
 def test_op_log(dsvc, commit: str) -> None:
@@ -222,7 +223,7 @@ def test_op_log(dsvc, commit: str) -> None:
 
 def test_check(dsvc, commit: str) -> None:
     found = document(dsvc, "check", code=1)
-    assert set(found) == {"objects", "damage", "findings", "orphans"}
+    assert set(found) == {"objects", "damage", "findings", "orphans", "notes"}
 
 
 def test_keys_are_printed_as_they_are(dsvc, commit: str, project: Path) -> None:

@@ -211,7 +211,7 @@ def test_media_go_inline_only_when_asked(tmp_path):
     assert after["remote"].audio.audio_info.duration_seconds == 1.5
     assert before["clip"].video.video_info.fps == pytest.approx(29.97)
     assert "text files that are not UTF-8, left out: 1" in report.notes
-    assert "media files that dsvc does not hold, left out: 2" in report.notes
+    assert "media files that dsvc does not hold, left out: 6" in report.notes
 
 
 def test_media_that_are_too_large_are_left_out(tmp_path, monkeypatch):

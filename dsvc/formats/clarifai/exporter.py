@@ -10,6 +10,7 @@ from dsvc.errors import RefusedError
 from dsvc.formats.clarifai.build import Encoded, Mapper
 from dsvc.formats.clarifai.form import Form
 from dsvc.formats.clarifai.ids import short_id
+from dsvc.formats.clarifai.media import NO_KIND, NOT_HERE, NOT_TEXT, TOO_LARGE
 from dsvc.formats.clarifai.quick import MAX_WEIGHT, NO_TEXTS, PIECE, QuickMapper, pieces
 from dsvc.formats.clarifai.residue import concept_residue, exact_text
 from dsvc.formats.clarifai.text import Text
@@ -24,6 +25,8 @@ MAX_BYTES = 32 << 20
 WORTHWHILE = 4 << 20
 NO_SPLIT = "all"
 NO_INPUTS = "concepts and metadata of a dataset without inputs, left out"
+# What an archive does not hold at all. All else that is counted is exact in its metadata.
+LOST = frozenset({NO_INPUTS, NO_KIND, NOT_HERE, NOT_TEXT, TOO_LARGE})
 
 
 class Batches:
@@ -96,8 +99,9 @@ class _Exporter:
         batches.finish()
         if not inputs:
             counts[NO_INPUTS] = sum(1 for _ in walk.concepts()) + len(walk.meta)
-        notes = tuple(f"{what}: {count}" for what, count in sorted(counts.items()) if count)
-        return ExportReport(batches.entries, inputs, annotations, notes)
+        notes = {what: f"{what}: {count}" for what, count in sorted(counts.items()) if count}
+        losses = tuple(note for what, note in notes.items() if what in LOST)
+        return ExportReport(batches.entries, inputs, annotations, tuple(notes.values()), losses)
 
 
 def _encode(form: Form, walk: Walk, media: bool, counts: Counter[str]) -> Generator[Encoded, None, None]:

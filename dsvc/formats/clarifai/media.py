@@ -33,6 +33,8 @@ class MediaWriter:
         """The media field of an input by its name, or nothing where its kind is not known."""
         media = record.media or NO_MEDIA
         kind = _kind(record)
+        if self.walk is not None and record.media is None:
+            self.counts[NOT_HERE] += 1
         if kind is None:
             self.counts[NO_KIND] += self.walk is not None and record.media is not None
             return {}
