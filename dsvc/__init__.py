@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from dsvc.core.dataset import Dataset
     from dsvc.core.draft import Draft
+    from dsvc.core.patch import Patch
     from dsvc.core.repository import Repository
     from dsvc.core.state import State
     from dsvc.errors import DsvcError
@@ -40,6 +41,7 @@ _PLACES = {
     "Mask": "dsvc.model.records",
     "Media": "dsvc.model.records",
     "Moment": "dsvc.model.commit",
+    "Patch": "dsvc.core.patch",
     "Repository": "dsvc.core.repository",
     "Shape": "dsvc.model.records",
     "State": "dsvc.core.state",
@@ -56,6 +58,7 @@ __all__ = [
     "Mask",
     "Media",
     "Moment",
+    "Patch",
     "Repository",
     "Shape",
     "State",

@@ -21,6 +21,15 @@ class UsageError(DsvcError):
     """The call itself is wrong: an argument that cannot be meant."""
 
 
+class FilterError(UsageError):
+    """A filter that cannot be evaluated. `where` is its text, `at` the index of the character it is about, or None."""
+
+    def __init__(self, message: str, where: str, at: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.where = where
+        self.at = at
+
+
 class RefusedError(DsvcError):
     """The call is well formed, but doing it would be wrong now. Nothing changed."""
 

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT, text
-from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown
+from dsvc.cli.progress import progress
+from dsvc.cli.render import NEXT, dry_run_option, json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import RefusedError
+from dsvc.cli.where import NOTHING, find_noun, where_options
+from dsvc.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from dsvc.core.bulk import Noun, Outcome
+    from dsvc.core.dataset import Dataset
     from dsvc.core.draft import Draft
-    from dsvc.model.records import Annotation, Numbers, Shape
+    from dsvc.core.patch import Patch
+    from dsvc.core.state import State
+    from dsvc.model.records import Annotation
 
 
 class NumbersType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
@@ -51,6 +57,28 @@ class BoxType(NumbersType):
         return box
 
 
+class SpanType(NumbersType):
+    """BEGIN,END in characters."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The two whole numbers."""
+        span = super().convert(value, param, ctx)
+        if not all(isinstance(number, int) for number in span):
+            self.fail(f"{value!r}: characters are counted in whole numbers", param, ctx)
+        return span
+
+
+class TrackType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
+    """A number or a text."""
+
+    name = "TRACK"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number where it is spelled as numbers are, else the text."""
+        track = text(str(value))
+        return int(track) if track.isdecimal() and track.isascii() and str(int(track)) == track else track
+
+
 class AttributeType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
     """NAME=VALUE."""
 
@@ -80,43 +108,96 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+WAYS: dict[Noun, tuple[str, str]] = {
+    "inputs": ("to add one to each input", "dsvc annotate --inputs --where EXPR ..."),
+    "annotations": ("to change each annotation", "dsvc annotate --annotations --where EXPR ..."),
+}
+_FIELDS = ("concept", "point", "keypoints", "text", "span", "time", "frame", "track")
+
+
 @click.command("annotate")
-@click.argument("name", metavar="KEY|KEY#ANN", type=TEXT)
+@click.argument("name", metavar="[KEY|KEY#ANN]", type=TEXT, required=False)
+@where_options
 @click.option("--concept", metavar="NAME", type=TEXT, help="What it is; a new concept is made.")
 @click.option("--box", metavar="X,Y,W,H", type=BoxType(4, 4, 4), help="Its box: left, top, width, height.")
 @click.option(
     "--polygon", "polygons", metavar="X,Y,...", type=NumbersType(6, 2), multiple=True, help="May be repeated."
 )
+@click.option("--unit", type=click.Choice(["pixel", "relative"]), help="Of box and polygons; relative: 0 to 1.")
 @click.option("--point", metavar="X,Y", type=NumbersType(2, 2, 2))
 @click.option("--keypoints", metavar="X,Y,V,...", type=NumbersType(3, 3), help="V: 0 not there, 1 hidden, 2 visible.")
 @click.option("--text", metavar="TEXT", type=TEXT, help="What is said or written there, or a caption.")
+@click.option(
+    "--span", metavar="BEGIN,END", type=SpanType(2, 2, 2), help="The first character, and the one after the last."
+)
+@click.option("--time", metavar="BEGIN,END", type=NumbersType(2, 2, 2), help="From when to when, in seconds.")
+@click.option("--frame", metavar="N", type=click.IntRange(min=0), help="The frame of a video, counted from 0.")
+@click.option("--track", metavar="TRACK", type=TrackType(), help="What is the same from frame to frame.")
+@click.option("--negative/--positive", default=None, help="Whether it says that the concept is not there.")
 @click.option("--crowd/--no-crowd", default=None, help="Whether it stands for many.")
-@click.option("--unit", type=click.Choice(["pixel", "relative"]), help="Of box and polygons; relative: 0 to 1.")
 @click.option("--attribute", "attributes", metavar="NAME=VALUE", type=AttributeType(), multiple=True)
+@dry_run_option
 @json_option
 @shared_options
 @pass_session
-def annotate_command(session: Session, /, name: str, as_json: bool, **options: Any) -> None:
+def annotate_command(
+    session: Session,
+    /,
+    name: str | None,
+    inputs: bool,
+    annotations: bool,
+    where: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Add an annotation to an input, or change one.
 
     KEY names an input, and a new annotation is made; KEY#ANN names an annotation, and what is given is set in it.
-    Its id stays, and so do the other parts of its shape.
+    Its id stays, and so do the other parts of its shape. --inputs --where EXPR adds one annotation to every input
+    that a filter is true of; --annotations --where EXPR changes every such annotation.
 
     \b
     JSON: {"dataset", "verb": "added" or "changed", "new_concept": whether its concept was made,
-           "annotation": as in `dsvc show KEY --json`}
+           "annotation": as in `dsvc show KEY --json`}; with --where in place of "annotation":
+           "dry_run", "matched": COUNT of inputs or annotations, "changed": COUNT of annotations
     """
-    given = {field: value for field, value in options.items() if value is not None and value != ()}
+    noun = find_noun([name] if name is not None else [], inputs, annotations, where, WAYS)
+    patch = _patch({field: value for field, value in options.items() if value is not None and value != ()})
+    if noun is not None and where is not None:
+        _annotate_matching(session.dataset(signed=True), noun, where, patch, (dry_run, as_json))
+    elif name is None:
+        raise UsageError(
+            "nothing is named", "dsvc annotate KEY --concept NAME, dsvc annotate --inputs --where EXPR ..."
+        )
+    elif dry_run:
+        raise UsageError("--dry-run goes with --where", "dsvc undo takes one annotation back")
+    else:
+        _annotate_one(session.dataset(signed=True), name, patch, as_json)
+
+
+def _patch(given: dict[str, Any]) -> Patch:
+    """What the options say."""
     if not given.keys() - {"unit"}:
         raise click.UsageError("say what the annotation says, such as --concept NAME or --box X,Y,W,H")
     if "concept" in given and not given["concept"].strip():
         raise click.UsageError("a concept needs a name")
-    dataset = session.dataset(signed=True)
+    from dsvc.core.patch import Patch
+
+    fields: dict[str, Any] = {field: given[field] for field in _FIELDS if field in given}
+    if "crowd" in given:
+        fields["crowd"] = int(given["crowd"])
+    if "negative" in given:
+        fields["value"] = int(not given["negative"])
+    shape = {part: given[part] for part in ("box", "polygons", "unit") if part in given}
+    return Patch(fields=fields, attributes=dict(given.get("attributes", ())), **shape)
+
+
+def _annotate_one(dataset: Dataset, name: str, patch: Patch, as_json: bool) -> None:
     with dataset.edit(f"annotate {name}"[:200]) as draft:
         old = _existing(draft, name)
-        key = name if old is None else old.key
-        made = _new_concept(draft, given.get("concept"))
-        new = _change(draft, old, given) if old is not None else _add(draft, key, given)
+        made = _new_concept(draft, patch)
+        new = _change(draft, old, patch) if old is not None else _add(draft, name, patch)
     if old is None and draft.annotated is not None:
         new = draft.annotated  # where another writer added an equal one first, publishing gave it another id
     verb = "added" if old is None else "changed"
@@ -132,26 +213,57 @@ def annotate_command(session: Session, /, name: str, as_json: bool, **options: A
     out(NEXT)
 
 
-def _new_concept(draft: Draft, name: str | None) -> str | None:
+def _annotate_matching(dataset: Dataset, noun: Noun, where: str, patch: Patch, how: tuple[bool, bool]) -> None:
+    dry_run, as_json = how
+    made = _new_concept(dataset.draft(), patch)
+    with progress() as report:
+        found = dataset.annotate_matching(noun, where, patch, dry_run=dry_run, progress=report)
+    if not found.changed:
+        made = None
+    if as_json:
+        verb = "added" if noun == "inputs" else "changed"
+        counts = {"matched": found.annotations, "changed": found.changed}
+        head = {"dataset": dataset.name, "verb": verb, "new_concept": made is not None}
+        print_json({**head, "dry_run": dry_run, **counts})
+        return
+    out(_told(noun, found, dry_run))
+    if made is not None:
+        out(made)
+    if found.changed and not dry_run:
+        out(f"{NEXT}, or take it back: dsvc undo")
+
+
+def _told(noun: Noun, found: Outcome, dry_run: bool) -> str:
+    if not found.annotations:
+        return f"{NOTHING}; nothing {'would change' if dry_run else 'changed'}"
+    if noun == "inputs":
+        return f"{'would add' if dry_run else 'added'} {plural(found.changed, 'annotation')}, one to each input"
+    if found.changed < found.annotations:
+        count = f"{found.changed:,} of {plural(found.annotations, 'annotation')}; the rest is so already"
+    else:
+        count = plural(found.changed, "annotation")
+    return f"{'would change' if dry_run else 'changed'} {count}"
+
+
+def _new_concept(state: Draft | State, patch: Patch) -> str | None:
     """What to say of a concept that is not there yet, with those that are spelled like it; None of one that is."""
+    name = patch.fields.get("concept")
     if name is None:
         return None
     from dsvc.model.records import concept_id
 
     id = concept_id(name)
-    if draft.snapshot.concept(id) is not None:
+    if state.snapshot.concept(id) is not None:
         return None
     import difflib
 
-    known = {concept.id.casefold(): concept.id for concept in draft.snapshot.concepts()}
+    known = {concept.id.casefold(): concept.id for concept in state.snapshot.concepts()}
     near = [shown(known[found]) for found in difflib.get_close_matches(id.casefold(), known, 3)]
     return f"new concept {shown(id)}" + (f"; did you mean {', '.join(near)}?" if near else "")
 
 
 def _existing(draft: Draft, name: str) -> Annotation | None:
     """The annotation that KEY#ANN names; None for a KEY. Raises NotFoundError."""
-    from dsvc.errors import NotFoundError
-
     if draft.snapshot.input(name) is not None:
         return None
     key, mark, id = name.rpartition("#")
@@ -163,69 +275,14 @@ def _existing(draft: Draft, name: str) -> Annotation | None:
     return found
 
 
-def _add(draft: Draft, key: str, given: dict[str, Any]) -> Annotation:
+def _add(draft: Draft, key: str, patch: Patch) -> Annotation:
     from dsvc.core.draft import new_annotation
 
-    concept = given.get("concept")
-    return draft.annotate(new_annotation(key, concept, **_fields(None, given)))
+    return draft.annotate(new_annotation(key, **patch.changes()))
 
 
-def _change(draft: Draft, old: Annotation, given: dict[str, Any]) -> Annotation:
-    from dsvc.model.records import concept_id
-
-    fields = _fields(old, given)
-    if "concept" in given:
-        fields["concept"] = concept_id(given["concept"])
-    draft.change_annotation(old.key, old.id, fields)
+def _change(draft: Draft, old: Annotation, patch: Patch) -> Annotation:
+    draft.change_annotation(old.key, old.id, patch.changes(old))
     changed = draft.snapshot.annotation(old.key, old.id)
     assert changed is not None
     return changed
-
-
-def _fields(old: Annotation | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an annotation that the options set, but the concept."""
-    fields: dict[str, Any] = {name: given[name] for name in ("point", "keypoints", "text") if name in given}
-    if "crowd" in given:
-        fields["crowd"] = int(given["crowd"])
-    if "attributes" in given:
-        fields["attributes"] = {**((old.attributes if old else None) or {}), **dict(given["attributes"])}
-    if given.keys() & {"box", "polygons", "unit"}:
-        fields["shape"] = _shape(old.shape if old else None, given)
-    return fields
-
-
-def _shape(old: Shape | None, given: dict[str, Any]) -> Shape | None:
-    """The old shape with the parts that are given; the area follows the parts that it was the area of."""
-    import msgspec
-
-    from dsvc.model.records import Shape
-
-    parts: dict[str, Any] = {name: given[name] for name in ("box", "polygons") if name in given}
-    if not parts and (old is None or given["unit"] == old.unit):
-        if old is None:
-            raise click.UsageError("--unit goes with --box or --polygon")
-        return old
-    before = old or Shape(unit=given.get("unit", "pixel"))
-    kept = [part for part in ("box", "polygons", "mask") if getattr(before, part) is not None and part not in parts]
-    unit = given.get("unit", before.unit)
-    if unit != before.unit and kept:
-        hint = f"give all parts of the shape in the new unit, or leave --unit {before.unit}"
-        raise RefusedError(f"the shape keeps its {', '.join(kept)}, in unit {before.unit}", hint)
-    return msgspec.structs.replace(before, **parts, unit=unit, area=_area(before, parts))
-
-
-def _area(before: Shape, parts: dict[str, Any]) -> float | None:
-    if before.area is None or before.mask is not None:
-        return before.area
-    if "polygons" in parts:
-        return _number(repr(sum(map(_ring_area, parts["polygons"]))))
-    box = before.box if before.polygons is None and "box" in parts else None
-    if box is not None and math.isclose(before.area, box[2] * box[3], rel_tol=1e-3):
-        return _number(repr(parts["box"][2] * parts["box"][3]))
-    return before.area
-
-
-def _ring_area(ring: Numbers) -> float:
-    points = list(zip(ring[::2], ring[1::2], strict=True))
-    turned = zip(points, points[1:] + points[:1], strict=True)
-    return abs(sum(x * b - a * y for (x, y), (a, b) in turned)) / 2

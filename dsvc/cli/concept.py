@@ -9,9 +9,8 @@ import click
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
 from dsvc.cli.progress import progress
-from dsvc.cli.render import dry_run_option, json_option, out, plural, print_json, shown, table
+from dsvc.cli.render import NEXT, dry_run_option, json_option, out, plural, print_json, shown, table
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.cli.stage import NEXT
 
 if TYPE_CHECKING:
     from dsvc.core.concepts import ConceptCount, ConceptReport

@@ -10,9 +10,10 @@ import traceback
 import click
 
 from dsvc.cli.exit import Exit, exit_code
-from dsvc.errors import DsvcError, InvalidRecordsError
+from dsvc.errors import DsvcError, FilterError, InvalidRecordsError
 
 SHOWN = 20
+_AROUND = 60  # characters that are shown on both sides of a place
 REPORT = "this is a bug in dsvc: please report it, with what DSVC_DEBUG=1 prints"
 _PERMISSION = "check who owns the file and its folder, and their permissions"
 _HINTS = {
@@ -38,6 +39,8 @@ def tell(error: BaseException) -> Exit:
         _print("error", error.message)
         if isinstance(error, InvalidRecordsError):
             tell_problems(error.problems)
+        if isinstance(error, FilterError) and error.at is not None:
+            _tell_place(error.where, error.at)
         if error.hint:
             _print("hint", error.hint)
     elif isinstance(error, OSError):
@@ -56,6 +59,24 @@ def tell_problems(problems: tuple[str, ...], count: int | None = None) -> None:
     more = (len(problems) if count is None else count) - min(len(problems), SHOWN)
     if more > 0:
         click.echo(f"  ... and {more:,} more", err=True)
+
+
+def _tell_place(text: str, at: int) -> None:
+    """Print the part of a text's line that is around a character, and a caret under that."""
+    begin, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+    line, at = text[begin : end if end >= 0 else None], at - begin
+    start = max(0, at - _AROUND)
+    before, after = _line(line[start:at]), _line(line[at : at + _AROUND])
+    click.echo(f"  {before}{after}", err=True)
+    click.echo(" " * (2 + _width(before)) + "^", err=True)
+
+
+def _width(text: str) -> int:
+    """How many places a text takes on a terminal."""
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
 
 
 def _tell_os(error: OSError) -> None:

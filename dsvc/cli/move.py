@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from dsvc.cli.arguments import TEXT
-from dsvc.cli.render import json_option, out, plural, print_json, shown
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.cli.stage import NEXT
 
 
 @click.command("mv")

@@ -81,6 +81,16 @@ def annotation_text(annotation: Annotation) -> str:
         words.append(f"characters {annotation.span[0]} to {annotation.span[1]}")
     if annotation.text is not None:
         words.append(repr(_cut(annotation.text)))
+    if annotation.span is not None:
+        words.append(f"characters {_numbers(annotation.span)}")
+    if annotation.time is not None:
+        words.append(f"seconds {_numbers(annotation.time)}")
+    if annotation.frame is not None:
+        words.append(f"frame {annotation.frame}")
+    if annotation.track is not None:
+        words.append(f"track {shown(_cut(str(annotation.track)))}")
+    if annotation.value not in (None, 1):
+        words.append("negative" if annotation.value == 0 else f"value {_value(annotation.value)}")
     if annotation.crowd:
         words.append("crowd")
     if annotation.attributes:

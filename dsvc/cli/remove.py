@@ -8,39 +8,72 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.progress import progress
 from dsvc.cli.render import NEXT, dry_run_option, json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import NotFoundError
+from dsvc.cli.where import NOTHING, find_noun, where_options
+from dsvc.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from dsvc.core.bulk import Noun
     from dsvc.core.compare import RecordChange
     from dsvc.model.snapshot import Snapshot
 
 
+WAYS: dict[Noun, tuple[str, str]] = {
+    "inputs": ("inputs, with their annotations", "dsvc rm --inputs --where EXPR"),
+    "annotations": ("annotations alone", "dsvc rm --annotations --where EXPR"),
+}
+
+
 @click.command("rm")
-@click.argument("names", metavar="KEY|KEY#ANN...", type=TEXT, nargs=-1, required=True)
+@click.argument("names", metavar="[KEY|KEY#ANN]...", type=TEXT, nargs=-1)
+@where_options
 @dry_run_option
 @json_option
 @shared_options
 @pass_session
-def rm_command(session: Session, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def rm_command(
+    session: Session,
+    names: tuple[str, ...],
+    inputs: bool,
+    annotations: bool,
+    where: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Take inputs and annotations out of the draft.
 
-    An input goes with all its annotations. Files on disk are not touched. Of equal copies of an annotation, the one
-    with the highest number goes.
+    Those that are named, or all that a filter is true of: --inputs --where EXPR, --annotations --where EXPR. An input
+    goes with all its annotations. Files on disk are not touched. Of equal copies of an annotation, the one with the
+    highest number goes.
 
     \b
     JSON: {"dataset", "dry_run", "inputs": [KEY...], "annotations": COUNT}
     """
+    noun = find_noun(names, inputs, annotations, where, WAYS)
+    if noun is None and not names:
+        raise UsageError("nothing is named", "dsvc rm KEY, dsvc rm KEY#ANN, dsvc rm --inputs --where EXPR")
     dataset = session.dataset(signed=True)
-    inputs, single, count = _plan(dataset.draft().snapshot, names)
-    if not dry_run:
-        dataset.remove(*inputs, *single)
+    if noun is not None and where is not None:
+        with progress() as report:
+            found = dataset.remove_matching(noun, where, dry_run=dry_run, progress=report)
+        keys, count = list(found.inputs), found.annotations
+    else:
+        keys, single, count = _plan(dataset.draft().snapshot, names)
+        if not dry_run:
+            dataset.remove(*keys, *single)
     if as_json:
-        print_json({"dataset": dataset.name, "dry_run": dry_run, "inputs": inputs, "annotations": count})
-        return
-    what = [plural(len(inputs), "input")] if inputs else []
-    what += [plural(count, "annotation")] if count or not inputs else []
+        print_json({"dataset": dataset.name, "dry_run": dry_run, "inputs": keys, "annotations": count})
+    elif not keys and not count:
+        out(f"{NOTHING}; nothing {'would go' if dry_run else 'removed'}")
+    else:
+        _tell_removed(len(keys), count, dry_run)
+
+
+def _tell_removed(inputs: int, annotations: int, dry_run: bool) -> None:
+    what = [plural(inputs, "input")] if inputs else []
+    what += [plural(annotations, "annotation")] if annotations or not inputs else []
     out(f"{'would remove' if dry_run else 'removed'} {', '.join(what)}; files on disk are not touched")
     if not dry_run:
         out(f"{NEXT}, or take it back: dsvc undo")

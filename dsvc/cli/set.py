@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT, text
-from dsvc.cli.render import json_option, out, plural, print_json, table
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, table
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.cli.stage import NEXT
 
 if TYPE_CHECKING:
     from dsvc.core.setting import SetReport

@@ -26,8 +26,10 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.adding import AddReport
     from dsvc.core.asked import Asked
+    from dsvc.core.bulk import Noun, Outcome, Plan
     from dsvc.core.importing import ImportReport
     from dsvc.core.materializing import MaterializeReport
+    from dsvc.core.patch import Patch
     from dsvc.core.referring import ReferenceReport
     from dsvc.core.repository import Repository
     from dsvc.core.workfiles import FileStatus
@@ -230,6 +232,37 @@ class Dataset(RecordEdits):
                     draft.remove_annotation(*name.rsplit("#", 1))
                     removed += 1
             return removed
+
+    def remove_matching(
+        self, noun: Noun, where: str, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> Outcome:
+        """Take the inputs, with their annotations, or the annotations out of the draft that a filter is true of.
+
+        Raises FilterError. `dry_run` only says what would go.
+        """
+        from dsvc.core.bulk import removal
+
+        return self._apply(removal(noun, where, progress), f"rm --{noun} --where {where}", dry_run)
+
+    def annotate_matching(
+        self, noun: Noun, where: str, patch: Patch, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> Outcome:
+        """Add an annotation to every input that a filter is true of, or change every such annotation.
+
+        Raises FilterError, UsageError, RefusedError. `dry_run` only says how many.
+        """
+        from dsvc.core.bulk import annotation
+
+        return self._apply(annotation(noun, where, patch, progress), f"annotate --{noun} --where {where}", dry_run)
+
+    def _apply(self, plan: Plan, command: str, dry_run: bool) -> Outcome:
+        from dsvc.core.bulk import Applied
+
+        if dry_run:
+            return plan(self.draft().snapshot)[1]
+        with self.edit(command[:200]) as draft:
+            applied = Applied(draft, plan)
+        return applied.outcome
 
     def discard(self, *keys: str) -> None:
         """Drop the draft, or what it changed of some inputs."""

@@ -114,6 +114,14 @@ class Tree:
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return self.items()
 
+    def runs(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """All keys and their values in order, some at a time: quicker than one by one."""
+        for leaf in self._leaves(b""):
+            yield (
+                leaf.keys,
+                [load_value(self.store, value) for value in leaf.values] if leaf.has_pointers else leaf.values,
+            )
+
     def _leaves(self, start: bytes) -> Iterator[Leaf]:
         stack: list[tuple[Node, int]] = [(self.node(self.root), -1)]
         while stack:

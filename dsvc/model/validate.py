@@ -14,11 +14,21 @@ from dsvc.store import codec
 SAYS = ("concept", "shape", "keypoints", "point", "text", "span", "time", "frame", "attributes")
 
 
+REFERENCE = "see the library's reference: Annotation"
+
+
 def check_annotation(annotation: Annotation) -> None:
     """Raise UsageError, naming the input, for an annotation of wrong types, counts or ranges, or that says nothing."""
-    wrong = _wrong_types(annotation) or next(_wrong_values(annotation), None)
+    wrong = wrong_part(annotation)
+    if not wrong and not any(getattr(annotation, name) is not None for name in SAYS):
+        wrong = "says nothing: give a concept, a shape, text or another part"
     if wrong:
-        raise UsageError(f"an annotation of {annotation.key!r}: {wrong}", "see the library's reference: Annotation")
+        raise UsageError(f"an annotation of {annotation.key!r}: {wrong}", REFERENCE)
+
+
+def wrong_part(annotation: Annotation) -> str | None:
+    """What is wrong with the types, counts or ranges of an annotation's parts; or None."""
+    return _wrong_types(annotation) or next(_wrong_values(annotation), None)
 
 
 def _wrong_types(annotation: Annotation) -> str | None:
@@ -32,8 +42,6 @@ def _wrong_types(annotation: Annotation) -> str | None:
 
 
 def _wrong_values(annotation: Annotation) -> Iterator[str]:
-    if not any(getattr(annotation, name) is not None for name in SAYS):
-        yield "says nothing: give a concept, a shape, text or another part"
     if annotation.concept is not None and (not annotation.concept or "\0" in annotation.concept):
         yield "a concept has at least one character, and no NUL"
     if annotation.keypoints is not None and len(annotation.keypoints) % 3:

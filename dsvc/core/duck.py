@@ -1,0 +1,73 @@
+"""DuckDB as a calculator: in memory, with no way to files, the network or its own settings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_DEPTH = 100
+# In this order: after the one before the last, some of the others could not be set.
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "temp_directory": "",
+    "errors_as_json": "true",
+    "max_expression_depth": str(MAX_DEPTH),
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+    # Columns of objects are text, whatever the first ones look like.
+    "pandas_analyze_sample": "0",
+    "enable_external_access": "false",
+    "lock_configuration": "true",
+}
+
+
+class Complaint(NamedTuple):
+    """What DuckDB says is wrong, in one line, and the byte of the statement that it is about, where it knows."""
+
+    text: str
+    position: int | None
+
+
+def connect() -> DuckDBPyConnection:
+    """A new DuckDB that can compute and nothing else; its settings are locked."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    for name, value in _SETTINGS.items():
+        connection.execute(f"set {name} = '{value}'")
+    return connection
+
+
+def complaint(error: Exception) -> Complaint:
+    """What an error of DuckDB says."""
+    text, position = str(error), None
+    kind, _, rest = text.partition(": ")
+    if kind.endswith("Error"):
+        text = rest
+    try:
+        fields: Any = json.loads(text)
+        text, position = fields["exception_message"], fields.get("position")
+    except (ValueError, KeyError, TypeError):
+        pass
+    return Complaint(first_line(text), int(position) if position is not None else None)
+
+
+def first_line(text: str) -> str:
+    """The first line of a message of DuckDB, in the manner of dsvc's own."""
+    line = (text.strip().splitlines() or ["it gives no reason"])[0].partition(". You might ")[0].rstrip(" .!")
+    return line if line[1:2].isupper() else line[:1].lower() + line[1:]
+
+
+def parse(connection: DuckDBPyConnection, statement: str) -> dict[str, Any]:
+    """What DuckDB's parser makes of a text; a map with `error` true, `error_message` and perhaps `position`, or with
+    `error` false and `statements`.
+    """
+    (row,) = connection.execute("select json_serialize_sql(?)", [statement]).fetchall()
+    tree: dict[str, Any] = json.loads(row[0])
+    return tree
