@@ -81,7 +81,7 @@ def store_source(
             concepts=build_tree(store, _concept_entries(concepts)),
             inputs=build_tree(store, inputs),
             annotations=build_tree(store, _counted(with_ordinals(sorter.sorted()), annotations, progress)),
-            meta={incoming.format: {name: dict(incoming.meta)}},
+            meta={incoming.format: {name: {**incoming.meta, **({"split": split} if split is not None else {})}}},
         )
     finally:
         sorter.close()

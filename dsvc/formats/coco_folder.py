@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from dsvc.core.splits import split_of
 
@@ -44,7 +45,8 @@ def _apart(folder: Path) -> list[CocoPart]:
         found = _NAMED.fullmatch(file.stem)
         if found:
             name = found["split"]
-            parts.append(CocoPart(file, _images(folder, name), split_of(name) if name else None, False))
+            split = (split_of(name) or unquote(name)) if name else None
+            parts.append(CocoPart(file, _images(folder, name), split, False))
     return parts
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from dsvc.core.media import media_kind
 from dsvc.formats.coco_rows import Stored
-from dsvc.formats.coco_tables import ABSENT
+from dsvc.model.extras import ABSENT
 from dsvc.model.records import Concept, Number
 from dsvc.store import codec
 
@@ -63,7 +63,9 @@ def summarize(value: bytes) -> Summary:
 class Losses:
     """Counts what has no place in COCO."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_splits: bool = False) -> None:
+        # With a file for each split, splits are not lost.
+        self._fields = tuple(name for name in _FIELDS if not (with_splits and name == "split"))
         self._counts: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
         self._annotations = 0
@@ -74,7 +76,7 @@ class Losses:
 
     def input(self, seen: Summary) -> None:
         """Count what an image has that COCO has no field for."""
-        for name in _FIELDS:
+        for name in self._fields:
             if getattr(seen, name):
                 self.count(f"inputs lost their {name}, {NO_FIELD}")
         if seen.extras.keys() - _OWN:

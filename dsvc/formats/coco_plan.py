@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,60 +19,112 @@ INSTANCES, KEYPOINTS, CAPTIONS = "instances", "person_keypoints", "captions"
 _encode = msgspec.json.Encoder().encode
 
 
+class File(NamedTuple):
+    """One annotation file: of a task, and of a split where inputs have any."""
+
+    task: str
+    split: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name without suffix: instances_train."""
+        return self.task if self.split is None else f"{self.task}_{quote(self.split, safe='')}"
+
+
 class Plan:
     """The plan of one export. `numbers` has encoded image numbers by encoded key, `concepts` numbers by concept.
 
-    `left_out` has the encoded keys of inputs that are no images.
+    `left_out` has the encoded keys of inputs that are no images. `file`, `fields`, `licences` and `absent` are those of
+    the present file: see `restart`.
     """
 
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: Walk, with_splits: bool = True) -> None:
         sources = walk.meta.get("coco", {})
         self._sources = [sources[name] for name in sorted(sources)]
-        self.losses = Losses()
+        self.losses = Losses(with_splits)
         self.left_out: set[bytes] = set()
-        self.fields = self._join_fields()
-        self.absent = {name for source in self._sources for name in source.get("absent", ())}
-        self.licences = Licences(self.fields.get("licenses"))
-        self._number_images(walk)
+        # The split of each image, where there is a file for each.
+        self._splits: dict[bytes, str] = {}
+        self.numbers: dict[bytes, bytes] = {}
+        self._images_renumbered = self._annotations_renumbered = 0
+        self._lost_fields: set[str] = set()
+        self._number_images(walk, with_splits)
         self._number_concepts(walk)
         self._annotations = Numbering()
         self.tasks = self._join_tasks()
-        self._task = self.tasks[0]
+        self.files = self._find_files()
+        self.restart(self.files[0])
         if walk.meta.keys() - {"coco"}:
             self.losses.count("datasets lost what files of other formats said of the whole")
 
-    def _join_fields(self) -> dict[str, Any]:
+    def _find_files(self) -> list[File]:
+        splits: list[str | None] = [*sorted(set(self._splits.values()))]
+        if len(self._splits) < self.images or not splits:
+            splits.append(None)
+        return [File(task, split) for task in self.tasks for split in splits]
+
+    def restart(self, file: File) -> None:
+        """Begin a file: its annotations are numbered by themselves, and it has the fields of the files that it was."""
+        self._annotations_renumbered += self._annotations.renumbered
+        self._annotations = Numbering()
+        self.file = file
+        mine = [s for s in self._sources if file.split is None or s.get("split") in (None, file.split)]
+        self.absent = {name for source in mine for name in source.get("absent", ())}
+        self.fields = self._join_fields(mine)
+        self.licences = Licences(self.fields.get("licenses"))
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether a file has not the annotations of all inputs."""
+        return bool(self._splits or self.left_out)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether the present file has the image of an encoded key."""
+        if key in self.left_out:
+            return False
+        return not self._splits or self._splits.get(key) == self.file.split
+
+    def _join_fields(self, sources: list[dict[str, Any]]) -> dict[str, Any]:
         """The sources' top-level fields: of each the first source's value, and all their licences."""
         if not self._sources:
             return {"info": {}, "licenses": []}
         fields: dict[str, Any] = {}
-        for source in self._sources:
+        for source in sources:
             for name, value in source["fields"].items():
                 known = fields.setdefault(name, value)
                 if name == "licenses" and isinstance(known, list) and isinstance(value, list):
                     fields[name] = known + [row for row in value if row not in known]
-                elif known != value:
+                elif known != value and name not in self._lost_fields:
+                    self._lost_fields.add(name)
                     self.losses.count("fields of whole files were left out, since another file has them too")
         return fields
 
-    def _number_images(self, walk: Walk) -> None:
-        wanted = []
+    def _number_images(self, walk: Walk, with_splits: bool) -> None:
+        """Number the images of each split by themselves."""
+        groups: dict[str | None, list[tuple[bytes, Number | None]]] = {}
         for key, value in walk.input_entries():
             seen = summarize(value)
             kind = seen.kind
             if kind == "image":
-                wanted.append((key, seen.number))
+                split = seen.split if with_splits else None
+                groups.setdefault(split, []).append((key, seen.number))
+                if split is not None:
+                    self._splits[key] = split
                 self.losses.input(seen)
             else:
                 self.left_out.add(key)
                 self.losses.leave_out(kind)
-        self.images = len(wanted)
+        self.images = sum(map(len, groups.values()))
+        for wanted in groups.values():
+            self._number(wanted)
+
+    def _number(self, wanted: list[tuple[bytes, Number | None]]) -> None:
         numbering = Numbering(any(isinstance(number, str) for _, number in wanted))
         if numbering.take_all([number for _, number in wanted]):  # type: ignore[misc]
-            self.numbers = {key: str(number).encode() for key, number in wanted}
+            self.numbers |= {key: str(number).encode() for key, number in wanted}
         else:
-            self.numbers = {key: _encode(numbering.number(number, key.decode())) for key, number in wanted}
-        self._images_renumbered = numbering.renumbered
+            self.numbers |= {key: _encode(numbering.number(number, key.decode())) for key, number in wanted}
+        self._images_renumbered += numbering.renumbered
 
     def _number_concepts(self, walk: Walk) -> None:
         numbering = Numbering()
@@ -113,15 +166,10 @@ class Plan:
             return task == CAPTIONS and is_caption
         return task == INSTANCES or has_keypoints or INSTANCES not in self.tasks
 
-    def restart(self, task: str) -> None:
-        """Begin the file of a task: its annotations are numbered by themselves."""
-        self._annotations = Numbering()
-        self._task = task
-
     @property
     def is_counting(self) -> bool:
         """Whether what the present file leaves out is counted: not what the file of instances has said already."""
-        return self._task != KEYPOINTS or INSTANCES not in self.tasks
+        return self.file.task != KEYPOINTS or INSTANCES not in self.tasks
 
     def keep_numbers(self, stored: list[Stored]) -> bool:
         """Whether all of these keep the numbers that they came with, which are taken then; else none is."""
@@ -141,7 +189,7 @@ class Plan:
         for noun, count in (
             ("images", self._images_renumbered),
             ("categories", self._concepts_renumbered),
-            ("annotations", self._annotations.renumbered),
+            ("annotations", self._annotations_renumbered + self._annotations.renumbered),
         ):
             if count:
                 yield f"{count} {noun} renumbered, since their numbers were taken"

@@ -11,7 +11,7 @@ from msgpack import Packer
 
 from dsvc.errors import RefusedError
 from dsvc.formats.coco_foreign import decode_foreign, foreign_row
-from dsvc.formats.coco_plan import INSTANCES, KEYPOINTS, Plan
+from dsvc.formats.coco_plan import INSTANCES, KEYPOINTS, File, Plan
 from dsvc.formats.coco_rows import RowWriter, Stored, StoredImage, decode_image, decode_stored
 from dsvc.formats.container import ExportReport, Target, Writable
 from dsvc.formats.worker import Worker, share, worker_count
@@ -34,24 +34,25 @@ class CocoExporter:
 
     def export(self, walk: Walk, target: Target, *, media: bool = False) -> ExportReport:
         """Write a walk to a target. Raises RefusedError where one file cannot hold what there is."""
-        plan = Plan(walk)
         single = getattr(target, "kind", "folder") == "json"
-        if single and len(plan.tasks) > 1:
-            names = ", ".join(f"{task}.json" for task in plan.tasks)
+        plan = Plan(walk, with_splits=not single)
+        if single and len(plan.files) > 1:
+            names = ", ".join(f"{file.name}.json" for file in plan.files)
             raise RefusedError(f"this dataset makes several COCO files: {names}", "export to a folder or a .zip")
         written = 0
-        for task in plan.tasks:
-            with target.add(f"{task}.json" if single else f"annotations/{task}.json") as out:
-                written += _write_file(out, walk, plan, task)
-        entries = len(plan.tasks)
+        for file in plan.files:
+            with target.add(f"{file.name}.json" if single else f"annotations/{file.name}.json") as out:
+                written += _write_file(out, walk, plan, file)
+        entries = len(plan.files)
         if media:
             entries += _write_media(walk, target, plan)
         return ExportReport(entries, plan.images, written, tuple(plan.notes()), tuple(plan.losses.notes()))
 
 
-def _write_file(out: Writable, walk: Walk, plan: Plan, task: str) -> int:
+def _write_file(out: Writable, walk: Walk, plan: Plan, file: File) -> int:
     """One annotation file; how many annotations it holds."""
-    lead = b"{"
+    lead, task = b"{", file.task
+    plan.restart(file)
     for name, value in plan.fields.items():
         out.write(lead + _encode(name) + b":" + _encode(value))
         lead = b","
@@ -83,7 +84,7 @@ def _write_rows(out: Writable, batches: Iterable[Rows]) -> int:
 
 
 def _images(walk: Walk, plan: Plan) -> Iterator[Rows]:
-    entries = (entry for entry in walk.input_entries() if entry[0] not in plan.left_out)
+    entries = (entry for entry in walk.input_entries() if plan.holds(entry[0]))
     while chunk := list(islice(entries, BATCH)):
         yield _joined([_image(key, decode_image(key, value), plan) for key, value in chunk])
 
@@ -124,7 +125,6 @@ def _category(concept: Concept, plan: Plan, task: str) -> dict[str, Any]:
 
 def _annotations(walk: Walk, plan: Plan, task: str) -> Iterator[Rows]:
     """The rows of a task's annotations, in batches. Of a large dataset, a second process makes some of them."""
-    plan.restart(task)
     both = KEYPOINTS in plan.tasks and INSTANCES in plan.tasks
     with_keypoints = task == KEYPOINTS or not both
     concepts = {id: b',"category_id":' + _encode(number) for id, number in plan.concepts.items()}
@@ -176,17 +176,19 @@ class _Batches:
 
     def plans(self) -> Iterator[_Planned]:
         """The batches, in order. One that is not plain must be done before the next is planned."""
-        entries = self._of_images() if self._plan.left_out else self._walk.annotation_entries()
+        entries = self._of_file() if self._plan.is_parted else self._walk.annotation_entries()
         while chunk := list(islice(entries, ROWS)):
             yield self._planned(chunk)
 
-    def _of_images(self) -> Iterator[tuple[bytes, bytes]]:
-        """The annotations of inputs that are images; in the first file, the others are counted."""
-        plan = self._plan
+    def _of_file(self) -> Iterator[tuple[bytes, bytes]]:
+        """The annotations of the images of the file; in the first file, those of what is no image are counted."""
+        plan, holds = self._plan, self._plan.holds
+        is_first = plan.file == plan.files[0]
         for key, value in self._walk.annotation_entries():
-            if key[: key.index(0)] not in plan.left_out:
+            image = key[: key.index(0)]
+            if holds(image):
                 yield key, value
-            elif self._task == plan.tasks[0]:
+            elif is_first and image in plan.left_out:
                 plan.losses.leave_out_annotation()
 
     def _planned(self, chunk: list[tuple[bytes, bytes]]) -> _Planned:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from dsvc.core.keys import display
-from dsvc.formats.coco_tables import MAX_NAME, is_number, what_is_wrong
+from dsvc.formats.coco_tables import is_number, what_is_wrong
 from dsvc.formats.table_columns import KNOWN, LATITUDE, LONGITUDE, METADATA, is_metadata, shown
-from dsvc.model.records import concept_id
+from dsvc.model.records import MAX_NAME, concept_id
 from dsvc.store import codec
 
 Geo = tuple[float, float]

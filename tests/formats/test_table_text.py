@@ -225,7 +225,7 @@ CSV = "save it as CSV in UTF-8, and import that"
         (b"", "is empty", "export it again"),
         (b" \r\n\t", "holds only white space", "export it again"),
         (b',,\n"",\n', "holds only blank cells", "export it again"),
-        (gzip.compress(b"key\n"), "looks gzipped", "unpack it first: gunzip meta.csv"),
+        (gzip.compress(b"key\n", mtime=0), "looks gzipped", "unpack it first: gunzip meta.csv"),
         (zipped("meta.csv"), "looks like a ZIP archive", "unpack it first, and import the table in it"),
         (zipped("[Content_Types].xml"), "looks like an Excel workbook", CSV),
         (zipped("xl/workbook.xml"), "looks like an Excel workbook", CSV),
