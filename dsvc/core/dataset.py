@@ -153,9 +153,9 @@ class Dataset(RecordEdits):
                 _require_message(message)
                 sign = (self._author(author), message, time)
                 commit = lambda refs: self._commit(refs, transaction.writer, *sign)  # noqa: E731 (shorter than a def)
-            draft = Draft(self, transaction)
+            draft = Draft(self, transaction, commit)
             yield draft
-            draft.finish(commit)
+            draft.finish()
 
     def add(self, *paths: str | Path, root: str | Path | None = None, **options: Any) -> AddReport:
         """Take files and folders into the draft; keys are relative to `root`, by default the project folder."""

@@ -99,12 +99,15 @@ def draft_ref(dataset: Dataset) -> tuple[str, str, str, str]:
 class Draft:
     """Edits of one dataset, published together when the context ends. An error in between drops them all."""
 
-    def __init__(self, dataset: Dataset, transaction: Transaction) -> None:
+    def __init__(
+        self, dataset: Dataset, transaction: Transaction, commit: Callable[[Refs], LoggedCommit] | None = None
+    ) -> None:
         self.dataset = dataset
         self.transaction = transaction
         # What the last `annotate` added, as it was published.
         self.annotated: Annotation | None = None
-        # The commit that was made of the edits, where they were committed at once.
+        # What makes a commit of the edits in the same operation, and what it made.
+        self._commit = commit
         self.committed: LoggedCommit | None = None
         self._steps: list[Step] = []
         self._tracked: list[Tracked] = []
@@ -129,12 +132,12 @@ class Draft:
         self._state = step(self.transaction.writer, self._state)
         self._steps.append(step)
 
-    def finish(self, commit: Callable[[Refs], LoggedCommit] | None = None) -> None:
-        """Publish the edits, with `commit` as a commit in the same operation. Raises what the steps do."""
+    def finish(self) -> None:
+        """Publish the edits."""
 
         def change(refs: Refs) -> None:
             store = self.transaction.writer
-            if commit is not None:
+            if self._commit is not None:
                 require_clean(refs, self.dataset)
             state = self._state
             if self.dataset.repository.store.head.operation != self._seen:
@@ -142,8 +145,8 @@ class Draft:
                 for step in self._steps:
                     state = step(store, state)
             save_state(store, refs, self.dataset, state)
-            if commit is not None:
-                self.committed = commit(refs)
+            if self._commit is not None:
+                self.committed = self._commit(refs)
 
         workspace = self.dataset.repository.workspace
         mine, teams = ([one for one in self._tracked if one.team == team] for team in (False, True))

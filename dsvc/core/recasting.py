@@ -18,6 +18,12 @@ class _Named(msgspec.Struct):
     c: str | None = None
 
 
+class _Placed(msgspec.Struct):
+    b: bytes | None = None
+    t: str | None = None
+
+
+_decode_place = msgspec.msgpack.Decoder(_Placed).decode
 _decode = msgspec.msgpack.Decoder(_Named).decode
 
 
@@ -26,7 +32,11 @@ def concept_of(key: bytes, value: bytes) -> str | None:
     try:
         return _decode(value).c
     except (msgspec.MsgspecError, ValueError) as error:
-        raise DamagedError(f"annotation {key.decode(errors='replace')!r} cannot be read") from error
+        raise _damaged(key) from error
+
+
+def _damaged(key: bytes) -> DamagedError:
+    return DamagedError(f"annotation {key.decode(errors='replace')!r} cannot be read")
 
 
 def owner_of(key: bytes) -> bytes:
@@ -100,15 +110,28 @@ class Recast:
 
     def finish(self) -> None:
         """Count the doubles of the last input."""
-        if len(self._group) > 1 and len({concept for concept, _ in self._group}) > 1:
-            before = {(concept, _content(value)) for concept, value in self._group}
-            self.doubles += len(before) - len({content for _, content in before})
-        self._group = []
+        group, self._group = self._group, []
+        if len(group) > 1 and len({concept for concept, _ in group}) > 1:
+            # Few share their box and text with another; the rest need not be compared whole.
+            places = [_placed(self._owner, value) for _, value in group]
+            if len(set(places)) < len(places):
+                alike = zip(group, places, strict=True)
+                before = {(c, _content(value)) for (c, value), place in alike if places.count(place) > 1}
+                self.doubles += len(before) - len({content for _, content in before})
 
 
 def _field(id: str) -> bytes:
     """The field that names a concept, as it is encoded in an annotation."""
     return b"\xa1c" + codec.pack(id)
+
+
+def _placed(owner: bytes, value: bytes) -> tuple[bytes | None, str | None]:
+    """The box and the text of an annotation of an input. Raises DamagedError."""
+    try:
+        found = _decode_place(value)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise _damaged(owner) from error
+    return found.b, found.t
 
 
 def _content(value: bytes) -> bytes:

@@ -119,13 +119,13 @@ def test_an_unknown_key_changes_nothing(labelled: Dataset) -> None:
 
 def test_one_of_many_is_looked_up_and_many_are_walked(pets: Dataset, tmp_path: Path) -> None:
     for number in range(40):
-        (tmp_path / f"{number:02}.bin").write_bytes(b"x")
+        (tmp_path / f"{number:02}.jpg").write_bytes(b"\xff\xd8\xff")
     pets.add(tmp_path, root=tmp_path)
     names = [record.key for record in pets.draft().inputs()]
     assert counts(pets.set(names[7], names[7], split="val")) == (1, 0)
     assert counts(pets.set(*names, split="val")) == (39, 1)
-    for wrong in (["nope.bin"], [*names, "nope.bin"]):
-        with pytest.raises(NotFoundError, match=r"nope\.bin"):
+    for wrong in (["nope.jpg"], [*names, "nope.jpg"]):
+        with pytest.raises(NotFoundError, match=r"nope\.jpg"):
             pets.set(*wrong, split="test")
     assert {record.split for record in pets.draft().inputs()} == {"val"}
 

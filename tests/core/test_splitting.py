@@ -240,10 +240,10 @@ def test_an_empty_dataset(pets: Dataset) -> None:
 
 def test_what_another_program_added_meanwhile_is_split_too(labelled: Dataset, tmp_path: Path) -> None:
     other = dsvc.open(labelled.repository.root or "", author=dsvc.Author("Bob")).dataset("pets")
-    (tmp_path / "c.bin").write_bytes(b"x")
+    (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff")
     with labelled.edit() as draft:
         report = split_inputs(draft, new_rule("all=100"))
-        other.add(tmp_path / "c.bin", root=tmp_path)
+        other.add(tmp_path / "c.jpg", root=tmp_path)
     assert report.changed == 3
     assert {record.split for record in labelled.draft().inputs()} == {"all"}
 
