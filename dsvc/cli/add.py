@@ -93,7 +93,7 @@ def _check(paths: tuple[str, ...], **given: Any) -> None:
         if given[name] and given["reference"]:
             raise UsageError(f"{flag} does not go with --reference", "see: dsvc add --help")
     if not paths and given["source"] is None:
-        raise UsageError("nothing is named", _WAYS)
+        raise UsageError("no path is named", _WAYS)
     urls = [path for path in paths if "://" in path and not given["reference"]]
     if urls:
         from dsvc.core.places import shown_place
@@ -173,9 +173,10 @@ def left_out_line(left_out: LeftOut) -> str:
 @shared_options
 @pass_session
 def untrack_command(session: Session, folders: tuple[Path, ...], as_json: bool) -> None:
-    """Track a folder no more: `dsvc status` and `dsvc add -A` look past it.
+    """Track folders no more.
 
-    Its inputs stay in the dataset, and its files on disk. `dsvc add FOLDER` tracks it again.
+    `dsvc status` and `dsvc add -A` look past them. Their inputs stay in the dataset, and their files on disk.
+    `dsvc add FOLDER` tracks one again.
 
     \b
     JSON: {"dataset", "untracked": [FOLDER...]}

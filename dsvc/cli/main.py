@@ -33,8 +33,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Change": {
         "add": ("add", "Take files and folders into the draft."),
-        "untrack": ("add", "Track a folder no more."),
-        "import": ("importing", "Import a file of annotations into the draft."),
+        "untrack": ("add", "Track folders no more."),
+        "import": ("importing", "Import a file or a folder into the draft."),
         "materialize": ("materialize", "Copy in the bytes that inputs refer to."),
         "annotate": ("annotate", "Add an annotation to an input, or change one."),
         "concept": ("concept", "List, rename, merge and delete concepts."),
@@ -42,7 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "split": ("set", "Split inputs into train, val and test by a hash."),
         "mv": ("move", "Give an input another key, or move inputs to a folder."),
         "rm": ("remove", "Take inputs and annotations out of the draft."),
-        "status": ("status", "Show where the dataset stands and what is staged."),
+        "status": ("status", "Show where the dataset stands, what is staged, and what changed in tracked folders."),
         "discard": ("remove", "Drop staged changes: all, or those of some inputs."),
     },
     "History": {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def status_command(session: Session, as_json: bool) -> None:
-    """Show where the dataset stands, what is staged, and what changed in the tracked folders.
+    """Show where the dataset stands, what is staged, and what changed in tracked folders.
 
     A file counts as modified when its bytes are others. Files are read only where their size, time or inode changed.
 

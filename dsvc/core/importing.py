@@ -126,12 +126,9 @@ def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
         parts = coco_parts(folder)
         if parts:
             return _joined(draft, [_import_part(draft, folder, part, len(parts) > 1, given) for part in parts])
-    if given.format not in FOLDER_FORMATS:
         hint = "subfolders that are classes: --format folder; PNG masks: --format mask; plain media: dsvc add FOLDER"
-        message = (
-            f"{folder} is a folder without COCO files" if given.format in (None, "coco") else f"{folder} is a folder"
-        )
-        raise (UsageError if given.format is None else RefusedError)(message, hint)
+        raise RefusedError(f"{folder} is a folder without COCO files", hint)
+    reader = folder_importer(given.format)
     setup = Setup(
         inputs=lambda: draft.snapshot.inputs(),
         root=_root(draft, folder, given),
@@ -142,7 +139,7 @@ def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
         prefix=given.images.as_posix().strip("/") if given.images is not None else "",
     )
     name = source_name(given.source or folder.resolve().name)
-    incoming = folder_importer(given.format).open_folder(folder, setup, given.progress)
+    incoming = reader.open_folder(folder, setup, given.progress)
     report = _take(draft, incoming, name, folder, given)
     origins = getattr(incoming, "origins", None)
     if origins is None:

@@ -136,4 +136,5 @@ def _answer(request: str) -> Iterator[tuple[str, Listing | int]]:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(marshal.dumps(list(_answer(os.fsdecode(sys.stdin.buffer.read())))))
+    with open(0, "rb") as asked, open(1, "wb") as answered:
+        answered.write(marshal.dumps(list(_answer(os.fsdecode(asked.read())))))

@@ -49,6 +49,16 @@ def test_status(dsvc, commit: str) -> None:
             "concepts": NO_CHANGE,
         },
         "conflicts": 0,
+        "files": {
+            "tracked": [],
+            "new": [],
+            "modified": [],
+            "missing": [],
+            "renamed": [],
+            "absent": [],
+            "left_out": {"hidden": 0, "ignored": 0, "other": 0},
+            "problems": [],
+        },
     }
 
 

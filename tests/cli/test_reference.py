@@ -77,8 +77,8 @@ def test_stored_bytes_stay(dsvc, nas: Path) -> None:
     [
         (("--no-hash", "x"), "--no-hash goes with --reference"),
         (("--from", "x"), "--from goes with --reference"),
-        (("--reference",), "missing argument 'PATH|URL...'"),
-        ((), "missing argument 'PATH|URL...'"),
+        (("--reference",), "no path is named"),
+        ((), "no path is named"),
         (("https://ada:secret@h/x",), "https://h/x is a URL"),
     ],
 )
@@ -115,7 +115,7 @@ def test_json(dsvc, nas: Path) -> None:
     os.mkfifo(nas / "pipe")
     found = json.loads(dsvc("add", "--reference", nas, "--json", code=1).out)
     problem = {"path": f"{nas}/pipe", "reason": "is a named pipe, and only regular files are read"}
-    counts = {"new": 2, "changed": 0, "unchanged": 0, "hidden": 0}
+    counts = {"new": 2, "changed": 0, "unchanged": 0, "left_out": {"hidden": 0, "ignored": 0, "other": 0}}
     assert found == {"dataset": "pets", **counts, "problems": [problem], "resumed": 0}
     media = json.loads(dsvc("show", "photos/one.png", "--json").out)["input"]["media"]
     assert media["reference"]["place"] == f"{nas}/one.png" and len(media["reference"]["hash"]) == 64

@@ -178,7 +178,7 @@ class TestFiles:
         assert dsvc("add", "empty.json").out.startswith("1 input added")  # an empty file is a file
 
     def test_a_folder_instead_of_a_file(self, dsvc, staged: Path) -> None:
-        assert dsvc("import", "images", code=3).err.startswith("error: images is a folder\n")
+        assert dsvc("import", "images", code=3).err.startswith("error: images is a folder without COCO files\n")
 
     def test_a_file_instead_of_a_folder(self, dsvc, staged: Path) -> None:
         dsvc("import", "more.json", "--images", "pets.json", code=4)

@@ -164,22 +164,24 @@ class TestAddAndImport:
         (project / "images" / "c.png").write_bytes(b"not a picture")
         (project / "images" / ".hidden").touch()
         result = dsvc("add", "images")
-        assert result.out == "3 inputs added, 1 hidden file passed over\nnext: dsvc commit -m TEXT\n"
-        assert dsvc("add", "images").out == "3 unchanged, 1 hidden file passed over\n"
+        assert result.out == (
+            "3 inputs added\npassed over: 1 hidden file\ntracked from now on: images\nnext: dsvc commit -m TEXT\n"
+        )
+        assert dsvc("add", "images").out == "3 unchanged\npassed over: 1 hidden file\n"
         (project / "images" / "c.png").write_bytes(b"still no picture")
         assert dsvc("add", "images/c.png").out == "1 changed\nnext: dsvc commit -m TEXT\n"
 
     def test_add_below_a_root(self, dsvc, project: Path) -> None:
-        assert dsvc("add", "images", "--root", "images").out == "2 unchanged\n"
+        assert dsvc("add", "images", "--root", "images").out == "2 unchanged\ntracked from now on: images\n"
 
     def test_add_an_empty_folder(self, dsvc, project: Path) -> None:
         (project / "empty").mkdir()
-        assert dsvc("add", "empty").out == "no files found\n"
+        assert dsvc("add", "empty").out == "no files found\ntracked from now on: empty\n"
 
     def test_add_names_what_it_could_not_take(self, dsvc, project: Path) -> None:
         os.mkfifo(project / "images" / "pipe")
         result = dsvc("add", "images", code=1)
-        assert result.out == "2 inputs added\nnext: dsvc commit -m TEXT\n"
+        assert result.out == "2 inputs added\ntracked from now on: images\nnext: dsvc commit -m TEXT\n"
         assert result.err.startswith("error: 1 file could not be taken\n  ")
         assert "images/pipe: " in result.err
 
@@ -246,7 +248,7 @@ class TestAddAndImport:
 
     def test_unknown_format(self, dsvc, project: Path) -> None:
         assert dsvc("import", "pets.json", "--format", "yolo", code=2).err == (
-            "error: no format named 'yolo'\nhint: there is: coco\n"
+            "error: no format named 'yolo'\nhint: there is: coco, table\n"
         )
 
 

@@ -126,7 +126,7 @@ def test_progress_is_told(pets: Dataset, folder: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
     assert add(pets, folder, progress=lambda *step: told.append(step)) == (200, 0, 0)
     assert [done for what, done, _ in told if what == "read files"] == [64, 128, 192, 200]
-    assert {what for what, _, _ in told} == {"look through folders", "read files"}
+    assert {what for what, _, _ in told} == {"read files"}
 
 
 def test_facts_are_those_of_the_bytes(pets: Dataset, folder: Path) -> None:

@@ -37,7 +37,7 @@ def look(pets: Dataset, tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
             path = tmp_path / "data" / name.replace("__", ".")
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-        pets.add(tmp_path / "data", root=tmp_path / "data")
+        pets.add(tmp_path / "data", root=tmp_path / "data", all_files=True)
         report = check(pets.repository, media=True)
         assert report.damage == ()
         found: dict[str, list[str]] = {"": list(report.notes)} if report.notes else {}

@@ -15,6 +15,7 @@ from blake3 import blake3
 from dsvc.core import cloud as cloud_module
 from dsvc.core import folders, gathering, journal, materializing, referring
 from dsvc.core.asked import Asked, read_list
+from dsvc.core.choosing import LeftOut
 from dsvc.core.dataset import Dataset
 from dsvc.core.draft import Draft
 from dsvc.core.noting import encode_unread, note_references
@@ -79,7 +80,7 @@ def stored(dataset: Dataset) -> int:
 
 def test_a_folder_is_referred_to_and_nothing_is_copied(pets: Dataset, nas: Path) -> None:
     (nas / "large.bin").write_bytes(os.urandom(300_000))
-    assert refer(pets, nas) == ReferenceReport(4, 0, 0, (), 1, 0)
+    assert refer(pets, nas) == ReferenceReport(4, 0, 0, (), LeftOut(1), 0)
     assert keys(pets) == ["photos/a.jpg", "photos/day/b.jpg", "photos/day/c.txt", "photos/large.bin"]
     status = (nas / "a.jpg").stat()
     digest = ObjectId(blake3(JPEG).digest())
@@ -87,7 +88,7 @@ def test_a_folder_is_referred_to_and_nothing_is_copied(pets: Dataset, nas: Path)
     expected = Media(reference=reference, type="image/jpeg", size=len(JPEG), width=640, height=480)
     assert media_of(pets, "photos/a.jpg") == expected
     assert stored(pets) < 20_000
-    assert refer(pets, nas) == ReferenceReport(0, 0, 4, (), 1, 0)
+    assert refer(pets, nas) == ReferenceReport(0, 0, 4, (), LeftOut(1), 0)
 
 
 def test_without_a_hash_no_byte_is_read(pets: Dataset, nas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +366,7 @@ def test_a_run_that_was_broken_off_goes_on(pets: Dataset, many: Path, asked: lis
     assert not pets.has_draft() and len(journals(pets)) == 1
     asked.clear()
     told: list[int] = []
-    assert refer(pets, many, hash=hash, tell=told.append) == ReferenceReport(200, 0, 0, (), 0, told[0])
+    assert refer(pets, many, hash=hash, tell=told.append) == ReferenceReport(200, 0, 0, (), LeftOut(0), told[0])
     assert 100 <= told[0] < 200 and len(asked) == 200 - told[0]
     assert journals(pets) == []
     whole = pets.draft().snapshot.roots

@@ -34,7 +34,7 @@ def mixed(pets: Dataset, write: Write, tmp_path: Path) -> Dataset:
     media |= {"e.pdf": b"%PDF-1.4\n\xff", "f.npy": b"\x93NUMPY\x01\0"}
     for name, data in media.items():
         write(data, f"data/{name}")
-    pets.add(tmp_path / "data", root=tmp_path / "data")
+    pets.add(tmp_path / "data", root=tmp_path / "data", all_files=True)
     for name in media:
         pets.annotate(name, "cat", shape=BOX)
     pets.commit("all kinds")
@@ -71,7 +71,7 @@ def test_inputs_that_are_no_images_are_left_out_and_counted(mixed: Dataset, tmp_
 
 def test_one_input_that_is_no_image(pets: Dataset, write: Write, tmp_path: Path) -> None:
     write(b"text", "data/d.txt")
-    pets.add(tmp_path / "data", root=tmp_path / "data")
+    pets.add(tmp_path / "data", root=tmp_path / "data", all_files=True)
     document, report = exported(pets, tmp_path / "out")
     assert document["images"] == [] and report.notes == ("1 input is no image, left out: text 1",)
 
@@ -108,7 +108,7 @@ def test_strict_refuses_and_writes_nothing(mixed: Dataset, tmp_path: Path) -> No
 
 def test_strict_leaves_an_earlier_export_as_it_was(pets: Dataset, write: Write, tmp_path: Path) -> None:
     write(PNG, "data/a.png")
-    pets.add(tmp_path / "data", root=tmp_path / "data")
+    pets.add(tmp_path / "data", root=tmp_path / "data", all_files=True)
     first, report = exported(pets, tmp_path / "out", strict=True)
     assert report.losses == ()
     assert exported(pets, tmp_path / "out", strict=True)[1].unchanged
