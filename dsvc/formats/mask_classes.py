@@ -14,6 +14,8 @@ from dsvc.formats.mask_form import Value, color_text
 from dsvc.model.records import concept_id
 from dsvc.store import codec
 
+# The layer of masks of classes: an input has one. Masks of one concept are a layer each, called like the concept.
+CLASSES = ""
 MAX_VALUE = 65_535
 MAX_BYTES = 1 << 24
 # What value 0 is called where it is no class.

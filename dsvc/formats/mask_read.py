@@ -14,17 +14,16 @@ from dsvc.core.reading import ReadFile, read_files
 from dsvc.core.sorter import Sorter
 from dsvc.core.worktree import FoundFile, Problem, find_files
 from dsvc.errors import RefusedError, UsageError
-from dsvc.formats.mask_classes import is_color, read_classes, to_meta, with_ignored
+from dsvc.formats.mask_classes import CLASSES, is_color, read_classes, to_meta, with_ignored
 from dsvc.formats.mask_form import Form, Value
 from dsvc.formats.mask_match import Match, Matcher, stem
 from dsvc.formats.mask_png import Picture, read_picture
 from dsvc.formats.mask_shapes import binary_entries, class_entries
 from dsvc.model.incoming import Entry, Problems, Progress, Setup
 from dsvc.model.records import Concept, Input, concept_id
+from dsvc.store.codec import EncodeError, check_text
 
 FROM_FOLDER = "from-folder"
-# The layer of masks of classes: an input has one. Masks of one concept are a layer each, called like the concept.
-CLASSES = ""
 MAX_BYTES = 1 << 29
 BATCH = 1000
 RUN_BYTES = 64 << 20
@@ -43,9 +42,9 @@ class MaskImporter:
         Raises RefusedError where there are none, UsageError and NotFoundError where the setup cannot be meant.
         """
         if (setup.classes is None) == (setup.concept is None):
-            what = "say either classes or a concept" if setup.concept is not None else "masks say no names"
-            raise UsageError(what, _HINT)
-        if setup.concept is not None and (not setup.concept.strip() or "\0" in setup.concept):
+            both = setup.concept is not None
+            raise UsageError("classes or a concept, not both" if both else "what the values mean is not said", _HINT)
+        if setup.concept is not None and not _is_name(setup.concept):
             raise UsageError(f"{setup.concept!r} is no name of a concept", _HINT)
         if find_spec("PIL") is None:
             raise RefusedError("PNG masks are read with Pillow, which is not here", "pip install 'dsvc[images]'")
@@ -210,6 +209,14 @@ class MaskIncoming:
         if found.value is not None:
             self._values[found.value] += 1
         return found.entries
+
+
+def _is_name(concept: str) -> bool:
+    try:
+        check_text(concept)
+    except EncodeError:
+        return False
+    return bool(concept.strip()) and "\0" not in concept
 
 
 def _picture(file: ReadFile) -> Picture:

@@ -8,12 +8,10 @@ from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from dsvc.errors import RefusedError
-from dsvc.formats.mask_classes import MAX_VALUE, Class, from_meta
-from dsvc.formats.mask_form import Form, Value, color_text, fixed_colors
+from dsvc.formats.mask_classes import CLASSES, MAX_VALUE, Class, from_meta
+from dsvc.formats.mask_form import Form, Value, color_text, fixed_colors, fixed_form
 from dsvc.model.records import Annotation, Concept, concept_id
 
-# The layer of masks of classes: an input has one. Masks of one concept are a layer each, called like the concept.
-CLASSES = ""
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 Source = Mapping[str, Any]
 
@@ -106,8 +104,7 @@ def join_classes(sources: Iterable[Source]) -> dict[Value, Class] | None:
 
 def new_classes(names: Names, sources: Iterable[Source]) -> dict[Value, Class]:
     """Values from 1 in the order of the concepts, past those that sources ignore, in the colours of a fixed palette."""
-    colors = [color_text(color) for color in fixed_colors()]
-    found: dict[Value, Class] = {0: Class(0, None, False, {"name": "background", "color": colors[0]})}
+    found: dict[Value, Class] = {0: Class(0, None, False, {"name": "background"})}
     for one in chain.from_iterable(from_meta(source["classes"]) for source in sources):
         if one.ignore and isinstance(one.value, int):
             found[one.value] = Class(one.value, None, True, {"ignore": True})
@@ -115,10 +112,7 @@ def new_classes(names: Names, sources: Iterable[Source]) -> dict[Value, Class]:
     for concept in sorted(names.texts):
         made = names.named(_next(free), concept)
         found[made.value] = made
-    return {value: _colored(one, Form(3, 8, _PALETTE)) for value, one in found.items()}
-
-
-_PALETTE = b"".join(color.to_bytes(3, "big") for color in fixed_colors())
+    return {value: _colored(one, fixed_form()) for value, one in found.items()}
 
 
 class ClassValues:

@@ -93,7 +93,10 @@ class Canvas:
     def paint(self, stroke: Stroke, mask: Mask) -> None:
         """Paint a stroke over those before; one that cannot be drawn is counted."""
         pixel = self._form.pixel(stroke.value)
-        if (mask.width, mask.height) != self._size or pixel is None:
+        if pixel is None:
+            self._plan.count("masks have a value that their file cannot say, and were left out")
+            return
+        if (mask.width, mask.height) != self._size:
             self._plan.count("masks of another size than their input's were left out")
             return
         area = _area(mask, mask.counts)

@@ -468,9 +468,10 @@ def test_what_cannot_be_meant(folder, bring, inputs, tmp_path):
     inputs("a.jpg")
     save(SMALL, folder / "a.png")
     for setup, error, message in (
-        ({}, UsageError, "masks say no names"),
-        ({"concept": "cat", "classes": "1 cat"}, UsageError, "say either classes or a concept"),
+        ({}, UsageError, "what the values mean is not said"),
+        ({"concept": "cat", "classes": "1 cat"}, UsageError, "classes or a concept, not both"),
         ({"concept": " "}, UsageError, "' ' is no name of a concept"),
+        ({"concept": "\udc80"}, UsageError, r"'\\udc80' is no name of a concept"),
         ({"concept": "cat", "ignore": (70_000,)}, UsageError, "70000 cannot be ignored: values are 0 to 65,535"),
         ({"classes": "#ff0000 cat", "ignore": (256,)}, UsageError, "256 cannot be ignored: values are 0 to 255"),
         ({"concept": "cat", "suffix": "_mask"}, RefusedError, r"masks holds no mask \*_mask.png"),
