@@ -10,7 +10,7 @@ import click
 
 from dsvc.cli.arguments import TEXT, text
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, dry_run_option, json_option, out, plural, print_json, shown
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.cli.where import NOTHING, find_noun, where_options
 from dsvc.errors import NotFoundError, UsageError
@@ -136,7 +136,7 @@ _FIELDS = ("concept", "point", "keypoints", "text", "span", "time", "frame", "tr
 @click.option("--negative/--positive", default=None, help="Whether it says that the concept is not there.")
 @click.option("--crowd/--no-crowd", default=None, help="Whether it stands for many.")
 @click.option("--attribute", "attributes", metavar="NAME=VALUE", type=AttributeType(), multiple=True)
-@dry_run_option
+@click.option("--dry-run", is_flag=True, help="With --where: only say how many would change.")
 @json_option
 @shared_options
 @pass_session
@@ -238,6 +238,8 @@ def _told(noun: Noun, found: Outcome, dry_run: bool) -> str:
         return f"{NOTHING}; nothing {'would change' if dry_run else 'changed'}"
     if noun == "inputs":
         return f"{'would add' if dry_run else 'added'} {plural(found.changed, 'annotation')}, one to each input"
+    if not found.changed:
+        return f"{plural(found.annotations, 'annotation')} matched, and nothing had to change"
     if found.changed < found.annotations:
         count = f"{found.changed:,} of {plural(found.annotations, 'annotation')}; the rest is so already"
     else:

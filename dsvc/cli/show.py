@@ -187,6 +187,7 @@ def _tasks(annotation: Annotation) -> list[str]:
     found += ["keypoints"] if annotation.keypoints is not None else []
     found += ["points"] if annotation.point is not None else []
     found += ["texts"] if annotation.text is not None else []
+    found += ["spans"] if annotation.span is not None else []
     return found or ["classes"]
 
 

@@ -42,8 +42,13 @@ def find_noun(
     if names:
         raise UsageError("a filter and names do not go together", "give either --where EXPR, or names")
     if inputs == annotations:
-        quoted = shlex.quote(where)
+        quoted = _quoted(where)
         text = "; ".join(f"{what}: {how.replace('EXPR', quoted)}" for what, how in ways.values())
         what = "both --inputs and --annotations" if inputs else "neither --inputs nor --annotations"
         raise UsageError(f"--where with {what}", text)
     return "inputs" if inputs else "annotations"
+
+
+def _quoted(where: str) -> str:
+    """A filter as one word of a shell. Texts in it stand in single quotes, so double ones are easier to read."""
+    return shlex.quote(where) if set('"$`\\!') & set(where) else f'"{where}"'

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-import dsvc
 from dsvc.core.dataset import Dataset
-from dsvc.errors import InvalidRecordsError
-from dsvc.model.records import Annotation, Concept, Input, Mask, Media, Shape, encode_concept, encode_input
+from dsvc.errors import InvalidRecordsError, RefusedError
+from dsvc.model.records import Annotation, Concept, Input, Mask, Media, Reference, Shape, encode_concept, encode_input
 from dsvc.model.snapshot import SnapshotEdits, edit_roots
 
 EXTRAS = {"coco": {"z": 1}, "voc": {"y": 2}}
@@ -139,7 +138,12 @@ def test_fields_of_inputs_and_concepts_that_coco_has_not(pets: Dataset, tmp_path
         Concept(id="cat", name="cat", extras={"voc": {"y": 1}}),
     )
     document, report = exported(pets, tmp_path / "out")
-    assert [row["id"] for row in document["images"]] == [1, 2, big, 4]
+    assert [row["id"] for row in document["images"]] == [2, 4]
+    (row,) = json.loads((tmp_path / "out/annotations/instances_val.json").read_text())["images"]
+    assert row["id"] == big
+    whole = pets.draft().export("coco", tmp_path / "out.json")
+    assert whole.losses == (*report.losses, "2 inputs lost their split, which COCO has no field for")
+    assert [row["id"] for row in json.loads((tmp_path / "out.json").read_text())["images"]] == [1, 2, big, 4]
     assert (
         report.notes
         == report.losses
@@ -149,7 +153,6 @@ def test_fields_of_inputs_and_concepts_that_coco_has_not(pets: Dataset, tmp_path
             "1 inputs lost their embeddings, which COCO has no field for",
             "1 inputs lost their geo, which COCO has no field for",
             "2 inputs lost their metadata, which COCO has no field for",
-            "2 inputs lost their split, which COCO has no field for",
         )
     )
 
@@ -238,8 +241,10 @@ def test_clarifai_says_what_it_has_not(pets: Dataset, coco: Callable[..., Any], 
     assert "media files that dsvc does not hold, left out: 2" in error.value.problems
 
 
-def test_a_reference_without_bytes(pets: Dataset, tmp_path: Path) -> None:
-    place = dsvc.model.records.Reference(place="https://example.org/a.png")  # type: ignore[attr-defined]
+def test_a_reference_whose_bytes_are_gone(pets: Dataset, tmp_path: Path) -> None:
+    place = Reference(place=str(tmp_path / "gone.png"))
     put(pets, Input(key="a.png", media=Media(reference=place, type="image/png")))
     assert exported(pets, tmp_path / "out")[1].losses == ()
-    assert exported(pets, tmp_path / "out", media=True)[1].losses == ("1 images have no bytes in the repository",)
+    with pytest.raises(RefusedError, match=r"a\.png: .*gone\.png: is not there"):
+        pets.draft().export("coco", tmp_path / "media", media=True)
+    assert not (tmp_path / "media").exists()
