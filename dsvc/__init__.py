@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dsvc.core.dataset import Dataset
     from dsvc.core.draft import Draft
-    from dsvc.core.patch import Patch
+    from dsvc.core.filters.patch import Patch
     from dsvc.core.repository import Repository
     from dsvc.core.state import State
     from dsvc.errors import DsvcError
@@ -41,7 +41,7 @@ _PLACES = {
     "Mask": "dsvc.model.records",
     "Media": "dsvc.model.records",
     "Moment": "dsvc.model.commit",
-    "Patch": "dsvc.core.patch",
+    "Patch": "dsvc.core.filters.patch",
     "Repository": "dsvc.core.repository",
     "Shape": "dsvc.model.records",
     "State": "dsvc.core.state",

@@ -95,7 +95,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A web server on loopback, see `loopback.Web`. Questions that go wrong in passing are asked again at once."""
     from loopback import serving
 
-    from dsvc.core import web
+    from dsvc.core.references import web
 
     monkeypatch.setattr(web, "PAUSES", (0, 0))
     with serving() as server:

@@ -17,9 +17,9 @@ from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import InvalidRecordsError, UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.adding import AddReport
-    from dsvc.core.choosing import LeftOut
-    from dsvc.core.referring import ReferenceReport
+    from dsvc.core.files.adding import AddReport
+    from dsvc.core.files.choosing import LeftOut
+    from dsvc.core.references.referring import ReferenceReport
 
 _WAYS = "dsvc add PATH..., or all that changed in tracked folders: dsvc add -A"
 
@@ -96,7 +96,7 @@ def _check(paths: tuple[str, ...], **given: Any) -> None:
         raise UsageError("no path is named", _WAYS)
     urls = [path for path in paths if "://" in path and not given["reference"]]
     if urls:
-        from dsvc.core.places import shown_place
+        from dsvc.core.references.places import shown_place
 
         raise UsageError(f"{shown_place(urls[0])} is a URL", "leave its bytes there: dsvc add --reference URL")
 

@@ -16,10 +16,10 @@ from dsvc.cli.where import NOTHING, find_noun, where_options
 from dsvc.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.bulk import Noun, Outcome
     from dsvc.core.dataset import Dataset
     from dsvc.core.draft import Draft
-    from dsvc.core.patch import Patch
+    from dsvc.core.filters.bulk import Noun, Outcome
+    from dsvc.core.filters.patch import Patch
     from dsvc.core.state import State
     from dsvc.model.records import Annotation
 
@@ -182,7 +182,7 @@ def _patch(given: dict[str, Any]) -> Patch:
         raise click.UsageError("say what the annotation says, such as --concept NAME or --box X,Y,W,H")
     if "concept" in given and not given["concept"].strip():
         raise click.UsageError("a concept needs a name")
-    from dsvc.core.patch import Patch
+    from dsvc.core.filters.patch import Patch
 
     fields: dict[str, Any] = {field: given[field] for field in _FIELDS if field in given}
     if "crowd" in given:

@@ -13,7 +13,7 @@ from dsvc.cli.render import NEXT, json_option, listed, note, out, plural, print_
 from dsvc.cli.session import Session, pass_session, shared_options
 
 if TYPE_CHECKING:
-    from dsvc.core.importing import ImportReport
+    from dsvc.core.imports.importing import ImportReport
 
 
 class ValuesType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only

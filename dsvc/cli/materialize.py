@@ -14,7 +14,7 @@ from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.materializing import MaterializeReport
+    from dsvc.core.references.materializing import MaterializeReport
 
 
 @click.command("materialize")

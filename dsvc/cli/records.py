@@ -56,7 +56,7 @@ def media_text(media: Media) -> str:
     if media.blob is not None:
         facts.append(f"blob {media.blob.short()}")
     if media.reference is not None:
-        from dsvc.core.references import reference_text
+        from dsvc.core.references.references import reference_text
 
         facts.append(reference_text(media.reference))
     return ", ".join(facts)

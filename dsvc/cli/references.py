@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.progress import Report
 from dsvc.cli.render import note, plural, shown
-from dsvc.core.asked import Asked, read_list
+from dsvc.core.references.asked import Asked, read_list
 from dsvc.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
-    from dsvc.core.referring import ReferenceReport
+    from dsvc.core.references.referring import ReferenceReport
 
 STDIN = "-"
 

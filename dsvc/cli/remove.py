@@ -15,8 +15,8 @@ from dsvc.cli.where import NOTHING, find_noun, where_options
 from dsvc.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.bulk import Noun
     from dsvc.core.compare import RecordChange
+    from dsvc.core.filters.bulk import Noun
     from dsvc.model.snapshot import Snapshot
 
 

@@ -13,7 +13,7 @@ from dsvc.cli.session import Session, pass_session, shared_options
 if TYPE_CHECKING:
     from dsvc.core.compare import Summary
     from dsvc.core.dataset import Status
-    from dsvc.core.workfiles import FileStatus
+    from dsvc.core.files.workfiles import FileStatus
 
 
 @click.command("status")

@@ -12,7 +12,7 @@ from dsvc.cli.arguments import TEXT
 from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.bulk import Noun
+    from dsvc.core.filters.bulk import Noun
 
 F = TypeVar("F", bound=Callable[..., Any])
 NOTHING = "nothing matches"

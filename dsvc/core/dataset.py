@@ -24,15 +24,15 @@ from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, Dra
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.core.adding import AddReport
-    from dsvc.core.asked import Asked
-    from dsvc.core.bulk import Noun, Outcome, Plan
-    from dsvc.core.importing import ImportReport
-    from dsvc.core.materializing import MaterializeReport
-    from dsvc.core.patch import Patch
-    from dsvc.core.referring import ReferenceReport
+    from dsvc.core.files.adding import AddReport
+    from dsvc.core.files.workfiles import FileStatus
+    from dsvc.core.filters.bulk import Noun, Outcome, Plan
+    from dsvc.core.filters.patch import Patch
+    from dsvc.core.imports.importing import ImportReport
+    from dsvc.core.references.asked import Asked
+    from dsvc.core.references.materializing import MaterializeReport
+    from dsvc.core.references.referring import ReferenceReport
     from dsvc.core.repository import Repository
-    from dsvc.core.workfiles import FileStatus
 
 AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
 # A clock that is behind the last operation by more than this is wrong, not merely out of step with another machine.
@@ -169,13 +169,13 @@ class Dataset(RecordEdits):
 
     def untrack(self, folder: str) -> None:
         """Look at a tracked folder, named by its path below the project's root, no more. Raises NotFoundError."""
-        from dsvc.core.tracking import untrack
+        from dsvc.core.files.tracking import untrack
 
         untrack(self.repository.workspace, folder, self.name)
 
     def files(self, progress: Progress | None = None) -> FileStatus:
         """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed."""
-        from dsvc.core.workfiles import FileStatus, WorkFiles
+        from dsvc.core.files.workfiles import FileStatus, WorkFiles
 
         if self.repository.root is None:
             return FileStatus(())
@@ -185,23 +185,23 @@ class Dataset(RecordEdits):
     def add_references(self, *places: str | Path | Asked, **options: Any) -> ReferenceReport:
         """Refer to files, folders, URLs and prefixes that end in `/`; their bytes stay where they are.
 
-        See `dsvc.core.referring.add_references` for the options.
+        See `dsvc.core.references.referring.add_references` for the options.
         """
-        from dsvc.core.referring import add_references
+        from dsvc.core.references.referring import add_references
 
         return add_references(self, places, **options)
 
     def materialize(self, *keys: str, **options: Any) -> MaterializeReport:
         """Copy in the bytes that inputs refer to: of these keys, or of all with `all=True`.
 
-        See `dsvc.core.materializing.materialize` for the options.
+        See `dsvc.core.references.materializing.materialize` for the options.
         """
-        from dsvc.core.materializing import materialize
+        from dsvc.core.references.materializing import materialize
 
         return materialize(self, keys, **options)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
-        """Import a file or a folder into the draft; see `dsvc.core.importing.import_path` for the options."""
+        """Import a file or a folder into the draft; see `dsvc.core.imports.importing.import_path` for the options."""
         with self.edit(f"import {path}") as draft:
             return draft.import_(path, **options)
 
@@ -240,7 +240,7 @@ class Dataset(RecordEdits):
 
         Raises FilterError. `dry_run` only says what would go.
         """
-        from dsvc.core.bulk import removal
+        from dsvc.core.filters.bulk import removal
 
         return self._apply(removal(noun, where, progress), f"rm --{noun} --where {where}", dry_run)
 
@@ -251,12 +251,12 @@ class Dataset(RecordEdits):
 
         Raises FilterError, UsageError, RefusedError. `dry_run` only says how many.
         """
-        from dsvc.core.bulk import annotation
+        from dsvc.core.filters.bulk import annotation
 
         return self._apply(annotation(noun, where, patch, progress), f"annotate --{noun} --where {where}", dry_run)
 
     def _apply(self, plan: Plan, command: str, dry_run: bool) -> Outcome:
-        from dsvc.core.bulk import Applied
+        from dsvc.core.filters.bulk import Applied
 
         if dry_run:
             return plan(self.draft().snapshot)[1]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from dsvc.core.av_facts import with_known
+from dsvc.core.files.tracking import Tracked, covers, track, tracked_folders
 from dsvc.core.keys import check_key
-from dsvc.core.tracking import Tracked, covers, track, tracked_folders
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
 from dsvc.model.commit import load_commit
@@ -41,9 +41,9 @@ from dsvc.store import codec
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.core.adding import AddReport
     from dsvc.core.dataset import Dataset, LoggedCommit
-    from dsvc.core.importing import ImportReport
+    from dsvc.core.files.adding import AddReport
+    from dsvc.core.imports.importing import ImportReport
 
 
 class DraftState(msgspec.Struct, frozen=True):
@@ -171,14 +171,14 @@ class Draft:
         Folders are tracked from then on. Of them, media are taken that are neither hidden nor ignored; with
         `all_files`, hidden files and those that are no media too.
         """
-        from dsvc.core.adding import add_files
+        from dsvc.core.files.adding import add_files
 
         base = Path(root) if root is not None else None
         return add_files(self, [Path(path) for path in paths], base, progress, all_files=all_files, team=team)
 
     def add_all(self, progress: Progress | None = None) -> AddReport:
-        """Take in all that changed in the tracked folders; see `dsvc.core.adding.add_all`."""
-        from dsvc.core.adding import add_all
+        """Take in all that changed in the tracked folders; see `dsvc.core.files.adding.add_all`."""
+        from dsvc.core.files.adding import add_all
 
         return add_all(self, progress)
 
@@ -195,8 +195,8 @@ class Draft:
         self._after.append(action)
 
     def import_(self, path: str | Path, **options: Any) -> ImportReport:
-        """Import a file or a folder; see `dsvc.core.importing.import_path` for the options."""
-        from dsvc.core.importing import import_path
+        """Import a file or a folder; see `dsvc.core.imports.importing.import_path` for the options."""
+        from dsvc.core.imports.importing import import_path
 
         return import_path(self, Path(path), **options)
 

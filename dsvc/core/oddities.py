@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from dsvc.core.files.portability import find_name_clashes, forbidden
 from dsvc.core.media import media_kind, turned_size
 from dsvc.core.operations import describe_ref
-from dsvc.core.portability import find_name_clashes, forbidden
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Input, Media, Shape
@@ -72,7 +72,7 @@ def _odd_records(
     yield from (Finding("input", key, text) for key, text in clashes)
     if references:
         # By name, so that this module does not depend on how references are read.
-        find_changed = import_module("dsvc.core.references").find_changed
+        find_changed = import_module("dsvc.core.references.references").find_changed
         yield from (Finding("input", key, text) for key, text in find_changed(repository, state, progress))
 
 

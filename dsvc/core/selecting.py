@@ -18,7 +18,7 @@ def selected(snapshot: Snapshot, keys: Sequence[str] | None, where: str | None) 
     """
     tree = snapshot.input_tree
     if where is not None:
-        from dsvc.core.query import match_inputs
+        from dsvc.core.filters.query import match_inputs
 
         keys = match_inputs(snapshot, where)
     if keys is None:

@@ -17,7 +17,7 @@ from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.exporting import ExportReport
-    from dsvc.core.places import Places
+    from dsvc.core.references.places import Places
     from dsvc.core.repository import Repository
 
 
@@ -104,13 +104,13 @@ class State:
             return self.read_blob(media.blob)
         if media is None or media.reference is None:
             raise NotFoundError(f"{record.key}: the repository does not hold its bytes", "add them: dsvc add PATH")
-        from dsvc.core.references import read_reference
+        from dsvc.core.references.references import read_reference
 
         return read_reference(self._places, record.key, media.reference)
 
     @cached_property
     def _places(self) -> Places:
-        from dsvc.core.places import Places
+        from dsvc.core.references.places import Places
 
         return Places(self.repository.workspace)
 

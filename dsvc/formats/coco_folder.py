@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from dsvc.core.splits import split_of
+from dsvc.core.imports.splits import split_of
 
 _BESIDE = ("_annotations.coco.json",)
 _NAMED = re.compile(r"(?:instances|person_keypoints|captions)(?:_(?P<split>.+))?")

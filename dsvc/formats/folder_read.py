@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dsvc.core.choosing import rules_for
+from dsvc.core.files.choosing import rules_for
+from dsvc.core.files.worktree import FoundFile, Problem, find_files
+from dsvc.core.imports.splits import split_of
 from dsvc.core.keys import display
-from dsvc.core.splits import split_of
-from dsvc.core.worktree import FoundFile, Problem, find_files
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Entry, Origin, Problems, Progress, Setup
 from dsvc.model.records import Concept, Input, annotation_hasher, concept_id

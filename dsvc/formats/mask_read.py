@@ -9,10 +9,10 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dsvc.core.files.reading import ReadFile, read_files
+from dsvc.core.files.worktree import FoundFile, Problem, find_files
+from dsvc.core.imports.sorter import Sorter
 from dsvc.core.keys import display
-from dsvc.core.reading import ReadFile, read_files
-from dsvc.core.sorter import Sorter
-from dsvc.core.worktree import FoundFile, Problem, find_files
 from dsvc.errors import RefusedError, UsageError
 from dsvc.formats.mask_classes import CLASSES, is_color, read_classes, to_meta, with_ignored
 from dsvc.formats.mask_form import Form, Value

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.core import av_facts, reading
+from dsvc.core import av_facts
 from dsvc.core.dataset import Dataset
+from dsvc.core.files import reading
 from dsvc.core.media import MediaFacts, probe
 from dsvc.model.records import Media
 from dsvc.store.ids import Kind, object_id

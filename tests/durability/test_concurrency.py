@@ -36,7 +36,7 @@ from pathlib import Path
 import dsvc
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
-import dsvc.core.adding, dsvc.core.dataset
+import dsvc.core.files.adding, dsvc.core.dataset
 Path(folder, "ready", name).touch()
 while not Path(folder, "go").exists():
     time.sleep(0.005)

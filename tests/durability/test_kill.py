@@ -35,8 +35,8 @@ from harness import (
 )
 
 import dsvc
-import dsvc.core.adding
-import dsvc.core.importing
+import dsvc.core.files.adding
+import dsvc.core.imports.importing
 import dsvc.core.workspace
 from dsvc.errors import NotRepositoryError, RefusedError
 

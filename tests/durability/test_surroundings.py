@@ -34,10 +34,11 @@ from harness import (
 
 import dsvc
 import dsvc.core.exporting
-import dsvc.core.importing
-from dsvc.core import sorter, workspace
-from dsvc.core.adding import add_files
+import dsvc.core.imports.importing
+from dsvc.core import workspace
 from dsvc.core.check import check
+from dsvc.core.files.adding import add_files
+from dsvc.core.imports import sorter
 from dsvc.core.operations import restore, undo
 from dsvc.errors import (
     DamagedError,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dsvc.core.dataset import Dataset
-from dsvc.core.sources import with_ordinals
-from dsvc.core.union import unite
+from dsvc.core.imports.sources import with_ordinals
+from dsvc.core.imports.union import unite
 from dsvc.formats.mask_read import MaskImporter, MaskIncoming
 from dsvc.model.incoming import Setup
 from dsvc.model.records import Input, encode_concept, encode_input

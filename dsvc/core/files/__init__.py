@@ -1,0 +1,1 @@
+"""The project's files: finding, choosing, tracking, reading and adding them."""

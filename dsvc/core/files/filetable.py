@@ -1,0 +1,197 @@
+"""The stat cache: what the tracked folders held when they were last looked at, and the ids of the bytes that were read.
+
+It can be made anew at any time: a table that is absent or damaged is an empty one. A file is known by its size, mtime
+and inode. One that was written within the clock's grain of the moment in which it was read has no stamp, so that it is
+read again: an edit in the same instant would leave no trace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from msgpack import packb, unpackb
+from xxhash import xxh3_64_digest
+
+from dsvc.core.files.choosing import TAKEN
+from dsvc.core.files.scanning import NO_STAMP, STAMP
+
+NO_BLOB = bytes(32)
+# Nanoseconds: the coarsest clock of a file system (FAT's) steps by two seconds.
+GRAIN = 2_000_000_000
+_MAGIC = b"dsvcfiles1"
+_BLOB = 32
+Stamped = tuple[int, int, int]
+
+
+class Folder:
+    """What one folder held: parallel lists of its files' names, stamps, kinds (see `choosing`) and blob ids.
+
+    `digest` is that of the rules which gave the kinds.
+    """
+
+    __slots__ = ("_places", "blobs", "digest", "kinds", "names", "others", "stamps")
+
+    def __init__(
+        self,
+        names: bytes,
+        stamps: bytes | bytearray,
+        kinds: bytes,
+        blobs: bytes | bytearray,
+        digest: bytes,
+    ) -> None:
+        self.names = names
+        self.stamps = stamps
+        self.kinds = kinds
+        self.blobs = blobs
+        self.digest = digest
+        # What else was in it at the last look and was not entered: a kind's letter and the name. It is not kept.
+        self.others: list[str] = []
+        self._places: dict[str, int] | None = None
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The index of each name."""
+        if self._places is None:
+            self._places = {name: at for at, name in enumerate(self.listed())}
+        return self._places
+
+    def listed(self) -> list[str]:
+        """The names."""
+        return self.names.decode("utf-8", "surrogateescape").split("\0") if self.names else []
+
+    def stamp(self, at: int) -> Stamped:
+        """Size, mtime and inode of a file."""
+        return tuple(memoryview(self.stamps)[at * STAMP : (at + 1) * STAMP].cast("q"))  # type: ignore[return-value]
+
+    def blob(self, at: int) -> bytes:
+        """The id of a file's bytes; NO_BLOB where they were not read."""
+        return bytes(self.blobs[at * _BLOB : (at + 1) * _BLOB])
+
+    def taken(self) -> Iterator[tuple[str, bytes]]:
+        """The files that are taken, with the ids of their bytes."""
+        blobs = bytes(self.blobs)
+        for at, (name, kind) in enumerate(zip(self.listed(), self.kinds, strict=True)):
+            if kind == TAKEN:
+                yield name, blobs[at * _BLOB : (at + 1) * _BLOB]
+
+    def learn(self, at: int, stamp: Stamped, blob: bytes) -> None:
+        """Note the id of a file's bytes; its stamp is that at the reading, or NO_STAMP where it can't be relied on."""
+        if not isinstance(self.stamps, bytearray) or not isinstance(self.blobs, bytearray):
+            self.stamps, self.blobs = bytearray(self.stamps), bytearray(self.blobs)
+        self.stamps[at * STAMP : (at + 1) * STAMP] = array("q", stamp).tobytes()
+        self.blobs[at * _BLOB : (at + 1) * _BLOB] = blob
+
+
+class Found(NamedTuple):
+    """A file of the table."""
+
+    folder: Folder
+    at: int
+
+    @property
+    def blob(self) -> bytes:
+        """The id of its bytes; NO_BLOB where they were not read."""
+        return self.folder.blob(self.at)
+
+
+class FileTable:
+    """Folders by their path below the project's root ("" for the root). `version` changes with what the table says."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.folders: dict[str, Folder] = {}
+        # Files that were there once under keys of which a folder need not be the only owner; see `workfiles`.
+        self.gone: set[str] = set()
+        self.version = secrets.token_bytes(8)
+        self.is_changed = False
+        data = _read(path) if path is not None else None
+        if data is not None:
+            with contextlib.suppress(Exception):  # written by another version: then all is read anew
+                self.version, gone, folders = unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
+                self.gone = set(gone)
+                self.folders = {path: Folder(*fields) for path, fields in folders.items()}
+
+    def find(self, path: str) -> Found | None:
+        """A file by its path, if it is taken."""
+        folder, _, name = path.rpartition("/")
+        held = self.folders.get(folder)
+        at = held.places.get(name) if held is not None else None
+        if held is None or at is None or held.kinds[at] != TAKEN:
+            return None
+        return Found(held, at)
+
+    def learn(self, path: str, stamp: Stamped, blob: bytes, read_at: int) -> None:
+        """Note what was read of a file that began to be read at a time, in nanoseconds."""
+        found = self.find(path)
+        if found is not None:
+            is_safe = stamp[1] < read_at - GRAIN
+            found.folder.learn(found.at, stamp if is_safe else NO_STAMP, blob)
+            self.touch()
+
+    def touch(self) -> None:
+        """Note that the table has changed."""
+        if not self.is_changed:
+            self.version, self.is_changed = secrets.token_bytes(8), True
+
+    def save(self) -> None:
+        """Write the table if it has changed. Where it can't be written, the next look costs more, and that is all."""
+        if not self.is_changed or self._path is None:
+            return
+        folders = {path: (f.names, f.stamps, f.kinds, f.blobs, f.digest) for path, f in self.folders.items()}
+        _write(self._path, packb([self.version, list(self.gone), folders], unicode_errors="surrogateescape"))
+        self.is_changed = False
+
+
+def now() -> int:
+    """The time in nanoseconds, as files are stamped."""
+    return time.time_ns()
+
+
+# ---- files of the cache: a checksum, then what they hold; replaced whole
+
+
+def load_cache(path: Path) -> Any:
+    """What a file of the cache holds, or None."""
+    data = _read(path)
+    if data is None:
+        return None
+    try:
+        return unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
+    except Exception:  # whatever is wrong with it, it is no more than a cache
+        return None
+
+
+def save_cache(path: Path, value: Any) -> None:
+    """Write a file of the cache, if that is possible."""
+    _write(path, packb(value, unicode_errors="surrogateescape"))
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    head = len(_MAGIC) + 8
+    body = data[head:]
+    if not data.startswith(_MAGIC) or xxh3_64_digest(body) != data[len(_MAGIC) : head]:
+        return None
+    return body
+
+
+def _write(path: Path, body: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(_MAGIC + xxh3_64_digest(body) + body)
+        os.replace(temporary, path)  # noqa: PTH105 - one call is all there is to it
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Importing: what a source says, taken into a draft."""
