@@ -12,7 +12,7 @@ import click
 from dsvc.cli.arguments import PATH, PLACE
 from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, listed, note, out, plural, print_json, shown
+from dsvc.cli.render import NEXT, json_option, listed, note, out, out_notes, plural, print_json
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import InvalidRecordsError, UsageError
 
@@ -75,8 +75,8 @@ def add_command(session: Session, /, paths: tuple[str, ...], as_json: bool, **op
         else:
             from dsvc.cli.references import refer
 
-            noun, hash = "reference", not options["no_hash"]
-            referred = refer(dataset, paths, options["root"], options["source"], hash, report)
+            noun, chosen = "reference", {name: options[name] for name in ("root", "all_files")}
+            referred = refer(dataset, paths, options["source"], report, hash=not options["no_hash"], **chosen)
     return _tell(dataset.name, result if result is not None else referred, noun, as_json)
 
 
@@ -89,9 +89,8 @@ def _check(paths: tuple[str, ...], **given: Any) -> None:
     for name, flag in (("no_hash", "--no-hash"), ("source", "--from")):
         if given[name] and not given["reference"]:
             raise UsageError(f"{flag} goes with --reference", "dsvc add --reference ...")
-    for name, flag in (("all_files", "--all-files"), ("team", "--team")):
-        if given[name] and given["reference"]:
-            raise UsageError(f"{flag} does not go with --reference", "see: dsvc add --help")
+    if given["team"] and given["reference"]:
+        raise UsageError("--team does not go with --reference", "folders are tracked where files are taken in")
     if not paths and given["source"] is None:
         raise UsageError("no path is named", _WAYS)
     urls = [path for path in paths if "://" in path and not given["reference"]]
@@ -148,8 +147,7 @@ def _print(result: AddReport | ReferenceReport, noun: str) -> None:
     if line := left_out_line(result.left_out):
         out(line)
     tracked: Sequence[str] = getattr(result, "tracked", ())
-    for text in getattr(result, "notes", ()):
-        out(f"note: {shown(text)}")
+    out_notes(getattr(result, "notes", ()))
     if tracked:
         out(f"tracked from now on: {listed(tracked)}")
     if result.new or result.changed or moved or removed:

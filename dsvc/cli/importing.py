@@ -9,7 +9,7 @@ import click
 
 from dsvc.cli.arguments import PATH, TEXT
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, listed, note, out, plural, print_json, shown
+from dsvc.cli.render import NEXT, json_option, listed, note, out, out_notes, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def _print_imported(result: ImportReport, with_images: bool) -> None:
         out("every input has its file")
     if result.extra:
         out(f"{plural(len(result.extra), 'file')} that no record names, not taken: {listed(result.extra)}")
-    for text in result.notes:
-        out(f"note: {shown(text)}")
+    out_notes(result.notes)
     if result.rejects is not None:
         out(f"refused records are in {shown(str(result.rejects))}: mend them, and import that file too")
     if result.changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsvc.cli.progress import Report
 from dsvc.cli.render import note, plural, shown
@@ -19,7 +19,7 @@ STDIN = "-"
 
 
 def refer(
-    dataset: Dataset, places: tuple[str, ...], root: str | None, listed: str | None, hash: bool, report: Report | None
+    dataset: Dataset, places: tuple[str, ...], listed: str | None, report: Report | None, **options: Any
 ) -> ReferenceReport:
     """Add references to the places of a command line and of a list. Raises NotFoundError, RefusedError."""
     asked = [Asked(place) for place in places]
@@ -31,7 +31,7 @@ def refer(
     def tell(count: int) -> None:
         note(f"going on with {plural(count, 'reference')} of an earlier run")
 
-    return dataset.add_references(*asked, root=root, hash=hash, name=name, progress=report, tell=tell)
+    return dataset.add_references(*asked, name=name, progress=report, tell=tell, **options)
 
 
 def _read(listed: str) -> bytes:

@@ -67,6 +67,14 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
     return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
 
 
+def out_notes(notes: Sequence[str], limit: int = 10) -> None:
+    """Print the first of what else is to be told."""
+    for text in notes[:limit]:
+        out(f"note: {shown(text)}")
+    if len(notes) > limit:
+        out(f"note: ... and {len(notes) - limit:,} more; all are in --json")
+
+
 def size(count: int) -> str:
     """Bytes for people, in powers of 1,000."""
     if count < 1000:

@@ -173,7 +173,12 @@ def missing_facts(media: Iterable[Media]) -> str | None:
 
 
 def with_known(old: Media | None, found: Media) -> Media:
-    """`found`, with the facts that only `old` has where both are of the same bytes: facts are gained, never lost."""
+    """`found`, with the facts that only `old` has where both are of the same bytes: facts are gained, never lost.
+
+    So is where they came from: a reference that has the hash of the bytes stays beside them.
+    """
+    if old is not None and old.reference is not None and found.reference is None and old.reference.hash == found.blob:
+        found = replace(found, reference=old.reference)
     if old is None or old.blob is None or old.blob != found.blob:
         return found
     facts = {name: getattr(old, name) for name in MediaFacts._fields if getattr(found, name) is None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.files.portability import find_name_clashes, forbidden
@@ -71,8 +70,8 @@ def _odd_records(
     clashes = find_name_clashes(lambda: (tree_key.decode() for tree_key, _ in state.input_tree))
     yield from (Finding("input", key, text) for key, text in clashes)
     if references:
-        # By name, so that this module does not depend on how references are read.
-        find_changed = import_module("dsvc.core.references.references").find_changed
+        from dsvc.core.references.references import find_changed
+
         yield from (Finding("input", key, text) for key, text in find_changed(repository, state, progress))
 
 

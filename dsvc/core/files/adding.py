@@ -104,8 +104,10 @@ def _add_others(draft: Draft, paths: list[Path], base: Path, progress: Progress 
     rules = rules_for(os.path.realpath(base), "", all_files)
     found = find_files(paths, base.absolute(), report=problems.append, rules=rules)
     media = read_media(draft, found, problems.append, progress)
+    inputs = draft.snapshot.input_tree
+    clashes = clash_notes(draft, [key for key in media if key.encode() not in inputs])
     counts = draft.put_media(media) if media else (0, 0, 0)
-    return AddReport(*counts, tuple(problems), found.left_out, notes=media_notes(draft, media))
+    return AddReport(*counts, tuple(problems), found.left_out, notes=(*clashes, *media_notes(draft, media)))
 
 
 def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None, team: bool) -> AddReport:
@@ -113,6 +115,7 @@ def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None
     status = files.compare(draft.snapshot.roots, progress, read=False)
     problems = list(status.problems)
     media = _read_keys(draft, files, (*status.new, *status.modified, *status.unread), problems.append, progress)
+    clashes = clash_notes(draft, [key for key in status.new if key in media])
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
     # Files that were not read are those of inputs already.
     unread = files.count - len(status.new) - len(status.modified) - len(status.unread)
@@ -124,7 +127,7 @@ def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None
         tuple(problems),
         status.left_out,
         tracked=tuple(one.folder or "." for one in draft.track(tracked, team)),
-        notes=media_notes(draft, media),
+        notes=(*clashes, *media_notes(draft, media)),
     )
 
 
@@ -142,6 +145,7 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
         raise _folder_gone(status, files)
     problems = list(status.problems)
     media = _read_keys(draft, files, (*status.new, *status.modified), problems.append, progress)
+    clashes = clash_notes(draft, [*(key for key in status.new if key in media), *(new for _, new in status.renamed)])
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
     removed = _follow(draft, status) if status.renamed or status.missing else 0
     draft.after(files.save)
@@ -154,7 +158,7 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
         moved=len(status.renamed),
         removed=len(status.missing),
         removed_annotations=removed,
-        notes=media_notes(draft, media),
+        notes=(*clashes, *media_notes(draft, media)),
     )
 
 
@@ -211,6 +215,13 @@ def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
         duration=facts.duration,
         fps=facts.fps,
     )
+
+
+def clash_notes(draft: Draft, new: Iterable[str]) -> tuple[str, ...]:
+    """What to tell of keys before they enter a draft: names that other systems forbid, or take for another's."""
+    from dsvc.core.files.portability import find_clashes
+
+    return tuple(find_clashes(new, draft.snapshot.input_tree))
 
 
 def media_notes(draft: Draft, media: Mapping[str, Media]) -> tuple[str, ...]:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from dsvc.core.files.adding import clash_notes
 from dsvc.core.imports.originals import MediaReport, take_images, take_origins
 from dsvc.core.imports.sources import source_name, store_source, take_source
 from dsvc.core.registry import coco_parts, folder_importer, importer
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Incoming, Progress, Setup
-from dsvc.model.snapshot import load_roots
+from dsvc.model.snapshot import Roots, load_roots
 from dsvc.model.tree import Tree
 
 if TYPE_CHECKING:
@@ -219,8 +220,9 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
     """Store what was read, settle what was refused, and take the rest into the draft."""
     stored = store_source(draft, incoming, name, given.progress, given.split)
     rejects = _settle(incoming, path, given.on_error)
+    clashes = () if incoming.format == "coco" else _clashes(draft, stored.roots)
     changed, doubled, dropped = take_source(draft, name, stored.roots, incoming.format)
-    notes = list(incoming.notes)
+    notes = [*incoming.notes, *clashes]
     if doubled:
         notes.append(f"{doubled} annotations have the number of one that was there, but say something else: both stand")
     if dropped:
@@ -237,6 +239,12 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
         problems=tuple(incoming.problems.found),
         notes=tuple(notes),
     )
+
+
+def _clashes(draft: Draft, roots: Roots) -> tuple[str, ...]:
+    inputs = draft.snapshot.input_tree
+    keys = (key for key, _ in Tree(draft.transaction.writer, roots.inputs))
+    return clash_notes(draft, [key.decode() for key in keys if key not in inputs])
 
 
 def _with_media(report: ImportReport, media: MediaReport) -> ImportReport:

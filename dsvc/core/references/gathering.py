@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from dsvc.core.files.extensions import is_media_name
 from dsvc.core.references.asked import Start, file_key, folder_key
 from dsvc.core.references.folders import FolderWalk, Listing, Report, Row
 from dsvc.core.references.journal import Journal
@@ -31,12 +32,23 @@ class Gathering:
     """The files of some places, in batches. What a journal has is taken from it, and what is found is noted there.
 
     With `look` False, sizes and times are left out where they would cost a question. What cannot be taken goes to
-    `report`. `keys` has the keys of single files by place; `hidden` counts the dot files that were passed over.
+    `report`. `keys` has the keys of single files by place; `hidden` counts the dot files that were passed over,
+    `others` those of folders and prefixes that are no media by their names; with `all_files` these are taken.
     """
 
-    def __init__(self, starts: list[Start], places: Places, journal: Journal, report: Report, look: bool) -> None:
+    def __init__(
+        self,
+        starts: list[Start],
+        places: Places,
+        journal: Journal,
+        report: Report,
+        look: bool,
+        all_files: bool = False,
+    ) -> None:
         self.keys: dict[str, list[str]] = {}
-        self.hidden = 0
+        self.hidden = self.others = 0
+        # Whether files are media, by their names' endings.
+        self._media: dict[str, bool] | None = None if all_files else {}
         self._places = places
         self._journal = journal
         self._report = report
@@ -132,6 +144,22 @@ class Gathering:
 
     # ---- folders and prefixes
 
+    def _chosen(self, rows: list[Row]) -> list[Row]:
+        """The rows of media."""
+        media = self._media
+        if media is None:
+            return rows
+        chosen = []
+        for row in rows:
+            name = row[0]
+            ending = name[name.rfind(".") :] if "." in name else ""
+            if ending not in media:
+                media[ending] = bool(is_media_name(f"x{ending}"))
+            if media[ending]:
+                chosen.append(row)
+        self.others += len(rows) - len(chosen)
+        return chosen
+
     def _folder(self, start: Start) -> Iterator[Found]:
         try:
             lead = folder_key(start)
@@ -146,7 +174,7 @@ class Gathering:
             inner = listing.folder[len(start.place) :].strip(os.sep)
             key = lead + (inner.replace(os.sep, "/") + "/" if inner else "")
             place = listing.folder if listing.folder.endswith(os.sep) else listing.folder + os.sep
-            yield Found(place, key, listing.rows)
+            yield Found(place, key, self._chosen(listing.rows))
 
     def _prefix(self, start: Start) -> Iterator[Found]:
         try:
@@ -158,7 +186,7 @@ class Gathering:
         if known is not None:
             hidden = known.hidden
             self.hidden += hidden
-            yield Found(start.place, lead, known.rows)
+            yield Found(start.place, lead, self._chosen(known.rows))
             if known.inner is not None:
                 return
             after = max((row[0] for row in known.rows), default="", key=str.encode)
@@ -168,6 +196,6 @@ class Gathering:
             self.hidden += len(batch) - len(shown)
             if self._look:
                 self._journal.note_listed(Listing(start.place, shown, None, hidden))
-            yield Found(start.place, lead, shown)
+            yield Found(start.place, lead, self._chosen(shown))
         if self._look:
             self._journal.note_listed(Listing(start.place, [], [], hidden))

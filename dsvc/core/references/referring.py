@@ -65,21 +65,23 @@ def add_references(
     *,
     root: str | Path | None = None,
     hash: bool = True,
+    all_files: bool = False,
     name: str = "the list",
     progress: Progress | None = None,
     tell: Callable[[int], None] | None = None,
 ) -> ReferenceReport:
     """Refer to files, folders, URLs and prefixes that end in `/`; their bytes stay where they are.
 
-    Keys are relative to `root`, a folder or the beginning of URLs. Without `hash` no byte is read. An `Asked` gives
-    a key, or is a line of the list `name`: see `asked.read_list`. `tell` gets the number of references that an earlier
-    run, which was broken off, has found. Raises RefusedError, NotFoundError, InvalidRecordsError.
+    Keys are relative to `root`, a folder or the beginning of URLs. Of folders and prefixes media are taken, by their
+    names; with `all_files` all but hidden files. Without `hash` no byte is read. An `Asked` gives a key, or is a line
+    of the list `name`: see `asked.read_list`. `tell` gets the number of references that an earlier run, which was
+    broken off, has found. Raises RefusedError, NotFoundError, InvalidRecordsError.
     """
     asked = [place if isinstance(place, Asked) else Asked(str(place)) for place in places]
     starts = parse_asked(asked, str(root) if root is not None else None, dataset.repository.root, name)
     names = " ".join(shown_place(start.place) for start in starts[:20] if not start.is_listed) or f"--from {name}"
     with dataset.edit(f"add --reference {names}"[:200]) as draft:
-        run = _Run(draft, starts, hash, progress, tell)
+        run = _Run(draft, starts, hash, progress, tell, all_files)
         report = run.run()
     run.journal.remove()
     return report
@@ -107,8 +109,10 @@ class _Run:
         hash: bool,
         progress: Progress | None,
         tell: Callable[[int], None] | None,
+        all_files: bool = False,
     ) -> None:
         repository = draft.dataset.repository
+        self._all_files = all_files
         self._draft = draft
         self._hash = hash
         self._progress = progress
@@ -131,7 +135,9 @@ class _Run:
     def run(self) -> ReferenceReport:
         """Look at all places, and put them into the draft. Raises RefusedError, NotFoundError, RemoteError."""
         with self.journal:
-            gathering = Gathering(self._starts, self._places, self.journal, self._report, look=not self._hash)
+            gathering = Gathering(
+                self._starts, self._places, self.journal, self._report, not self._hash, self._all_files
+            )
             (self._take_read if self._hash else self._take_looks)(gathering)
         for key, places in self._clashes.items():
             del self._found[key]
@@ -142,7 +148,12 @@ class _Run:
         self._problems += noted.problems
         unchanged = len(self._found) - noted.new - noted.changed - len(noted.problems)
         return ReferenceReport(
-            noted.new, noted.changed, unchanged, tuple(self._problems), LeftOut(gathering.hidden), self._resumed
+            noted.new,
+            noted.changed,
+            unchanged,
+            tuple(self._problems),
+            LeftOut(gathering.hidden, 0, gathering.others),
+            self._resumed,
         )
 
     def _report(self, place: str, reason: str) -> None:

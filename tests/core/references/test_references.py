@@ -79,16 +79,19 @@ def stored(dataset: Dataset) -> int:
 
 
 def test_a_folder_is_referred_to_and_nothing_is_copied(pets: Dataset, nas: Path) -> None:
-    (nas / "large.bin").write_bytes(os.urandom(300_000))
-    assert refer(pets, nas) == ReferenceReport(4, 0, 0, (), LeftOut(1), 0)
-    assert keys(pets) == ["photos/a.jpg", "photos/day/b.jpg", "photos/day/c.txt", "photos/large.bin"]
+    (nas / "large.png").write_bytes(os.urandom(300_000))
+    (nas / "README.md").write_bytes(b"no media")
+    (nas / "jpg").write_bytes(b"no media either, by its name")
+    assert refer(pets, nas) == ReferenceReport(4, 0, 0, (), LeftOut(1, 0, 2), 0)
+    assert keys(pets) == ["photos/a.jpg", "photos/day/b.jpg", "photos/day/c.txt", "photos/large.png"]
     status = (nas / "a.jpg").stat()
     digest = ObjectId(blake3(JPEG).digest())
     reference = Reference(place=str(nas / "a.jpg"), size=len(JPEG), mtime=status.st_mtime_ns, hash=digest)
     expected = Media(reference=reference, type="image/jpeg", size=len(JPEG), width=640, height=480)
     assert media_of(pets, "photos/a.jpg") == expected
     assert stored(pets) < 20_000
-    assert refer(pets, nas) == ReferenceReport(0, 0, 4, (), LeftOut(1), 0)
+    assert refer(pets, nas) == ReferenceReport(0, 0, 4, (), LeftOut(1, 0, 2), 0)
+    assert refer(pets, nas, all_files=True) == ReferenceReport(2, 0, 4, (), LeftOut(1), 0)
 
 
 def test_without_a_hash_no_byte_is_read(pets: Dataset, nas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +198,7 @@ def test_two_places_of_one_key_are_both_named_and_neither_is_taken(pets: Dataset
 
 
 def test_hostile_names_are_named_or_kept(pets: Dataset, nas: Path) -> None:
-    good = ("new\nline.jpg", "ü.jpg", "a\\b.jpg", "x" * 250)
+    good = ("new\nline.jpg", "ü.jpg", "a\\b.jpg", "x" * 246 + ".jpg")
     for name in good:
         (nas / name).write_bytes(b"1")
     (nas / "bad\udcff.jpg").write_bytes(b"1")
@@ -222,7 +225,7 @@ def test_a_key_that_is_too_long_is_named(pets: Dataset, tmp_path: Path) -> None:
     for _ in range(5):
         deep /= "d" * 200
     deep.mkdir(parents=True)
-    for name in ("a.jpg", "b" * 40):
+    for name in ("a.jpg", "b" * 36 + ".jpg"):
         (deep / name).write_bytes(b"1")
     report = refer(pets, tmp_path / "deep", hash=False, problems=1)
     assert report.new == 1 and "1,050 bytes" in report.problems[0].reason
