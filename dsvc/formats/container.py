@@ -50,12 +50,16 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export wrote; `notes` say, with counts, what was converted or has no field in the format."""
+    """What an export wrote; `notes` say, with counts, what was converted or has no field in the format.
+
+    `losses` are those of the notes that say what the export does not hold.
+    """
 
     entries: int
     inputs: int
     annotations: int
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 class Writable(Protocol):
