@@ -20,7 +20,8 @@ from dsvc.errors import RefusedError
 from dsvc.formats.container import open_target
 from dsvc.formats.mask_form import Form, fixed_form, write_picture
 from dsvc.formats.mask_png import Picture, read_picture
-from dsvc.model.records import Annotation, Mask, Media, Shape, encode_concept
+from dsvc.formats.mask_write import MaskExporter
+from dsvc.model.records import Annotation, Concept, Mask, Media, Shape, encode_concept, encode_input
 from dsvc.model.snapshot import SnapshotEdits, edit_roots
 
 # pycocotools asks numpy in an old way.
