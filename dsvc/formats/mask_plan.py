@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dsvc.formats.mask_form import GRAY, RGB, Form, fixed_form, form_of, widened
+from dsvc.formats.mask_losses import annotation_losses, concept_losses
 from dsvc.formats.mask_match import stem
 from dsvc.formats.mask_values import (
     BinaryValues,
@@ -38,9 +39,14 @@ class Plan:
     """The plan of one export."""
 
     def __init__(self, walk: Walk) -> None:
-        self._counts: Counter[str] = Counter()
+        self._changed: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
         self._forms: dict[str, Form] = {}
         self.form = fixed_form()
+        for concept in walk.concepts():
+            self.lose(*concept_losses(concept))
+        if walk.meta.keys() - {"mask"}:
+            self.lose("datasets lost what files of other formats said of the whole")
         sources = walk.meta.get("mask", {})
         self.values = self._choose_values(walk, [sources[name] for name in sorted(sources)])
         keys = [key.decode() for key, _ in walk.input_entries()]
@@ -56,14 +62,14 @@ class Plan:
             if not made.odd_folders:
                 self._take_forms(sources, Form(GRAY, 8))
                 return made
-            self.count("concepts cannot name a folder, so that all have values of their own", len(made.odd_folders))
+            self.change("concepts cannot name a folder, so that all have values of their own", len(made.odd_folders))
         mapped = [source for source in sources if source["kind"] != "binary"]
         joined = join_classes(mapped) if mapped else None
         if joined is not None:
             self._take_forms(mapped, Form(RGB, 8) if "colors" in kinds else Form(GRAY, 8))
             return ClassValues(names, joined, self.form)
         if mapped:
-            self.count("sources say different things about their values, so that all have new ones", len(mapped))
+            self.change("sources say different things about their values, so that all have new ones", len(mapped))
         classes = new_classes(names, sources)
         self.form = widened(self.form, max(value for value in classes if isinstance(value, int)))
         return ClassValues(names, classes, self.form)
@@ -96,23 +102,37 @@ class Plan:
         shape = annotation.shape
         if shape is None or shape.mask is None:
             what = "no shape" if shape is None else "polygons and no mask" if shape.polygons else "a box and no mask"
-            self.count(f"annotations with {what} were left out")
+            self.lose(f"annotations with {what} were left out")
             return None
         if min(shape.mask.height, shape.mask.width) < 1 or shape.mask.height * shape.mask.width > MAX_PIXELS:
-            self.count("masks are too large to be drawn, or empty, and were left out")
+            self.lose("masks are too large to be drawn, or empty, and were left out")
             return None
         found = self.values.stroke(annotation)
         if found is None:
-            self.count("masks without a concept were left out")
+            self.lose("masks without a concept were left out")
+        else:
+            self.lose(*annotation_losses(annotation))
         return found
 
-    def count(self, what: str, number: int = 1) -> None:
-        """Count something that goes another way than it came, or not at all."""
-        self._counts[what] += number
+    def change(self, what: str, number: int = 1) -> None:
+        """Count something that goes another way than it came."""
+        self._changed[what] += number
+
+    def lose(self, *phrases: str) -> None:
+        """Count what the export does not hold: each phrase is the end of a sentence that begins with the number."""
+        self._lost.update(phrases)
 
     def notes(self) -> Iterator[str]:
-        """What was counted."""
-        return (f"{count} {what}" for what, count in sorted(self._counts.items()))
+        """All that was counted."""
+        return _sentences(self._changed + self._lost)
+
+    def losses(self) -> Iterator[str]:
+        """What the export does not hold."""
+        return _sentences(self._lost)
+
+
+def _sentences(counts: Counter[str]) -> Iterator[str]:
+    return (f"{count} {what}" for what, count in sorted(counts.items()))
 
 
 def _layers(walk: Walk, names: Names, sources: list[Source]) -> list[str]:

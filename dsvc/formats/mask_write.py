@@ -9,6 +9,7 @@ from dsvc.errors import RefusedError
 from dsvc.formats.container import ExportReport, Target
 from dsvc.formats.mask_classes import write_classes
 from dsvc.formats.mask_form import RGB, Form, Value, widened, write_picture
+from dsvc.formats.mask_losses import input_losses
 from dsvc.formats.mask_plan import Layer, Plan
 from dsvc.formats.mask_values import Stroke
 from dsvc.formats.masks import bitmap, runs
@@ -32,7 +33,10 @@ class MaskExporter:
         plan = Plan(walk)
         files = inputs = annotations = 0
         for sample in walk.samples():
+            plan.lose(*input_losses(sample.input))
             masks = list(_masks(sample, plan))
+            if not masks and not media:
+                plan.lose("inputs have no mask, so that nothing names them")
             for name, picture, painted in masks:
                 with target.add(name) as out:
                     out.write(picture)
@@ -47,7 +51,7 @@ class MaskExporter:
             files += 1
         if media:
             files += _write_media(walk, target, plan)
-        return ExportReport(files, inputs, annotations, tuple(plan.notes()))
+        return ExportReport(files, inputs, annotations, tuple(plan.notes()), tuple(plan.losses()))
 
 
 def _masks(sample: Sample, plan: Plan) -> Iterator[tuple[str, bytes, int]]:
@@ -94,19 +98,19 @@ class Canvas:
         """Paint a stroke over those before; one that cannot be drawn is counted."""
         pixel = self._form.pixel(stroke.value)
         if pixel is None:
-            self._plan.count("masks have a value that their file cannot say, and were left out")
+            self._plan.lose("masks have a value that their file cannot say, and were left out")
             return
         if (mask.width, mask.height) != self._size:
-            self._plan.count("masks of another size than their input's were left out")
+            self._plan.lose("masks of another size than their input's were left out")
             return
         area = _area(mask, mask.counts)
         if area is None:
-            self._plan.count("masks whose runs are damaged were left out")
+            self._plan.lose("masks whose runs are damaged were left out")
             return
         if (self._pixels[area & self._covered] != pixel).any():
-            self._plan.count("masks cover a part of another, which is lost there")
+            self._plan.lose("masks cover a part of another, which is lost there")
         if stroke.value in self._seen:
-            self._plan.count("masks have the value of another one of their input, and come back as one with it")
+            self._plan.lose("masks have the value of another one of their input, and come back as one with it")
         self._seen.add(stroke.value)
         self._covered |= area
         self._pixels[area] = pixel
@@ -123,7 +127,7 @@ class Canvas:
             pixel = self._form.pixel(value)
             self._pixels[~self._covered] = pixel or 0
             if concept is not None or pixel is None:
-                self._plan.count("masks have pixels that no annotation covers, and 0 says a concept there")
+                self._plan.change("masks have pixels that no annotation covers, and 0 says a concept there")
         return write_picture(self._pixels, self._form)
 
 
@@ -152,7 +156,7 @@ def _write_media(walk: Walk, target: Target, plan: Plan) -> int:
     for record in walk.inputs():
         media = record.media
         if media is None or media.blob is None:
-            plan.count("inputs have no bytes in the repository")
+            plan.lose("inputs have no bytes in the repository")
             continue
         with target.add(f"images/{record.key}", media.size) as out:
             for piece in walk.read_blob(media.blob):

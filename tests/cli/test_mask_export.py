@@ -16,7 +16,11 @@ def test_masks_go_to_a_folder_or_an_archive(dsvc, files, coco, write, monkeypatc
     dsvc("commit", "-m", "First", "--author", "Ada <ada@example.org>")
     done = dsvc("export", "--format", "mask", "-o", "out")
     assert done.out == (
-        "wrote out: mask/1, 2 inputs, 2 annotations\nnote: 1 annotations with polygons and no mask were left out\n"
+        "wrote out: mask/1, 2 inputs, 2 annotations\n"
+        "note: 1 annotations with polygons and no mask were left out\n"
+        "note: 1 concepts lost their supercategory, which masks cannot say\n"
+        "note: 1 datasets lost what files of other formats said of the whole\n"
+        "note: 1 inputs lost their license, which masks cannot say\n"
     )
     assert sorted(p.name for p in Path("out").rglob("*") if p.is_file()) == [
         ".dsvc-export",

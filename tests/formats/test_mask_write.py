@@ -17,9 +17,11 @@ from pycocotools import mask as tools
 
 from dsvc.core.dataset import Dataset
 from dsvc.errors import RefusedError
+from dsvc.formats.container import open_target
 from dsvc.formats.mask_form import Form, fixed_form, write_picture
 from dsvc.formats.mask_png import Picture, read_picture
-from dsvc.model.records import Annotation, Mask, Media, Shape, encode_concept
+from dsvc.formats.mask_write import MaskExporter
+from dsvc.model.records import Annotation, Concept, Mask, Media, Shape, encode_concept, encode_input
 from dsvc.model.snapshot import SnapshotEdits, edit_roots
 
 # pycocotools asks numpy in an old way.
@@ -359,7 +361,10 @@ def test_sources_that_agree_are_one_and_others_get_new_values(folder, out, bring
     bring(folder / "a", source="a", classes="1 cat\n2 dog\n3 bird\n")
     bring(folder / "b", source="b", classes="1 cat\n3 bird\n", ignore=(2,), errors=[])
     report = export(pets, out)
-    assert report.notes == ("2 sources say different things about their values, so that all have new ones",)
+    assert report.notes == (
+        "1 inputs have no mask, so that nothing names them",
+        "2 sources say different things about their values, so that all have new ones",
+    )
     found = pictures(out)
     # 2 is ignored by one of them, so it names nothing: bird, cat, dog.
     assert json.loads((out / "classes.json").read_text())["2"] == {"ignore": True, "color": "#008000"}
@@ -430,12 +435,46 @@ def test_what_is_left_out_is_counted(out, inputs, pets):
         "1 annotations with a box and no mask were left out",
         "1 annotations with no shape were left out",
         "1 annotations with polygons and no mask were left out",
+        "1 inputs have no mask, so that nothing names them",
         "1 masks are too large to be drawn, or empty, and were left out",
         "1 masks cover a part of another, which is lost there",
         "1 masks have the value of another one of their input, and come back as one with it",
         "1 masks of another size than their input's were left out",
         "1 masks whose runs are damaged were left out",
         "1 masks without a concept were left out",
+    )
+
+
+def test_what_masks_cannot_say_is_counted(out, inputs, pets):
+    put = {"attributes": {"a": 1}, "track": 3, "crowd": 1, "keypoints": (1, 2, 2), "extras": {"other": 1}}
+    inputs("a.jpg")
+    annotate(pets, "a.jpg", "cat", SMALL == 1, **put)
+    annotate(pets, "a.jpg", "dog", SMALL == 2, crowd=0)
+    with pets.edit() as draft:
+        edits = SnapshotEdits()
+        record = draft.snapshot.input("a.jpg")
+        assert record is not None
+        changed = msgspec.structs.replace(record, split="train", metadata={"city": "Paris"})
+        edits.inputs = {b"a.jpg": encode_input(changed)}
+        cat = Concept(id="cat", name="cat", supercategory="animal")
+        edits.concepts = {b"cat": encode_concept(cat)}
+        draft.apply(lambda store, state: msgspec.structs.replace(state, roots=edit_roots(store, state.roots, edits)))
+    pets.commit("state")
+    with open_target(out, "folder") as target:
+        report = MaskExporter().export(pets.at(), target)
+    assert (
+        report.losses
+        == report.notes
+        == (
+            "1 annotations lost fields of other formats, which masks cannot say",
+            "1 annotations lost their attributes, which masks cannot say",
+            "1 annotations lost their crowd, which masks cannot say",
+            "1 annotations lost their keypoints, which masks cannot say",
+            "1 annotations lost their track, which masks cannot say",
+            "1 concepts lost their supercategory, which masks cannot say",
+            "1 inputs lost their metadata, which masks cannot say",
+            "1 inputs lost their split, which masks cannot say",
+        )
     )
 
 
