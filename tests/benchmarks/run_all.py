@@ -23,6 +23,7 @@ SCRIPTS = (
     "one_annotation",
     "startup",
     "diff",
+    "filter",
     "stored_size",
     "version_growth",
 )
