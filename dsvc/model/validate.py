@@ -19,11 +19,17 @@ REFERENCE = "see the library's reference: Annotation"
 
 def check_annotation(annotation: Annotation) -> None:
     """Raise UsageError, naming the input, for an annotation of wrong types, counts or ranges, or that says nothing."""
-    wrong = wrong_part(annotation)
-    if not wrong and not any(getattr(annotation, name) is not None for name in SAYS):
-        wrong = "says nothing: give a concept, a shape, text or another part"
+    wrong = wrong_annotation(annotation)
     if wrong:
         raise UsageError(f"an annotation of {annotation.key!r}: {wrong}", REFERENCE)
+
+
+def wrong_annotation(annotation: Annotation) -> str | None:
+    """What is wrong with an annotation; or None."""
+    wrong = wrong_part(annotation)
+    if not wrong and not any(getattr(annotation, name) is not None for name in SAYS):
+        return "says nothing: give a concept, a shape, text or another part"
+    return wrong
 
 
 def wrong_part(annotation: Annotation) -> str | None:

@@ -25,6 +25,7 @@ SCRIPTS = (
     "startup",
     "diff",
     "rewrite",
+    "filter",
     "stored_size",
     "version_growth",
 )

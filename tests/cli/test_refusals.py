@@ -44,6 +44,8 @@ WRITING = {
     "split": ("split", "--ratio", "50/50"),
     "mv": ("mv", "a.jpg", "c.jpg"),
     "rm": ("rm", "a.jpg"),
+    "rm --where": ("rm", "--inputs", "--where", "key = 'a.jpg'"),
+    "annotate --where": ("annotate", "--inputs", "--where", "true", "--concept", "night"),
     "discard": ("discard",),
     "commit": ("commit", "-m", "x", *SIGNED),
     "version create": ("version", "create", "v9", "--at", "HEAD", *SIGNED),
@@ -230,8 +232,13 @@ def plain_user(staged: Path) -> Iterator[Path]:
     for path in (place, *place.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
     os.chdir(folder)
-    # numpy imports parts of itself late, and the plain user may not be allowed to read where it is installed.
-    import numpy.ma  # noqa: F401
+    # numpy and DuckDB import parts of themselves late, and the plain user may not be allowed to read where they are.
+    import numpy.ma
+
+    from dsvc.core.duck import connect
+
+    connect().register("records", {"row": numpy.arange(1), "key": numpy.array(["a"], dtype=object)})
+    connect().execute("select 1").fetchnumpy()
 
     os.seteuid(NOBODY)
     try:

@@ -333,6 +333,28 @@ class TestAnnotate:
         dsvc("annotate", name, "--attribute", "y=NaN", "--attribute", "z=[1]")
         assert self.shown(dsvc, name)["attributes"] == {"x": 1, "y": "NaN", "z": "[1]"}
 
+    def test_spans_times_frames_and_tracks(self, dsvc, project: Path) -> None:
+        when = ("--time", "1.5,4", "--frame", "12", "--track", "7", "--negative")
+        result = dsvc("annotate", "a.jpg", "--concept", "cat", "--span", "3,9", *when, "--json")
+        made = json.loads(result.out)["annotation"]
+        name = f"a.jpg#{made['id']}"
+        assert made == {
+            "key": "a.jpg",
+            "id": made["id"],
+            "concept": "cat",
+            "span": [3, 9],
+            "time": [1.5, 4],
+            "frame": 12,
+            "track": 7,
+            "value": 0,
+        }
+        line = "cat  characters 3,9  seconds 1.5,4  frame 12  track 7  negative"
+        assert dsvc("show", name).out == f"annotation {name}\n  {line}\n"
+        dsvc("annotate", name, "--track", "007", "--positive", "--frame", "0")
+        assert {**made, "track": "007", "value": 1, "frame": 0} == self.shown(dsvc, name)
+        assert "  cat  characters 3,9  seconds 1.5,4  frame 0  track 007\n" in dsvc("show", "a.jpg").out
+        assert ", 1 span\n" in dsvc("show").out
+
     def test_the_concept_of_an_annotation(self, dsvc, project: Path) -> None:
         name = "a.jpg#" + annotation(dsvc, "a.jpg")
         dsvc("annotate", name, "--concept", "cafe\u0301")
@@ -355,6 +377,17 @@ class TestAnnotate:
             ("--unit", "metre"),
             ("--attribute", "x"),
             ("--concept", "\udcff"),
+            ("--span", "4,3"),
+            ("--span", "-1,3"),
+            ("--span", "1,2.5"),
+            ("--span", "1"),
+            ("--time", "2,1"),
+            ("--time", "-1,1"),
+            ("--time", "0,inf"),
+            ("--frame", "-1"),
+            ("--frame", "x"),
+            ("--track", "\udcff"),
+            ("--negative",),
         ],
     )
     def test_what_cannot_be_meant(self, dsvc, project: Path, options: tuple[str, ...]) -> None:

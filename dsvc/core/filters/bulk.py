@@ -25,7 +25,6 @@ from dsvc.model.records import (
 )
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
 from dsvc.model.tree import Tree
-from dsvc.model.validate import check_annotation
 from dsvc.store import codec
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def removal(noun: Noun, where: str, progress: Progress | None = None) -> Plan:
 
 def annotation(noun: Noun, where: str, patch: Patch, progress: Progress | None = None) -> Plan:
     """Add an annotation to every input that matches, or change every annotation that does. Raises UsageError."""
-    patch.check()
+    patch.check(alone=check_noun(noun) == "inputs")
     encoded = patch.encoded()
 
     def add(snapshot: Snapshot) -> tuple[SnapshotEdits, Outcome]:
@@ -113,11 +112,9 @@ def annotation(noun: Noun, where: str, patch: Patch, progress: Progress | None =
         _ensure_concept(snapshot, edits, encoded)
         return edits, Outcome((), len(keys), len(edits.annotations))
 
-    if check_noun(noun) == "annotations":
+    if noun == "annotations":
         return change
-    new = Annotation(key="", id="", **patch.changes())
-    check_annotation(new)
-    fields = annotation_fields(new)
+    fields = annotation_fields(Annotation(key="", id="", **patch.changes()))
     return add
 
 

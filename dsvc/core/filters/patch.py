@@ -10,7 +10,7 @@ import msgspec
 
 from dsvc.errors import RefusedError, UsageError
 from dsvc.model.records import Annotation, Numbers, Shape, Unit, annotation_fields, concept_id, decode_shape
-from dsvc.model.validate import REFERENCE, wrong_part
+from dsvc.model.validate import REFERENCE, wrong_annotation, wrong_part
 from dsvc.store import codec
 
 NOTHING: Mapping[str, Any] = {}
@@ -39,10 +39,11 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
             fields["shape"] = self._reshape(old.shape if old else None)
         return fields
 
-    def check(self) -> None:
-        """Raise UsageError for what can be meant of no annotation."""
+    def check(self, *, alone: bool) -> None:
+        """Raise UsageError for what no annotation can have; with `alone`, for what is none by itself, too."""
         try:
-            wrong = wrong_part(Annotation(key="", id="", **self.changes()))
+            annotation = Annotation(key="", id="", **self.changes())
+            wrong = wrong_annotation(annotation) if alone else wrong_part(annotation)
         except TypeError as error:
             wrong = str(error)
         if wrong:
