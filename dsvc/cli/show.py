@@ -115,11 +115,18 @@ def _show_input(state: State, key: str, as_json: bool) -> None:
         out(f"  declared size: {record.declared_width:.12g} x {record.declared_height:.12g}")
     for name in ("split", "license", "geo", "number", "metadata"):
         if getattr(record, name) not in (None, {}):
-            out(f"  {name}: {shown(str(plain(getattr(record, name))))}")
+            out(f"  {name}: {shown(_short_json(plain(getattr(record, name))))}")
     out(plural(len(sample.annotations), "annotation") + (":" if sample.annotations else ""))
     rows = [(f"  {shown(f'{key}#{a.id}')}", annotation_text(a)) for a in sample.annotations]
     for line in table(rows):
         out(line)
+
+
+def _short_json(value: Any) -> str:
+    """A text as it is; anything else as JSON, so that 7 and "7" are told apart."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _show_annotation(annotation: Annotation, as_json: bool) -> None:

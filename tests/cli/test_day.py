@@ -88,7 +88,7 @@ next: dsvc commit -m TEXT
 $ dsvc show images/attic.png
 input images/attic.png
   media: image/png, 4 x 3, 83 bytes, blob 6c87207fbc04
-  metadata: {'camera': 'left', 'year': 2024}
+  metadata: {"camera": "left", "year": 2024}
 1 annotation:
   images/attic.png#980175eda70b  cat
 $ dsvc commit -m Cameras
