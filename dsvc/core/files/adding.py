@@ -14,6 +14,7 @@ from dsvc.core.files.reading import ChangedFileError, read_files
 from dsvc.core.files.tracking import Tracked, make_tracked, tracked_folders
 from dsvc.core.files.workfiles import FileStatus, WorkFiles
 from dsvc.core.files.worktree import FoundFile, Problem, Report, find_files, real_start
+from dsvc.core.keys import display
 from dsvc.core.media import MediaFacts
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
@@ -115,7 +116,7 @@ def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None
     status = files.compare(draft.snapshot.roots, progress, read=False)
     problems = list(status.problems)
     media = _read_keys(draft, files, (*status.new, *status.modified, *status.unread), problems.append, progress)
-    clashes = clash_notes(draft, [key for key in status.new if key in media])
+    clashes = (*clash_notes(draft, [key for key in status.new if key in media]), *_twice(draft, tracked, status.new))
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
     # Files that were not read are those of inputs already.
     unread = files.count - len(status.new) - len(status.modified) - len(status.unread)
@@ -129,6 +130,26 @@ def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None
         tracked=tuple(one.folder or "." for one in draft.track(tracked, team)),
         notes=(*clashes, *media_notes(draft, media)),
     )
+
+
+def _twice(draft: Draft, tracked: list[Tracked], new: tuple[str, ...]) -> tuple[str, ...]:
+    """What to tell of files whose inputs are there already under the path below the folder, as imports name them."""
+    inputs = draft.snapshot.input_tree
+    if not len(inputs):
+        return ()
+    for one in tracked:
+        prefix = one.prefix
+        found = [
+            rest for key in new if prefix and key.startswith(prefix) and (rest := key[len(prefix) :]).encode() in inputs
+        ]
+        if found:
+            folder = display(one.folder)
+            what = (
+                f"{display(found[0])} is" if len(found) == 1 else f"{display(found[0])} and {len(found) - 1:,} more are"
+            )
+            way = f"dsvc undo, then: dsvc add {folder} --root {folder}"
+            return (f"{what} in the dataset without {folder}/: the same files? {way}",)
+    return ()
 
 
 def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
