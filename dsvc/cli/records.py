@@ -71,14 +71,6 @@ def annotation_text(annotation: Annotation) -> str:
         words.append(plural(len(annotation.keypoints) // 3, "keypoint"))
     if annotation.point is not None:
         words.append(f"point {_numbers(annotation.point)}")
-    if annotation.frame is not None:
-        words.append(f"frame {annotation.frame}")
-    if annotation.time is not None:
-        words.append(f"from {_value(annotation.time[0])} to {_value(annotation.time[1])} s")
-    if annotation.track is not None:
-        words.append(f"track {_value(annotation.track)}")
-    if annotation.span is not None:
-        words.append(f"characters {annotation.span[0]} to {annotation.span[1]}")
     if annotation.text is not None:
         words.append(repr(_cut(annotation.text)))
     if annotation.span is not None:

@@ -19,7 +19,7 @@ ANNOTATIONS, INPUTS = "concept = 'thing 1' and area > 1024", "concept = 'thing 1
 def match(folder: str, noun: str, where: str) -> dict[str, Any]:
     begin = perf_counter()
     import dsvc
-    from dsvc.core.query import match_annotations, match_inputs
+    from dsvc.core.filters.query import match_annotations, match_inputs
 
     snapshot = dsvc.open(folder).dataset("coco").at("@v1").snapshot
     found = (match_inputs if noun == "inputs" else match_annotations)(snapshot, where)

@@ -1,4 +1,4 @@
-"""A day in the life of a project folder, and all of it undone step by step: the commands and exactly what they print."""
+"""A day in the life of a project folder, and all of it undone step by step: commands, and exactly what they print."""
 
 import re
 from collections.abc import Callable

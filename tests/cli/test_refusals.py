@@ -235,7 +235,7 @@ def plain_user(staged: Path) -> Iterator[Path]:
     # numpy and DuckDB import parts of themselves late, and the plain user may not be allowed to read where they are.
     import numpy.ma
 
-    from dsvc.core.duck import connect
+    from dsvc.core.filters.duck import connect
 
     connect().register("records", {"row": numpy.arange(1), "key": numpy.array(["a"], dtype=object)})
     connect().execute("select 1").fetchnumpy()

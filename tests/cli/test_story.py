@@ -159,13 +159,20 @@ class TestStatus:
         assert "staged changes" in dsvc("list").out
 
 
+TWICE = (
+    "note: a.jpg and 1 more are in the dataset without images/: the same files? "
+    "dsvc undo, then: dsvc add images --root images\n"
+)
+
+
 class TestAddAndImport:
     def test_add(self, dsvc, project: Path) -> None:
         (project / "images" / "c.png").write_bytes(b"not a picture")
         (project / "images" / ".hidden").touch()
         result = dsvc("add", "images")
         assert result.out == (
-            "3 inputs added\npassed over: 1 hidden file\ntracked from now on: images\nnext: dsvc commit -m TEXT\n"
+            f"3 inputs added\npassed over: 1 hidden file\n{TWICE}"
+            "tracked from now on: images\nnext: dsvc commit -m TEXT\n"
         )
         assert dsvc("add", "images").out == "3 unchanged\npassed over: 1 hidden file\n"
         (project / "images" / "c.png").write_bytes(b"still no picture")
@@ -181,7 +188,7 @@ class TestAddAndImport:
     def test_add_names_what_it_could_not_take(self, dsvc, project: Path) -> None:
         os.mkfifo(project / "images" / "pipe")
         result = dsvc("add", "images", code=1)
-        assert result.out == "2 inputs added\ntracked from now on: images\nnext: dsvc commit -m TEXT\n"
+        assert result.out == f"2 inputs added\n{TWICE}tracked from now on: images\nnext: dsvc commit -m TEXT\n"
         assert result.err.startswith("error: 1 file could not be taken\n  ")
         assert "images/pipe: " in result.err
 

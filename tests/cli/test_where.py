@@ -187,7 +187,7 @@ class TestAnnotate:
             (("a.jpg", "--annotations", "--concept", "x"), "error: --annotations needs a filter\n"),
             (("--inputs", "--where", "true"), "error: say what the annotation says"),
             (("--inputs", "--where", "true", "--crowd"), "error: the annotation: says nothing"),
-            (("--inputs", "--where", "true", "--time", "2,1"), "error: the annotation: a time is its begin"),
+            (("--inputs", "--where", "true", "--time", "2,1"), "error: the annotation: a time is begin and end"),
             (("a.jpg", "--concept", "x", "--dry-run"), "error: --dry-run goes with --where\n"),
         ],
     )

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import dsvc
-from dsvc.core import bulk
 from dsvc.core.dataset import Dataset
-from dsvc.core.patch import Patch
+from dsvc.core.filters import bulk
+from dsvc.core.filters.patch import Patch
 from dsvc.errors import FilterError, RefusedError, UsageError
 from dsvc.model.commit import Author
 from dsvc.model.records import Annotation, Shape
@@ -172,9 +172,9 @@ def test_what_cannot_be_changed_is_named(labelled: Dataset) -> None:
     [
         (Patch(), "says nothing"),
         (Patch(fields={"concept": ""}), "at least one character"),
-        (Patch(fields={"frame": -1}), "frames count from 0"),
-        (Patch(fields={"time": (2, 1)}), "a time is its begin and its end"),
-        (Patch(fields={"time": (-1, 1)}), "a time is its begin and its end"),
+        (Patch(fields={"frame": -1}), "a frame is counted from 0"),
+        (Patch(fields={"time": (2, 1)}), "a time is begin and end"),
+        (Patch(fields={"time": (-1, 1)}), "a time is begin and end"),
         (Patch(fields={"span": (2, 1)}), "a span is"),
         (Patch(fields={"color": "red"}), "color"),
         (Patch(box=(1, 2)), "a box is x, y, width, height"),
