@@ -6,14 +6,13 @@ as they come, so their errors show at once; where another writer came first, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from dsvc.core.av_facts import with_known
-from dsvc.core.files.tracking import Tracked, covers, track, tracked_folders
 from dsvc.core.keys import check_key
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
@@ -43,6 +42,7 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset, LoggedCommit
     from dsvc.core.files.adding import AddReport
+    from dsvc.core.files.tracking import Tracked
     from dsvc.core.imports.importing import ImportReport
 
 
@@ -148,13 +148,24 @@ class Draft:
             if self._commit is not None:
                 self.committed = self._commit(refs)
 
-        workspace = self.dataset.repository.workspace
-        mine, teams = ([one for one in self._tracked if one.team == team] for team in (False, True))
-        with track(workspace, mine), track(workspace, teams, team=True):
+        with self._noting():
             if self._steps:
                 self.transaction.run(change)
         for action in self._after:
             action()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note the folders that are tracked from now on, once the body has succeeded."""
+        if not self._tracked:
+            yield
+            return
+        from dsvc.core.files.tracking import track
+
+        workspace = self.dataset.repository.workspace
+        mine, teams = ([one for one in self._tracked if one.team == team] for team in (False, True))
+        with track(workspace, mine), track(workspace, teams, team=True):
+            yield
 
     # ---- whole files
 
@@ -184,6 +195,8 @@ class Draft:
 
     def track(self, folders: Iterable[Tracked], team: bool = False) -> list[Tracked]:
         """Note folders as tracked, in the team's settings perhaps, when the edits are published; those that are new."""
+        from dsvc.core.files.tracking import covers, tracked_folders
+
         workspace = self.dataset.repository.workspace
         known = [*tracked_folders(workspace, self.dataset.name), *self._tracked]
         new = [one for one in folders if not any(covers(old, one) for old in known)]
@@ -207,6 +220,8 @@ class Draft:
 
         Facts that are known of the same bytes already, and not in `media`, stay.
         """
+        from dsvc.core.av_facts import with_known
+
         counts = (0, 0, 0)
 
         def step(store: Store, state: DraftState) -> DraftState:
