@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dsvc.core.compare import RecordChange, Summary, compare, summarize_states
 from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state, require_clean
+from dsvc.core.intake import Intake
 from dsvc.core.names import check_name
 from dsvc.core.record_edits import RecordEdits
 from dsvc.core.revisions import Revision, resolve
@@ -24,14 +24,8 @@ from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, Dra
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.core.files.adding import AddReport
-    from dsvc.core.files.workfiles import FileStatus
     from dsvc.core.filters.bulk import Noun, Outcome, Plan
     from dsvc.core.filters.patch import Patch
-    from dsvc.core.imports.importing import ImportReport
-    from dsvc.core.references.asked import Asked
-    from dsvc.core.references.materializing import MaterializeReport
-    from dsvc.core.references.referring import ReferenceReport
     from dsvc.core.repository import Repository
 
 AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
@@ -70,7 +64,7 @@ class Status(NamedTuple):
         return not self.summary
 
 
-class Dataset(RecordEdits):
+class Dataset(Intake, RecordEdits):
     """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
 
     def __init__(self, repository: Repository, name: str, branch: str) -> None:
@@ -156,54 +150,6 @@ class Dataset(RecordEdits):
             draft = Draft(self, transaction, commit)
             yield draft
             draft.finish()
-
-    def add(self, *paths: str | Path, root: str | Path | None = None, **options: Any) -> AddReport:
-        """Take files and folders into the draft; keys are relative to `root`, by default the project folder."""
-        with self.edit(f"add {' '.join(map(str, paths))}"[:200]) as draft:
-            return draft.add(*paths, root=root, **options)
-
-    def add_all(self, progress: Progress | None = None) -> AddReport:
-        """Take in all that changed in the tracked folders: new files, other bytes, other names, files that are gone."""
-        with self.edit("add -A") as draft:
-            return draft.add_all(progress)
-
-    def untrack(self, folder: str) -> None:
-        """Look at a tracked folder, named by its path below the project's root, no more. Raises NotFoundError."""
-        from dsvc.core.files.tracking import untrack
-
-        untrack(self.repository.workspace, folder, self.name)
-
-    def files(self, progress: Progress | None = None) -> FileStatus:
-        """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed."""
-        from dsvc.core.files.workfiles import FileStatus, WorkFiles
-
-        if self.repository.root is None:
-            return FileStatus(())
-        state = load_state(self._scratch, Refs(self.repository.view), self)
-        return WorkFiles(self).compare(state.roots, progress)
-
-    def add_references(self, *places: str | Path | Asked, **options: Any) -> ReferenceReport:
-        """Refer to files, folders, URLs and prefixes that end in `/`; their bytes stay where they are.
-
-        See `dsvc.core.references.referring.add_references` for the options.
-        """
-        from dsvc.core.references.referring import add_references
-
-        return add_references(self, places, **options)
-
-    def materialize(self, *keys: str, **options: Any) -> MaterializeReport:
-        """Copy in the bytes that inputs refer to: of these keys, or of all with `all=True`.
-
-        See `dsvc.core.references.materializing.materialize` for the options.
-        """
-        from dsvc.core.references.materializing import materialize
-
-        return materialize(self, keys, **options)
-
-    def import_(self, path: str | Path, **options: Any) -> ImportReport:
-        """Import a file or a folder into the draft; see `dsvc.core.imports.importing.import_path` for the options."""
-        with self.edit(f"import {path}") as draft:
-            return draft.import_(path, **options)
 
     def annotate(self, key: str | Annotation, concept: str | None = None, **fields: Any) -> Annotation:
         """Add one annotation to an input of the draft, and give it with its id.
