@@ -13,7 +13,7 @@ from dsvc.cli.render import NEXT, json_option, listed, note, out, plural, print_
 from dsvc.cli.session import Session, pass_session, shared_options
 
 if TYPE_CHECKING:
-    from dsvc.core.imports.importing import ImportReport
+    from dsvc.core.imports.reports import ImportReport
 
 
 class ValuesType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
@@ -119,7 +119,7 @@ def _print_imported(result: ImportReport, with_images: bool) -> None:
         out(f"{plural(len(result.extra), 'file')} that no record names, not taken: {listed(result.extra)}")
     for text in result.notes:
         out(f"note: {shown(text)}")
-    if result.rejects is not None:
-        out(f"refused records are in {shown(str(result.rejects))}: mend them, and import that file too")
+    for text in result.about_rejects:
+        out(shown(text))
     if result.changed:
         out(NEXT)

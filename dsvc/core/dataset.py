@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dsvc.core.files.workfiles import FileStatus
     from dsvc.core.filters.bulk import Noun, Outcome, Plan
     from dsvc.core.filters.patch import Patch
-    from dsvc.core.imports.importing import ImportReport
+    from dsvc.core.imports.reports import ImportReport
     from dsvc.core.references.asked import Asked
     from dsvc.core.references.materializing import MaterializeReport
     from dsvc.core.references.referring import ReferenceReport

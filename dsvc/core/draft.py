@@ -43,7 +43,7 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset, LoggedCommit
     from dsvc.core.files.adding import AddReport
-    from dsvc.core.imports.importing import ImportReport
+    from dsvc.core.imports.reports import ImportReport
 
 
 class DraftState(msgspec.Struct, frozen=True):

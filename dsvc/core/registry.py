@@ -40,10 +40,9 @@ def folder_importer(format: str) -> FolderImporter:
     return made
 
 
-def coco_parts(folder: Path) -> list[Any]:
-    """The COCO files of a folder; none where it is no folder of COCO's kind."""
-    found: list[Any] = import_module("dsvc.formats.coco_folder").find_parts(folder)
-    return found
+def coco_parts(folder: Path) -> Any:
+    """The COCO files of a folder, as a `dsvc.formats.coco_folder.CocoFolder`."""
+    return import_module("dsvc.formats.coco_folder").find_parts(folder)
 
 
 def exporter(format: str) -> Any:

@@ -22,6 +22,8 @@ _MAX_NAME = 1024
 class ClassFolderImporter:
     """Reads folders of classes."""
 
+    format = "folder"
+
     def open_folder(self, folder: Path, setup: Setup, progress: Progress | None = None) -> ClassFolderIncoming:
         """Look through a folder. Raises RefusedError where no folder in it holds media."""
         return ClassFolderIncoming(folder, setup, progress)
@@ -79,7 +81,8 @@ class ClassFolderIncoming:
             self.notes.append(f"{what} in no class's folder, and has no annotation: {display(loose[0].key)}" +
                               (" ..." if len(loose) > 1 else ""))  # fmt: skip
         if others:
-            self.notes.append(f"{others:,} files passed over that are no media")
+            what = "1 file that is no media was" if others == 1 else f"{others:,} files that are no media were"
+            self.notes.append(f"{what} passed over")
 
     @property
     def meta(self) -> Mapping[str, Any]:
