@@ -204,7 +204,9 @@ class Images:
             self._numbers[key] = row["id"]
             yield _input(key, self.renamed(row), licences, categories)
         if self._turned:
-            self._notes.append(f"{self._turned} file names have backslashes or needless dots; their keys are plain")
+            names = "1 file name has" if self._turned == 1 else f"{self._turned} file names have"
+            keys = "its key is" if self._turned == 1 else "their keys are"
+            self._notes.append(f"{names} backslashes or needless dots; {keys} plain")
 
     def renamed(self, row: Any) -> Any:
         """An image's row with the prefix before its name, so that it names the same file from the root of keys."""

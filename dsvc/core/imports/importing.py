@@ -112,7 +112,8 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
             report = report.with_media(media)
         elif folders := (given.images,) if given.images is not None else place.images if place else ():
             prefix = place.prefix if place else ""
-            report = report.with_media(take_images(draft, name, folders, prefix, given.progress, path))
+            is_named = given.images is not None
+            report = report.with_media(take_images(draft, name, folders, prefix, given.progress, path, is_named))
         report = report._replace(rejects=write_rejects(incoming, path))
         # Views of the mapped file live in what was read; they must be gone before it is closed.
         del incoming
@@ -152,15 +153,28 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
         raise _no_coco(folder, found.others)
     _check_options(given, None)
     stem, root = source_name(given.source or folder.resolve().name), _root(draft, folder, given)
-    reports = []
+    reports: list[ImportReport] = []
+    errors: list[tuple[str, InvalidRecordsError]] = []
     for part in found.parts:
         name = stem if len(found.parts) == 1 or not part.name else f"{stem[: 63 - len(part.name)]}-{part.name}"
         prefix = _below(part.images[0], root) if part.beside else ""
         asked = given._replace(format="coco", source=name, split=given.split or part.split)
-        reports.append(_import_file(draft, part.file, asked, _Place(prefix, part.images)))
+        try:
+            reports.append(_import_file(draft, part.file, asked, _Place(prefix, part.images)))
+        except InvalidRecordsError as error:  # all files are looked through before
+            errors.append((part.file.relative_to(folder).as_posix(), error))
+    if errors:
+        raise _joined_errors(folder, errors)
     report = join_reports(draft, reports)
     notes = [f"{other.relative_to(folder)} was passed over: its name says no task or split" for other in found.others]
     return report._replace(notes=(*report.notes, *notes))
+
+
+def _joined_errors(folder: Path, errors: list[tuple[str, InvalidRecordsError]]) -> InvalidRecordsError:
+    if len(errors) == 1:
+        return errors[0][1]
+    problems = [f"{name}: {problem}" for name, error in errors for problem in error.problems or [error.message]]
+    return InvalidRecordsError(f"{folder}: errors in {len(errors)} files", problems, errors[0][1].hint)
 
 
 def _no_coco(folder: Path, others: tuple[Path, ...]) -> RefusedError:
@@ -198,8 +212,8 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
         count = f"{taken.doubled} annotations have"
         notes.append(f"{count} the number of one that was there, but say something else: both stand")
     if taken.dropped and not refused:
-        what = "1 input of the source that it does not list now stays" if taken.dropped == 1 else ""
-        notes.append(what or f"{taken.dropped:,} inputs of the source that it does not list now stay")
+        count = "1 input stays" if taken.dropped == 1 else f"{taken.dropped:,} inputs stay"
+        notes.append(f"{count} that the source listed before, and does not list now")
     split = f"--split {given.split}" if given.split is not None else ""
     return ImportReport(
         source=name,

@@ -38,11 +38,13 @@ def take_images(
     folders: tuple[Path, ...],
     prefix: str,
     progress: Progress | None,
-    own: Path | None = None,
+    own: Path,
+    is_named: bool,
 ) -> MediaReport:
     """Take the media of a source's inputs from a folder: of several, the one that has most of them.
 
-    Keys are the paths below the folder, behind a prefix. `own` is the source's file, which is no medium.
+    Keys are the paths below the folder, behind a prefix. `own` is the source's file, which is no medium. `is_named`
+    says that somebody has named the folder, and may have meant another one.
     """
     keys = listed_keys(draft, source)
     present, gone = _present(draft, keys)
@@ -56,20 +58,20 @@ def take_images(
     media = read_media(draft, [file for file in found if file.key in present], problems.append, progress)
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
     notes = [*media_notes(draft, media), *map(str, problems), *_gone_note(len(gone))]
-    if keys and not found:
+    if keys and not found and is_named:
         notes.insert(0, f"none of the file's names is below {folders[0]}: is it another folder?")
     missing = tuple(sorted(present - media.keys()))
     return MediaReport(missing, tuple(file.key for file in extra), bool(new or changed), tuple(notes))
 
 
 def _look(
-    folder: Path, prefix: str, keys: set[str], own: Path | None
+    folder: Path, prefix: str, keys: set[str], own: Path
 ) -> tuple[list[FoundFile], list[FoundFile], list[Problem]]:
     """The files of a folder that have one of some keys, those that have none, and what cannot be taken."""
     problems: list[Problem] = []
     found: list[FoundFile] = []
     extra: list[FoundFile] = []
-    mine = os.path.realpath(own) if own is not None else None
+    mine = os.path.realpath(own)
     for file in find_files([folder], folder.absolute(), report=problems.append):
         named = file._replace(key=prefix + file.key)
         if named.key in keys:

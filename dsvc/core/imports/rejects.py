@@ -14,7 +14,8 @@ def stop_on_errors(incoming: Incoming, path: Path, on_error: OnError) -> None:
     problems = incoming.problems
     if problems.count and on_error == "stop":
         noun = "error" if problems.count == 1 else "errors"
-        hint = "nothing was imported; mend the file, or import the rest: --on-error skip"
+        what = "them" if path.is_dir() else "the file"
+        hint = f"nothing was imported; mend {what}, or import the rest: --on-error skip"
         raise InvalidRecordsError(f"{path}: {problems.count} {noun}", problems.found, hint)
 
 

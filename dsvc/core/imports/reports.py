@@ -80,11 +80,10 @@ def join_reports(draft: Draft, parts: list[ImportReport]) -> ImportReport:
         if part.source in draft.sources:
             roots = load_roots(store, load_commit(store, draft.sources[part.source]).snapshot)
             concepts.update(key for key, _ in Tree(store, roots.concepts))
-        # What another part names is not left over.
-        keys |= listed_keys(draft, part.source) if any(other.extra for other in parts) else set()
+        keys |= listed_keys(draft, part.source)
     return ImportReport(
         source=", ".join(part.source for part in parts),
-        inputs=sum(part.inputs for part in parts),
+        inputs=len(keys),
         annotations=sum(part.annotations for part in parts),
         concepts=len(concepts),
         changed=any(part.changed for part in parts),
@@ -93,6 +92,7 @@ def join_reports(draft: Draft, parts: list[ImportReport]) -> ImportReport:
         problems=tuple(problem for part in parts for problem in part.problems),
         notes=tuple(f"{part.source}: {note}" for part in parts for note in (*part.notes, *part.about_rejects)),
         missing=tuple(sorted(key for part in parts for key in part.missing)),
+        # What another part names is not left over.
         extra=tuple(sorted({key for part in parts for key in part.extra} - keys)),
         parts=tuple(parts),
     )

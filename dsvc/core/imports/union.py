@@ -132,7 +132,7 @@ def _join_nested(path: str, old: Any, new: Any, depth: int, clashes: list[str]) 
 
 def is_same(a: Any, b: Any) -> bool:
     """Whether two values of a field are one; true, 1 and 1.0 are three."""
-    if type(a) is not type(b) or type(a) in _PLAIN:
+    if a is b or type(a) is not type(b) or type(a) in _PLAIN:
         return type(a) is type(b) and bool(a == b)
     return bool(a == b) and codec.encode(a) == codec.encode(b)
 
