@@ -109,7 +109,7 @@ def _print_imported(result: ImportReport, with_images: bool) -> None:
     counts += f", {plural(result.concepts, 'concept')}"
     if result.changed:
         out(f"imported {counts} from {_sources(result)}")
-    elif result.refused and not result.inputs and not result.annotations:
+    elif not (result.inputs or result.annotations or result.concepts):
         out(f"nothing imported from {_sources(result)}")
     else:
         out(f"nothing new from {_sources(result)}: {counts}, as before")

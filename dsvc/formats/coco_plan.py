@@ -16,6 +16,8 @@ from dsvc.model.records import Annotation, Number
 from dsvc.model.walk import Walk
 
 INSTANCES, KEYPOINTS, CAPTIONS = "instances", "person_keypoints", "captions"
+# Formats whose sources say nothing of the whole but which columns there were.
+_SAYING_NOTHING = frozenset({"table", "folder"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,7 +58,7 @@ class Plan:
         self.tasks = self._join_tasks()
         self.files = self._find_files()
         self.restart(self.files[0])
-        if walk.meta.keys() - {"coco"}:
+        if walk.meta.keys() - _SAYING_NOTHING - {"coco"}:
             self.losses.count("datasets lost what files of other formats said of the whole")
 
     def _find_files(self) -> list[File]:

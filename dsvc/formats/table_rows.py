@@ -20,6 +20,7 @@ from dsvc.formats.table_values import (
     read_geo,
     read_path,
     read_place,
+    read_split,
     text_of,
 )
 from dsvc.model.incoming import Entry, Origin, Problems, Progress
@@ -138,11 +139,11 @@ class Records:
         if wrong := self._wrong_bytes(key, origin):
             raise WrongRowError(wrong)
         marks = self._marks_of(fields["concepts"]) if "concepts" in fields else ()
-        split = text_of("split", fields["split"]).strip() if "split" in fields else None
+        split = read_split(fields["split"]) if "split" in fields else None
         geo = None if _PLACED.isdisjoint(fields) else read_geo(fields)
         self._turned += turned
         self.rows[key] = row.number
-        self.inputs.append(Input(key=key, split=split or None, geo=geo, metadata=row.metadata or NO_EXTRAS))
+        self.inputs.append(Input(key=key, split=split, geo=geo, metadata=row.metadata or NO_EXTRAS))
         if origin is not None:
             self.origins[key] = origin
         prefix = f"{key}\0".encode()

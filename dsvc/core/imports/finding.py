@@ -41,7 +41,10 @@ class FileFinder:
         try:
             place = self._real(path)
         except OSError as error:
-            place, wrong = os.path.realpath(path), reason(error)
+            place = os.path.realpath(path)
+            wrong = (
+                reason(error) if os.path.lexists(path) or not isinstance(error, FileNotFoundError) else "is not there"
+            )
         home = next((home for home in self._homes if place.startswith(home.rstrip(os.sep) + os.sep)), None)
         if home is None:
             project = " and of the project" if len(set(self._homes)) > 1 else ""

@@ -14,6 +14,7 @@ from dsvc.core.imports.originals import take_images, take_origins
 from dsvc.core.imports.rejects import stop_on_errors, write_rejects
 from dsvc.core.imports.reports import ImportReport, Options, join_reports
 from dsvc.core.imports.sources import FOLLOWED, Taken, source_name, store_source, take_source
+from dsvc.core.names import check_name
 from dsvc.core.registry import coco_parts, folder_importer, importer
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
 from dsvc.model.incoming import Incoming, Setup
@@ -60,8 +61,6 @@ def import_path(
     """
     given = Options(images=_path(images), root=_path(root), classes=_path(classes), **options)
     if given.split is not None:
-        from dsvc.core.names import check_name
-
         check_name(given.split, "split")
     if given.images is not None and not given.images.is_dir() and given.format != "mask":
         hint = "--images takes the folder that the file's names are relative to"
@@ -157,6 +156,8 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     errors: list[tuple[str, InvalidRecordsError]] = []
     for part in found.parts:
         name = stem if len(found.parts) == 1 or not part.name else f"{stem[: 63 - len(part.name)]}-{part.name}"
+        if part.split is not None:
+            _check_split(part.split, part.file)
         prefix = _below(part.images[0], root) if part.beside else ""
         asked = given._replace(format="coco", source=name, split=given.split or part.split)
         try:
@@ -168,6 +169,14 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     report = join_reports(draft, reports)
     notes = [f"{other.relative_to(folder)} was passed over: its name says no task or split" for other in found.others]
     return report._replace(notes=(*report.notes, *notes))
+
+
+def _check_split(name: str, file: Path) -> None:
+    try:
+        check_name(name, "split")
+    except UsageError as error:
+        hint = f"rename it, or import it by itself: dsvc import {file} --split NAME"
+        raise RefusedError(f"{file}: {error.message}", hint) from None
 
 
 def _joined_errors(folder: Path, errors: list[tuple[str, InvalidRecordsError]]) -> InvalidRecordsError:
@@ -204,8 +213,8 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
     stored = store_source(draft, incoming, name, given.progress, given.split)
     stop_on_errors(incoming, path, given.on_error)
     refused, taken = incoming.problems.count, Taken(False, 0, 0)
-    # Where all was refused the source said nothing, and is as it was.
-    if not refused or stored.inputs or stored.annotations:
+    # Where all was refused, or there are no rows, the source says nothing, and is as it was.
+    if stored.inputs or stored.annotations or not (refused or incoming.format in FOLLOWED):
         taken = take_source(draft, name, stored.roots, incoming.format)
     notes = list(incoming.notes)
     if taken.doubled:
