@@ -22,11 +22,12 @@ from dsvc.model.incoming import Incoming, Setup
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft
 
+_BESIDE = "COCO beside images"
 FOLDER_FORMATS = ("folder", "mask")
 # The sources that each option is for; other options are for all. What other packages read gets all options.
 _FOR = {
     "images": ("coco", "table", "mask"),
-    "root": ("COCO folders", "folder"),
+    "root": (_BESIDE, "folder"),
     "classes": ("mask",),
     "concept": ("mask",),
     "ignore": ("mask",),
@@ -35,7 +36,7 @@ _FOR = {
 }
 _NAMES = {
     "coco": "COCO files",
-    "COCO folders": "folders of COCO files",
+    _BESIDE: "folders of COCO files beside their images",
     "table": "tables",
     "folder": "--format folder",
     "mask": "--format mask",
@@ -73,13 +74,16 @@ def import_path(
     return _import_file(draft, path, given)
 
 
-def _check_options(given: Options, reader: Any) -> None:
-    """Raise UsageError for an option that has no meaning for what a reader reads; without one, for COCO folders."""
-    kinds = {"coco", "COCO folders"} if reader is None else {getattr(reader, "format", None)}
+def _check_options(given: Options, *kinds: str) -> None:
+    """Raise UsageError for an option that has no meaning for a source that is of some kinds; of none: any may have."""
     for name, wanted in _FOR.items():
-        if getattr(given, name) != Options._field_defaults[name] and kinds != {None} and kinds.isdisjoint(wanted):
+        if kinds and getattr(given, name) != Options._field_defaults[name] and not set(kinds).intersection(wanted):
             option = "no-hash" if name == "hash" else name
             raise UsageError(f"--{option} goes with {' and '.join(_NAMES[kind] for kind in wanted)}")
+
+
+def _kinds(reader: Any) -> list[str]:
+    return [reader.format] if hasattr(reader, "format") else []
 
 
 def _path(value: str | Path | None) -> Path | None:
@@ -102,7 +106,7 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
         if getattr(reader, "wants_path", False):
             more |= {"path": path, "wrong_key": unknown_key(draft), "wrong_path": finder.problem}
         if place is None:
-            _check_options(given, reader)
+            _check_options(given, *_kinds(reader))
         incoming = reader.open(data, path.name, given.progress, **more)
         report = _take(draft, incoming, name, path, given)
         if hasattr(incoming, "origins"):
@@ -125,7 +129,7 @@ def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
     if given.format == "table":
         raise UsageError(f"{folder} is a folder", "name the file of the table")
     reader: Any = folder_importer(given.format)
-    _check_options(given, reader)
+    _check_options(given, *_kinds(reader))
     root = _root(draft, folder, given)
     setup = Setup(
         inputs=lambda: draft.snapshot.inputs(),
@@ -150,7 +154,7 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     found = coco_parts(folder)
     if not found.parts:
         raise _no_coco(folder, found.others)
-    _check_options(given, None)
+    _check_options(given, "coco", *([_BESIDE] if any(part.beside for part in found.parts) else []))
     stem, root = source_name(given.source or folder.resolve().name), _root(draft, folder, given)
     reports: list[ImportReport] = []
     errors: list[tuple[str, InvalidRecordsError]] = []
