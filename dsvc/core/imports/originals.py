@@ -121,8 +121,7 @@ def take_origins(
     wrong: list[str] = []
 
     def refuse(key: str, text: str) -> None:
-        row = f"row {rows[key]} (key {key!r})" if key in rows else display(key)
-        wrong.append(f"{row}: {text}")
+        wrong.append(f"{_named(key, rows)}: {text}")
 
     present, gone = _present(draft, origins)
     files: list[FoundFile] = []
@@ -152,6 +151,10 @@ def take_origins(
     return MediaReport(changed=is_changed, notes=(*media_notes(draft, media), *_gone_note(len(gone))))
 
 
+def _named(key: str, rows: Mapping[str, int]) -> str:
+    return f"row {rows[key]} (key {key!r})" if key in rows else display(key)
+
+
 def _raise_wrong(path: Path, wrong: list[str], done: str) -> None:
     if wrong:
         what = "1 file" if len(wrong) == 1 else f"{len(wrong):,} files"
@@ -168,7 +171,10 @@ def _refer(
     report, journal = refer_to(draft, asked, hash=hash, name=path.name, progress=progress)
     draft.after(journal.remove)
     if report.problems:
-        problems = list(map(str, report.problems))
+        keys = {place: key for key, place in reversed(places.items())}
+        wrong = sorted(report.problems, key=lambda one: rows.get(keys.get(one.place, ""), 0))
+        named = [(_named(keys[one.place], rows), one) if one.place in keys else ("", one) for one in wrong]
+        problems = [f"{name}: {one}" if name else str(one) for name, one in named]
         what = "1 place" if len(problems) == 1 else f"{len(problems):,} places"
         raise InvalidRecordsError(f"{path}: {what} cannot be referred to", problems, "nothing was imported")
     return bool(report.new or report.changed)
