@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ def unknown_key(draft: Draft) -> Callable[[str], str | None]:
         if same is not None or not left or len(known) > _AMONG:
             return same
         left -= 1
-        return next(iter(get_close_matches(key, sorted(known), n=1, cutoff=0.8)), None)
+        # Names that differ in their numbers are near, but another's.
+        alike = sorted(other for other in known if _numbers(other) == _numbers(key))
+        return next(iter(get_close_matches(key, alike, n=1, cutoff=0.85)), None)
 
     def wrong(key: str) -> str | None:
         if not known:
@@ -40,3 +43,7 @@ def unknown_key(draft: Draft) -> Callable[[str], str | None]:
         return f"is not in the dataset; {hint}"
 
     return wrong
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall("[0-9]+", name)]
