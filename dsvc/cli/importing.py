@@ -13,7 +13,7 @@ from dsvc.cli.render import NEXT, json_option, listed, note, out, out_notes, plu
 from dsvc.cli.session import Session, pass_session, shared_options
 
 if TYPE_CHECKING:
-    from dsvc.core.imports.importing import ImportReport
+    from dsvc.core.imports.reports import ImportReport
 
 
 class ValuesType(click.ParamType):  # type: ignore[type-arg] # generic in newer clicks only
@@ -109,6 +109,8 @@ def _print_imported(result: ImportReport, with_images: bool) -> None:
     counts += f", {plural(result.concepts, 'concept')}"
     if result.changed:
         out(f"imported {counts} from {_sources(result)}")
+    elif not (result.inputs or result.annotations or result.concepts):
+        out(f"nothing imported from {_sources(result)}")
     else:
         out(f"nothing new from {_sources(result)}: {counts}, as before")
     if result.missing:
@@ -118,7 +120,7 @@ def _print_imported(result: ImportReport, with_images: bool) -> None:
     if result.extra:
         out(f"{plural(len(result.extra), 'file')} that no record names, not taken: {listed(result.extra)}")
     out_notes(result.notes)
-    if result.rejects is not None:
-        out(f"refused records are in {shown(str(result.rejects))}: mend them, and import that file too")
+    for text in result.about_rejects:
+        out(shown(text))
     if result.changed:
         out(NEXT)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset, LoggedCommit
     from dsvc.core.files.adding import AddReport
     from dsvc.core.files.tracking import Tracked
-    from dsvc.core.imports.importing import ImportReport
+    from dsvc.core.imports.reports import ImportReport
 
 
 class DraftState(msgspec.Struct, frozen=True):

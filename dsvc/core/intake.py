@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dsvc.core.draft import Draft
     from dsvc.core.files.adding import AddReport
     from dsvc.core.files.workfiles import FileStatus
-    from dsvc.core.imports.importing import ImportReport
+    from dsvc.core.imports.reports import ImportReport
     from dsvc.core.references.asked import Asked
     from dsvc.core.references.materializing import MaterializeReport
     from dsvc.core.references.referring import ReferenceReport

@@ -5,6 +5,7 @@ A package brings an importer or exporter under the entry point group `dsvc.impor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,13 @@ def importer(format: str | None, path: Path, data: memoryview) -> Importer:
 
 def folder_importer(format: str) -> FolderImporter:
     """The importer of a format whose source is a folder. Raises UsageError."""
-    made: FolderImporter = _load("importers", FOLDER_IMPORTERS, format)()
+    made: FolderImporter = _load("importers", FOLDER_IMPORTERS, format, ("coco", *FOLDER_IMPORTERS))()
     return made
 
 
-def coco_parts(folder: Path) -> list[Any]:
-    """The COCO files of a folder; none where it is no folder of COCO's kind."""
-    found: list[Any] = import_module("dsvc.formats.coco_folder").find_parts(folder)
-    return found
+def coco_parts(folder: Path) -> Any:
+    """The COCO files of a folder, as a `dsvc.formats.coco_folder.CocoFolder`."""
+    return import_module("dsvc.formats.coco_folder").find_parts(folder)
 
 
 def exporter(format: str) -> Any:
@@ -65,7 +65,7 @@ def container() -> Any:
     return import_module("dsvc.formats.container")
 
 
-def _load(group: str, known: dict[str, str], name: str) -> Any:
+def _load(group: str, known: dict[str, str], name: str, shown: Iterable[str] = ()) -> Any:
     place = known.get(name)
     if place is not None:
         module, _, attribute = place.partition(":")
@@ -75,4 +75,4 @@ def _load(group: str, known: dict[str, str], name: str) -> Any:
     for entry in entry_points(group=f"dsvc.{group}"):
         if entry.name == name:
             return entry.load()
-    raise UsageError(f"no format named {name!r}", f"there is: {', '.join(sorted(known))}")
+    raise UsageError(f"no format named {name!r}", f"there is: {', '.join(sorted(shown or known))}")

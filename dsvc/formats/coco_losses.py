@@ -32,6 +32,7 @@ class Summary(msgspec.Struct, gc=False):
     media: _Type | None = None
     metadata: msgspec.Raw = msgspec.Raw()
     split: str | None = None
+    license: str | None = None
     geo: bytes | None = None
     embeddings: msgspec.Raw = msgspec.Raw()
     extras: dict[str, msgspec.Raw] = {}

@@ -8,14 +8,16 @@ from urllib.parse import quote
 
 import msgspec
 
+from dsvc.formats.coco_licences import JoinedLicences
 from dsvc.formats.coco_losses import Losses, summarize
 from dsvc.formats.coco_numbers import Numbering
 from dsvc.formats.coco_rows import Stored, has_shape
-from dsvc.formats.coco_tables import Licences
 from dsvc.model.records import Annotation, Number
 from dsvc.model.walk import Walk
 
 INSTANCES, KEYPOINTS, CAPTIONS = "instances", "person_keypoints", "captions"
+# Formats whose sources say nothing of the whole but which columns there were.
+_SAYING_NOTHING = frozenset({"table", "folder"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,6 +48,8 @@ class Plan:
         # The split of each image, where there is a file for each.
         self._splits: dict[bytes, str] = {}
         self.numbers: dict[bytes, bytes] = {}
+        # The licences that the images of each split have.
+        self._licences: dict[str | None, set[str]] = {}
         self._images_renumbered = self._annotations_renumbered = 0
         self._lost_fields: set[str] = set()
         self._number_images(walk, with_splits)
@@ -54,7 +58,7 @@ class Plan:
         self.tasks = self._join_tasks()
         self.files = self._find_files()
         self.restart(self.files[0])
-        if walk.meta.keys() - {"coco"}:
+        if walk.meta.keys() - _SAYING_NOTHING - {"coco"}:
             self.losses.count("datasets lost what files of other formats said of the whole")
 
     def _find_files(self) -> list[File]:
@@ -69,9 +73,20 @@ class Plan:
         self._annotations = Numbering()
         self.file = file
         mine = [s for s in self._sources if file.split is None or s.get("split") in (None, file.split)]
+        # A split that was made here has no file that it was.
+        mine = mine or self._sources
         self.absent = {name for source in mine for name in source.get("absent", ())}
+        self.licences = JoinedLicences()
         self.fields = self._join_fields(mine)
-        self.licences = Licences(self.fields.get("licenses"))
+        self._find_licences(self._licences.get(file.split, set()))
+
+    def _find_licences(self, wanted: set[str]) -> None:
+        """Take in the licences that images of the present file have from files of other splits."""
+        if not wanted <= self.licences.numbers.keys():
+            for source in self._sources:
+                self.licences.add(source["fields"].get("licenses"), wanted)
+            if isinstance(self.fields.get("licenses", []), list) and self.licences.rows:
+                self.fields["licenses"] = self.licences.rows
 
     @property
     def is_parted(self) -> bool:
@@ -90,10 +105,11 @@ class Plan:
             return {"info": {}, "licenses": []}
         fields: dict[str, Any] = {}
         for source in sources:
+            self.licences.add(source["fields"].get("licenses"))
             for name, value in source["fields"].items():
                 known = fields.setdefault(name, value)
                 if name == "licenses" and isinstance(known, list) and isinstance(value, list):
-                    fields[name] = known + [row for row in value if row not in known]
+                    fields[name] = self.licences.rows
                 elif known != value and name not in self._lost_fields:
                     self._lost_fields.add(name)
                     self.losses.count("fields of whole files were left out, since another file has them too")
@@ -108,6 +124,8 @@ class Plan:
             if kind == "image":
                 split = seen.split if with_splits else None
                 groups.setdefault(split, []).append((key, seen.number))
+                if seen.license is not None:
+                    self._licences.setdefault(split, set()).add(seen.license)
                 if split is not None:
                     self._splits[key] = split
                 self.losses.input(seen)

@@ -34,6 +34,8 @@ WORTHWHILE = 32 << 20
 class CocoImporter:
     """Reads COCO files."""
 
+    format = "coco"
+
     def open(self, data: memoryview, name: str, progress: Progress | None = None, prefix: str = "") -> CocoIncoming:
         """Read a file's tables; keys are file names behind a prefix. Raises InvalidRecordsError where it is none."""
         return CocoIncoming(data, name, prefix)
@@ -160,11 +162,12 @@ class CocoIncoming:
         if not (self._refused or self.images.rejected or self.categories.rejected):
             return None
         rows = [row for row in self._refused if isinstance(row, dict)]
-        images = {row["image_id"] for row in rows if is_id(row.get("image_id"))}
+        named = {row["image_id"] for row in rows if is_id(row.get("image_id"))}
         refused = [row.get("id") for row in self.images.rejected if isinstance(row, dict)]
-        kept = [r for r, _ in self._rows() if isinstance(r, dict) and r.get("id") in images and r["id"] not in refused]
+        kept = [r for r, _ in self._rows() if isinstance(r, dict) and r.get("id") in named and r["id"] not in refused]
+        images = [self.images.renamed(row) for row in (*kept, *self.images.rejected)]
         document = {
-            "images": kept + self.images.rejected,
+            "images": images,
             "annotations": self._refused,
             # All of them, so that a mended annotation may name any.
             "categories": [*self.categories.declared.values(), *self.categories.rejected],

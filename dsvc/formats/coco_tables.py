@@ -202,11 +202,17 @@ class Images:
             self.keys[row["id"]] = key
             self.prefixes[row["id"]] = f"{key}\0".encode()
             self._numbers[key] = row["id"]
-            if self._prefix and not turned:
-                row = {**row, "file_name": key} if "file_name" in row else row
-            yield _input(key, row, licences, categories)
+            yield _input(key, self.renamed(row), licences, categories)
         if self._turned:
-            self._notes.append(f"{self._turned} file names have backslashes or needless dots; their keys are plain")
+            names = "1 file name has" if self._turned == 1 else f"{self._turned} file names have"
+            keys = "its key is" if self._turned == 1 else "their keys are"
+            self._notes.append(f"{names} backslashes or needless dots; {keys} plain")
+
+    def renamed(self, row: Any) -> Any:
+        """An image's row with the prefix before its name, so that it names the same file from the root of keys."""
+        if self._prefix and isinstance(row, dict) and isinstance(row.get("file_name"), str):
+            return {**row, "file_name": self._prefix + row["file_name"]}
+        return row
 
     def _error(self, row: Any, is_strict: bool) -> str | None:
         if not isinstance(row, dict):

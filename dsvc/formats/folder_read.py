@@ -22,6 +22,8 @@ _MAX_NAME = 1024
 class ClassFolderImporter:
     """Reads folders of classes."""
 
+    format = "folder"
+
     def open_folder(self, folder: Path, setup: Setup, progress: Progress | None = None) -> ClassFolderIncoming:
         """Look through a folder. Raises RefusedError where no folder in it holds media."""
         return ClassFolderIncoming(folder, setup, progress)
@@ -44,6 +46,7 @@ class ClassFolderIncoming:
             progress("find files", len(files), None)
         self._prefix = "" if base == "." else f"{base}/"
         self._has_splits = self._look_for_splits(files)
+        self._refuse_links(Path(folder))
         self._places = [(file, *self._place(file)) for file in files]
         self.origins = {file.key: Origin(file=file.path) for file in files}
         self._check(folder, found.left_out.other)
@@ -58,6 +61,14 @@ class ClassFolderIncoming:
         """Whether all folders at the top are splits: a class may be called train, but hardly all of them."""
         tops = {parts[0] for file in files if len(parts := self._parts(file)) > 1}
         return bool(tops) and all(split_of(top) for top in tops)
+
+    def _refuse_links(self, folder: Path) -> None:
+        """Name links to folders where classes are: they are not followed, and a whole class would be missing."""
+        tops = _subfolders(folder)
+        below = [path for top in tops if self._has_splits and not top.is_symlink() for path in _subfolders(top)]
+        for path in (*tops, *below):
+            if path.is_symlink():
+                self.problems.add(f"{display(str(path))}: is a link to a folder, which is not followed")
 
     def _place(self, file: FoundFile) -> tuple[str | None, str | None]:
         """The split and the concept of a file."""
@@ -75,11 +86,13 @@ class ClassFolderIncoming:
             if name is not None and len(concept_id(name).encode()) > _MAX_NAME:
                 self.problems.add(f"{display(name)}: the name of a class has at most {_MAX_NAME:,} bytes")
         if loose:
-            what = "1 file lies" if len(loose) == 1 else f"{len(loose):,} files lie"
-            self.notes.append(f"{what} in no class's folder, and has no annotation: {display(loose[0].key)}" +
+            several = f"{len(loose):,} files lie in no class's folder, and have"
+            what = several if len(loose) > 1 else "1 file lies in no class's folder, and has"
+            self.notes.append(f"{what} no annotation: {display(loose[0].key)}" +
                               (" ..." if len(loose) > 1 else ""))  # fmt: skip
         if others:
-            self.notes.append(f"{others:,} files passed over that are no media")
+            what = "1 file that is no media was" if others == 1 else f"{others:,} files that are no media were"
+            self.notes.append(f"{what} passed over")
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -115,3 +128,11 @@ class ClassFolderIncoming:
     def rejects(self) -> bytes | None:
         """None: what could not be taken is mended where it is."""
         return None
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, linked ones too, but for hidden ones; none where it cannot be looked into."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:  # told when its files are looked for
+        return []

@@ -36,6 +36,8 @@ _HINT = (
 class MaskImporter:
     """Reads folders of PNG masks."""
 
+    format = "mask"
+
     def open_folder(self, folder: Path, setup: Setup, progress: Progress | None = None) -> MaskIncoming:
         """Find a folder's masks and their inputs.
 

@@ -13,7 +13,7 @@ from dsvc.formats.table_bytes import PARQUET
 from dsvc.formats.table_columns import shown
 from dsvc.formats.table_lines import LineTable
 from dsvc.formats.table_parquet import ParquetTable
-from dsvc.formats.table_rows import Records, Source, WrongKey, many_objects
+from dsvc.formats.table_rows import Records, Source, Wrong, many_objects
 from dsvc.formats.table_text import TextTable
 from dsvc.model.incoming import Entry, Origin, Problems, Progress
 from dsvc.model.records import Concept, Input
@@ -38,6 +38,7 @@ def looks_like_table(name: str) -> bool:
 class TableImporter:
     """Reads tables."""
 
+    format = "table"
     # Parquet is read from the file, where there is one.
     wants_path = True
 
@@ -47,14 +48,16 @@ class TableImporter:
         name: str,
         progress: Progress | None = None,
         path: Path | None = None,
-        wrong_key: WrongKey | None = None,
+        wrong_key: Wrong | None = None,
+        wrong_path: Wrong | None = None,
     ) -> TableIncoming:
         """Read a whole table; `path` is the file that `data` is of. Raises InvalidRecordsError where it is none.
 
-        `wrong_key` says what is wrong with the key of a row that has no bytes, so that it must name a known input.
+        `wrong_key` says what is wrong with the key of a row that has no bytes, so that it must name a known input;
+        `wrong_path` what is wrong with the path of a file.
         """
         with many_objects():
-            return TableIncoming(_source(data, name, path), name, progress, wrong_key)
+            return TableIncoming(_source(data, name, path), name, progress, wrong_key, wrong_path)
 
 
 def _source(data: memoryview, name: str, path: Path | None) -> Source:
@@ -73,9 +76,16 @@ class TableIncoming:
 
     format = "table"
 
-    def __init__(self, source: Source, name: str, progress: Progress | None, wrong_key: WrongKey | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        name: str,
+        progress: Progress | None = None,
+        wrong_key: Wrong | None = None,
+        wrong_path: Wrong | None = None,
+    ) -> None:
         self.problems = Problems()
-        records = Records(self.problems, wrong_key)
+        records = Records(self.problems, wrong_key, wrong_path)
         records.take_all(source, progress)
         self.notes = [*source.notes, *records.notes()]
         if not records.inputs and not self.problems.count:

@@ -20,6 +20,7 @@ from dsvc.formats.table_values import (
     read_geo,
     read_path,
     read_place,
+    read_split,
     text_of,
 )
 from dsvc.model.incoming import Entry, Origin, Problems, Progress
@@ -29,8 +30,8 @@ _PACE = 8192
 _PLACED = frozenset(("geo", LONGITUDE, LATITUDE))
 
 
-# What is wrong with a key, or None.
-WrongKey = Callable[[str], str | None]
+# What is wrong with a key or a path, or None.
+Wrong = Callable[[str], str | None]
 
 
 class Row(NamedTuple):
@@ -81,8 +82,9 @@ def many_objects() -> Iterator[None]:
 class Records:
     """What the rows of a table say, collected."""
 
-    def __init__(self, problems: Problems, wrong_key: WrongKey | None = None) -> None:
+    def __init__(self, problems: Problems, wrong_key: Wrong | None = None, wrong_path: Wrong | None = None) -> None:
         self._wrong_key = wrong_key
+        self._wrong_path = wrong_path
         self.inputs: list[Input] = []
         self.entries: list[Entry] = []
         self.origins: dict[str, Origin] = {}
@@ -134,14 +136,14 @@ class Records:
         before = self.rows.get(key) or self._refused_keys.get(key)
         if before is not None:
             raise WrongRowError(f"its key is also that of row {before}")
-        if origin is None and self._wrong_key is not None and (wrong := self._wrong_key(key)):
+        if wrong := self._wrong_bytes(key, origin):
             raise WrongRowError(wrong)
         marks = self._marks_of(fields["concepts"]) if "concepts" in fields else ()
-        split = text_of("split", fields["split"]).strip() if "split" in fields else None
+        split = read_split(fields["split"]) if "split" in fields else None
         geo = None if _PLACED.isdisjoint(fields) else read_geo(fields)
         self._turned += turned
         self.rows[key] = row.number
-        self.inputs.append(Input(key=key, split=split or None, geo=geo, metadata=row.metadata or NO_EXTRAS))
+        self.inputs.append(Input(key=key, split=split, geo=geo, metadata=row.metadata or NO_EXTRAS))
         if origin is not None:
             self.origins[key] = origin
         prefix = f"{key}\0".encode()
@@ -152,6 +154,14 @@ class Records:
             hasher = self._copy()
             hasher.update(prefix + mark.content)
             self.entries.append((prefix + hasher.digest(length=6).hex().encode(), mark.content))
+
+    def _wrong_bytes(self, key: str, origin: Origin | None) -> str | None:
+        """What is wrong with where the bytes of a row's input are, or None."""
+        if origin is None:
+            return self._wrong_key(key) if self._wrong_key is not None else None
+        if origin.file is None or self._wrong_path is None:
+            return None
+        return self._wrong_path(origin.file)
 
     def _marks_of(self, value: Any) -> tuple[Mark, ...]:
         if type(value) is not str:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from dsvc.core.keys import display
+from dsvc.core.names import check_name
+from dsvc.errors import UsageError
 from dsvc.formats.coco_tables import is_number, what_is_wrong
 from dsvc.formats.table_columns import KNOWN, LATITUDE, LONGITUDE, METADATA, is_metadata, shown
 from dsvc.model.records import MAX_NAME, concept_id
@@ -71,6 +73,17 @@ def text_of(column: str, value: Any) -> str:
         except codec.EncodeError as error:
             raise WrongRowError(f"{column}: {error}") from None
     return value
+
+
+def read_split(value: Any) -> str | None:
+    """The name of a split, or None for blanks. Raises WrongRowError."""
+    name = text_of("split", value).strip()
+    if not name:
+        return None
+    try:
+        return check_name(name, "split")
+    except UsageError as error:
+        raise WrongRowError(f"{quoted(name)} cannot name a split: {error.hint}") from None
 
 
 def read_path(value: Any) -> str:

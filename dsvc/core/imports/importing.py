@@ -5,61 +5,45 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.files.adding import clash_notes
-from dsvc.core.imports.originals import MediaReport, take_images, take_origins
-from dsvc.core.imports.sources import source_name, store_source, take_source
+from dsvc.core.imports.finding import FileFinder
+from dsvc.core.imports.near import unknown_key
+from dsvc.core.imports.originals import take_images, take_origins
+from dsvc.core.imports.rejects import stop_on_errors, write_rejects
+from dsvc.core.imports.reports import ImportReport, Options, join_reports
+from dsvc.core.imports.sources import FOLLOWED, Taken, source_name, store_source, take_source
+from dsvc.core.names import check_name
 from dsvc.core.registry import coco_parts, folder_importer, importer
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
-from dsvc.model.commit import load_commit
-from dsvc.model.incoming import Incoming, Progress, Setup
-from dsvc.model.snapshot import Roots, load_roots
+from dsvc.model.incoming import Incoming, Setup
+from dsvc.model.snapshot import Roots
 from dsvc.model.tree import Tree
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft
 
-SHOWN = 20
-OnError = Literal["stop", "skip"]
+_BESIDE = "COCO beside images"
 FOLDER_FORMATS = ("folder", "mask")
-
-
-class ImportReport(NamedTuple):
-    """What an import did. `rejects` is the file of refused records; `missing` and `extra` are about media."""
-
-    source: str
-    inputs: int
-    annotations: int
-    concepts: int
-    changed: bool
-    refused: int
-    rejects: Path | None
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
-    missing: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
-    # Of a folder of several sources, what each of them did.
-    parts: tuple[ImportReport, ...] = ()
-
-
-class Options(NamedTuple):
-    """What an import is told beside the path; see `import_path`."""
-
-    format: str | None = None
-    images: Path | None = None
-    source: str | None = None
-    split: str | None = None
-    root: Path | None = None
-    classes: Path | None = None
-    concept: str | None = None
-    ignore: tuple[int, ...] = ()
-    suffix: str = ""
-    on_error: OnError = "stop"
-    hash: bool = True
-    progress: Progress | None = None
+# The sources that each option is for; other options are for all. What other packages read gets all options.
+_FOR = {
+    "images": ("coco", "table", "mask"),
+    "root": (_BESIDE, "folder"),
+    "classes": ("mask",),
+    "concept": ("mask",),
+    "ignore": ("mask",),
+    "suffix": ("mask",),
+    "hash": ("table",),
+}
+_NAMES = {
+    "coco": "COCO files",
+    _BESIDE: "folders of COCO files beside their images",
+    "table": "tables",
+    "folder": "--format folder",
+    "mask": "--format mask",
+}
 
 
 def import_path(
@@ -77,13 +61,10 @@ def import_path(
     name without suffix. `split` is the split of all its inputs. With `on_error="skip"` refused records go to a file
     beside it and the rest is imported. Of folders, `root` is what keys are relative to, by default the project's
     folder; `classes`, `concept`, `ignore` and `suffix` say what masks mean. Without `hash`, the bytes at the URLs of a
-    table are not read. Raises InvalidRecordsError, RefusedError,
-    NotFoundError, UsageError.
+    table are not read. Raises InvalidRecordsError, RefusedError, NotFoundError, UsageError.
     """
     given = Options(images=_path(images), root=_path(root), classes=_path(classes), **options)
     if given.split is not None:
-        from dsvc.core.names import check_name
-
         check_name(given.split, "split")
     if given.images is not None and not given.images.is_dir() and given.format != "mask":
         hint = "--images takes the folder that the file's names are relative to"
@@ -91,48 +72,71 @@ def import_path(
     if path.is_dir():
         return _import_folder(draft, path, given)
     if given.format in FOLDER_FORMATS:
-        raise UsageError(f"{path} is no folder", f"--format {given.format} takes one")
+        what = "is no folder" if os.path.lexists(path) else "is not there"
+        raise UsageError(f"{path} {what}", f"--format {given.format} takes a folder")
     return _import_file(draft, path, given)
+
+
+def _check_options(given: Options, *kinds: str) -> None:
+    """Raise UsageError for an option that has no meaning for a source that is of some kinds; of none: any may have."""
+    for name, wanted in _FOR.items():
+        if kinds and getattr(given, name) != Options._field_defaults[name] and not set(kinds).intersection(wanted):
+            option = "no-hash" if name == "hash" else name
+            raise UsageError(f"--{option} goes with {' and '.join(_NAMES[kind] for kind in wanted)}")
+
+
+def _kinds(reader: Any) -> list[str]:
+    return [reader.format] if hasattr(reader, "format") else []
 
 
 def _path(value: str | Path | None) -> Path | None:
     return Path(value) if value is not None else None
 
 
-def _import_file(
-    draft: Draft, path: Path, given: Options, prefix: str = "", images: tuple[Path, ...] = ()
-) -> ImportReport:
+class _Place(NamedTuple):
+    """Of one of a folder's files: what keys have before the file's names, and where its images may lie."""
+
+    prefix: str
+    images: tuple[Path, ...]
+
+
+def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None = None) -> ImportReport:
     name = source_name(given.source or path.stem)
+    finder = FileFinder(given.images or path.parent, draft.dataset.repository.root)
     with _mapped(path) as data:
         reader: Any = importer(given.format, path, data)
-        more: dict[str, Any] = {"prefix": prefix} if prefix else {}
+        more: dict[str, Any] = {"prefix": place.prefix} if place else {}
         if getattr(reader, "wants_path", False):
-            more |= {"path": path, "wrong_key": _unknown_key(draft)}
+            more |= {"path": path, "wrong_key": unknown_key(draft), "wrong_path": finder.problem}
+        if place is None:
+            _check_options(given, *_kinds(reader))
         incoming = reader.open(data, path.name, given.progress, **more)
         report = _take(draft, incoming, name, path, given)
-        places = dict(incoming.origins) if hasattr(incoming, "origins") else None
-        rows = dict(incoming.rows) if hasattr(incoming, "rows") else {}
+        if hasattr(incoming, "origins"):
+            rows = getattr(incoming, "rows", {})
+            media = take_origins(draft, incoming.origins, path, finder, rows, given.progress, given.hash)
+            report = report.with_media(media)
+        elif folders := (given.images,) if given.images is not None else place.images if place else ():
+            prefix = place.prefix if place else ""
+            is_named = given.images is not None
+            report = report.with_media(take_images(draft, name, folders, prefix, given.progress, path, is_named))
+        report = report._replace(rejects=write_rejects(incoming, path))
         # Views of the mapped file live in what was read; they must be gone before it is closed.
         del incoming
-    if places is not None:
-        return _with_media(report, take_origins(draft, places, path, given.images, rows, given.progress, given.hash))
-    folders = images or ((given.images,) if given.images is not None else ())
-    if not folders:
-        return report
-    return _with_media(report, take_images(draft, name, folders, prefix, given.progress))
+    return report
 
 
 def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
     if given.format in (None, "coco"):
-        parts = coco_parts(folder)
-        if parts:
-            return _joined(draft, [_import_part(draft, folder, part, len(parts) > 1, given) for part in parts])
-        hint = "subfolders that are classes: --format folder; PNG masks: --format mask; plain media: dsvc add FOLDER"
-        raise RefusedError(f"{folder} is a folder without COCO files", hint)
-    reader = folder_importer(given.format)
+        return _import_parts(draft, folder, given)
+    if given.format == "table":
+        raise UsageError(f"{folder} is a folder", "name the file of the table")
+    reader: Any = folder_importer(given.format)
+    _check_options(given, *_kinds(reader))
+    root = _root(draft, folder, given)
     setup = Setup(
         inputs=lambda: draft.snapshot.inputs(),
-        root=_root(draft, folder, given),
+        root=root,
         classes=given.classes,
         concept=given.concept,
         ignore=given.ignore,
@@ -142,46 +146,59 @@ def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
     name = source_name(given.source or folder.resolve().name)
     incoming = reader.open_folder(folder, setup, given.progress)
     report = _take(draft, incoming, name, folder, given)
-    origins = getattr(incoming, "origins", None)
-    if origins is None:
+    if not hasattr(incoming, "origins"):
         return report
-    return _with_media(report, take_origins(draft, origins, folder, None, {}, given.progress))
+    finder = FileFinder(folder, draft.dataset.repository.root)
+    return report.with_media(take_origins(draft, incoming.origins, folder, finder, {}, given.progress))
 
 
-def _joined(draft: Draft, parts: list[ImportReport]) -> ImportReport:
-    """The reports of several sources as one."""
-    if len(parts) == 1:
-        return parts[0]
-    store, ids = draft.transaction.writer, set[bytes]()
-    for part in parts:
-        roots = load_roots(store, load_commit(store, draft.sources[part.source]).snapshot)
-        ids.update(key for key, _ in Tree(store, roots.concepts))
-    several = [f"{part.source}: {note}" for part in parts for note in part.notes]
-    refused = [f"{part.source}: refused records are in {part.rejects}" for part in parts if part.rejects is not None]
-    return ImportReport(
-        source=", ".join(part.source for part in parts),
-        inputs=sum(part.inputs for part in parts),
-        annotations=sum(part.annotations for part in parts),
-        concepts=len(ids),
-        changed=any(part.changed for part in parts),
-        refused=sum(part.refused for part in parts),
-        rejects=None,
-        problems=tuple(problem for part in parts for problem in part.problems),
-        notes=(*several, *refused),
-        missing=tuple(sorted(key for part in parts for key in part.missing)),
-        extra=tuple(sorted({key for part in parts for key in part.extra})),
-        parts=tuple(parts),
-    )
+def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
+    """A folder of COCO files. Of several, each is a source of its own."""
+    found = coco_parts(folder)
+    if not found.parts:
+        raise _no_coco(folder, found.others)
+    _check_options(given, "coco", *([_BESIDE] if any(part.beside for part in found.parts) else []))
+    stem, root = source_name(given.source or folder.resolve().name), _root(draft, folder, given)
+    reports: list[ImportReport] = []
+    errors: list[tuple[str, InvalidRecordsError]] = []
+    for part in found.parts:
+        name = stem if len(found.parts) == 1 or not part.name else f"{stem[: 63 - len(part.name)]}-{part.name}"
+        if part.split is not None:
+            _check_split(part.split, part.file)
+        prefix = _below(part.images[0], root) if part.beside else ""
+        asked = given._replace(format="coco", source=name, split=given.split or part.split)
+        try:
+            reports.append(_import_file(draft, part.file, asked, _Place(prefix, part.images)))
+        except InvalidRecordsError as error:  # all files are looked through before
+            errors.append((part.file.relative_to(folder).as_posix(), error))
+    if errors:
+        raise _joined_errors(folder, errors)
+    report = join_reports(draft, reports)
+    notes = [f"{other.relative_to(folder)} was passed over: its name says no task or split" for other in found.others]
+    return report._replace(notes=(*report.notes, *notes))
 
 
-def _import_part(draft: Draft, folder: Path, part: Any, several: bool, given: Options) -> ImportReport:
-    """One COCO file of a folder. Of several, each is a source of its own."""
-    stem = given.source or folder.resolve().name
-    own = part.split or part.file.stem
-    prefix = _below(part.images[0], _root(draft, folder, given)) if part.beside else ""
-    asked = given._replace(format="coco", source=f"{stem}-{own}" if several else stem, split=given.split or part.split)
-    images = (given.images,) if given.images is not None else part.images
-    return _import_file(draft, part.file, asked, prefix, images)
+def _check_split(name: str, file: Path) -> None:
+    try:
+        check_name(name, "split")
+    except UsageError as error:
+        hint = f"rename it, or import it by itself: dsvc import {file} --split NAME"
+        raise RefusedError(f"{file}: {error.message}", hint) from None
+
+
+def _joined_errors(folder: Path, errors: list[tuple[str, InvalidRecordsError]]) -> InvalidRecordsError:
+    if len(errors) == 1:
+        return errors[0][1]
+    problems = [f"{name}: {problem}" for name, error in errors for problem in error.problems or [error.message]]
+    return InvalidRecordsError(f"{folder}: errors in {len(errors)} files", problems, errors[0][1].hint)
+
+
+def _no_coco(folder: Path, others: tuple[Path, ...]) -> RefusedError:
+    if others:
+        hint = f"name the file, and where its images are: dsvc import {others[0]} --images DIR"
+        return RefusedError(f"{folder} is a folder whose files don't say by their names what they are", hint)
+    hint = "subfolders that are classes: --format folder; PNG masks: --format mask; plain media: dsvc add FOLDER"
+    return RefusedError(f"{folder} is a folder without COCO files", hint)
 
 
 def _below(folder: Path, root: Path) -> str:
@@ -198,46 +215,34 @@ def _root(draft: Draft, folder: Path, given: Options) -> Path:
     return root if root is not None and inside else folder
 
 
-def _unknown_key(draft: Draft) -> Callable[[str], str | None]:
-    """What to say of a key that is not in the dataset, with the one that has its name; None of one that is."""
-    known: set[str] = set()
-    names: dict[str, str] = {}
-
-    def wrong(key: str) -> str | None:
-        if not known:
-            known.update(tree_key.decode() for tree_key, _ in draft.snapshot.input_tree)
-        if key in known:
-            return None
-        if not names:
-            names.update({other.rpartition("/")[2].casefold(): other for other in sorted(known, reverse=True)})
-        near = names.get(key.rpartition("/")[2].casefold())
-        return "is not in the dataset" + (f"; there is {near!r}" if near else "; add it, or give its path, url or text")
-
-    return wrong
-
-
 def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Options) -> ImportReport:
-    """Store what was read, settle what was refused, and take the rest into the draft."""
+    """Store what was read, unless errors stop it, and take it into the draft."""
     stored = store_source(draft, incoming, name, given.progress, given.split)
-    rejects = _settle(incoming, path, given.on_error)
+    stop_on_errors(incoming, path, given.on_error)
     clashes = () if incoming.format == "coco" else _clashes(draft, stored.roots)
-    changed, doubled, dropped = take_source(draft, name, stored.roots, incoming.format)
+    refused, taken = incoming.problems.count, Taken(False, 0, 0)
+    # Where all was refused, or there are no rows, the source says nothing, and is as it was.
+    if stored.inputs or stored.annotations or not (refused or incoming.format in FOLLOWED):
+        taken = take_source(draft, name, stored.roots, incoming.format)
     notes = [*incoming.notes, *clashes]
-    if doubled:
-        notes.append(f"{doubled} annotations have the number of one that was there, but say something else: both stand")
-    if dropped:
-        what = "1 input that the source no longer lists stays" if dropped == 1 else ""
-        notes.append(what or f"{dropped:,} inputs that the source no longer lists stay")
+    if taken.doubled:
+        count = f"{taken.doubled} annotations have"
+        notes.append(f"{count} the number of one that was there, but say something else: both stand")
+    if taken.dropped and not refused:
+        count = "1 input stays" if taken.dropped == 1 else f"{taken.dropped:,} inputs stay"
+        notes.append(f"{count} that the source listed before, and does not list now")
+    split = f"--split {given.split}" if given.split is not None else ""
     return ImportReport(
         source=name,
         inputs=stored.inputs,
         annotations=stored.annotations,
         concepts=stored.concepts,
-        changed=changed,
-        refused=incoming.problems.count,
-        rejects=rejects,
+        changed=taken.changed,
+        refused=refused,
+        rejects=None,
         problems=tuple(incoming.problems.found),
         notes=tuple(notes),
+        rejects_options=" ".join(filter(None, [f"--source {name}" if incoming.format in FOLLOWED else "", split])),
     )
 
 
@@ -245,15 +250,6 @@ def _clashes(draft: Draft, roots: Roots) -> tuple[str, ...]:
     inputs = draft.snapshot.input_tree
     keys = (key for key, _ in Tree(draft.transaction.writer, roots.inputs))
     return clash_notes(draft, [key.decode() for key in keys if key not in inputs])
-
-
-def _with_media(report: ImportReport, media: MediaReport) -> ImportReport:
-    return report._replace(
-        missing=media.missing,
-        extra=media.extra,
-        changed=report.changed or media.changed,
-        notes=(*report.notes, *media.notes),
-    )
 
 
 class _mapped:  # noqa: N801 - reads as a verb where it is used
@@ -289,36 +285,3 @@ class _mapped:  # noqa: N801 - reads as a verb where it is used
         except BufferError:
             # An error is on its way and its frames still hold views; the mapping goes when they do.
             pass
-
-
-def _settle(incoming: Incoming, path: Path, on_error: OnError) -> Path | None:
-    """Refuse a file with errors, or write what was refused beside it."""
-    problems = incoming.problems
-    if not problems.count:
-        return None
-    if on_error == "stop":
-        noun = "error" if problems.count == 1 else "errors"
-        hint = "nothing was imported; mend the file, or import the rest: --on-error skip"
-        raise InvalidRecordsError(f"{path}: {problems.count} {noun}", problems.found, hint)
-    content = incoming.rejects()
-    if content is None:
-        return None
-    return _write_beside(path, content, getattr(incoming, "rejects_suffix", ".json"))
-
-
-def _write_beside(path: Path, content: bytes, suffix: str) -> Path:
-    stem = path.name.removesuffix(path.suffix)
-    for number in range(1, 1000):
-        target = path.with_name(f"{stem}.rejects{'' if number == 1 else f'-{number}'}{suffix}")
-        try:
-            with target.open("xb") as file:
-                file.write(content)
-            return target
-        except FileExistsError:
-            if target.read_bytes() == content:
-                return target
-        except OSError as error:
-            raise RefusedError(
-                f"{target} cannot be written: {error.strerror}", "the refused records need it"
-            ) from error
-    raise RefusedError(f"too many files of rejects beside {path}", "take the old ones away")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.files.adding import media_notes, media_of, read_media
-from dsvc.core.files.worktree import FoundFile, Problem, find_files, reason, wrong_kind
+from dsvc.core.files.worktree import FoundFile, Problem, find_files
+from dsvc.core.imports.finding import FileFinder
 from dsvc.core.keys import display
 from dsvc.errors import InvalidRecordsError
 from dsvc.model.commit import load_commit
@@ -33,68 +33,104 @@ class MediaReport(NamedTuple):
 
 
 def take_images(
-    draft: Draft, source: str, folders: tuple[Path, ...], prefix: str, progress: Progress | None
+    draft: Draft,
+    source: str,
+    folders: tuple[Path, ...],
+    prefix: str,
+    progress: Progress | None,
+    own: Path,
+    is_named: bool,
 ) -> MediaReport:
-    """Take the media of a source's inputs from a folder: of several, the first that has any of them.
+    """Take the media of a source's inputs from a folder: of several, the one that has most of them.
 
-    Keys are the paths below the folder, behind a prefix.
+    Keys are the paths below the folder, behind a prefix. `own` is the source's file, which is no medium. `is_named`
+    says that somebody has named the folder, and may have meant another one.
     """
-    keys = _keys_of(draft, source)
-    problems: list[Problem] = []
-    found: list[FoundFile] = []
-    extra: list[FoundFile] = []
+    keys = listed_keys(draft, source)
+    present, gone = _present(draft, keys)
+    best: tuple[list[FoundFile], list[FoundFile], list[Problem]] = [], [], []
+    # The outermost is the last; with as many it is the one, since a folder in it may have files of the same names.
     for folder in folders:
-        found, extra, problems = [], [], []
-        for file in find_files([folder], folder.absolute(), report=problems.append):
-            named = file._replace(key=prefix + file.key)
-            (found if named.key in keys else extra).append(named)
-        if found:
-            break
-    media = read_media(draft, found, problems.append, progress)
+        looked = _look(folder, prefix, keys, own)
+        if len(looked[0]) >= len(best[0]):
+            best = looked
+    found, extra, problems = best
+    media = read_media(draft, [file for file in found if file.key in present], problems.append, progress)
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
-    notes = [*media_notes(draft, media), *map(str, problems)]
-    if keys and not media:
+    notes = [*media_notes(draft, media), *map(str, problems), *_gone_note(len(gone))]
+    if keys and not found and is_named:
         notes.insert(0, f"none of the file's names is below {folders[0]}: is it another folder?")
-    missing = tuple(sorted(keys - media.keys()))
+    missing = tuple(sorted(present - media.keys()))
     return MediaReport(missing, tuple(file.key for file in extra), bool(new or changed), tuple(notes))
 
 
-def _keys_of(draft: Draft, source: str) -> set[str]:
-    """The keys of the inputs that a source lists."""
+def _look(
+    folder: Path, prefix: str, keys: set[str], own: Path
+) -> tuple[list[FoundFile], list[FoundFile], list[Problem]]:
+    """The files of a folder that have one of some keys, those that have none, and what cannot be taken."""
+    problems: list[Problem] = []
+    found: list[FoundFile] = []
+    extra: list[FoundFile] = []
+    mine = os.path.realpath(own)
+    for file in find_files([folder], folder.absolute(), report=problems.append):
+        named = file._replace(key=prefix + file.key)
+        if named.key in keys:
+            found.append(named)
+        elif file.path != mine:
+            extra.append(named)
+    return found, extra, problems
+
+
+def listed_keys(draft: Draft, source: str) -> set[str]:
+    """The keys of the inputs that a source lists; none where it was not taken."""
+    if source not in draft.sources:
+        return set()
     store = draft.transaction.writer
     roots = load_roots(store, load_commit(store, draft.sources[source]).snapshot)
     return {key.decode() for key, _ in Tree(store, roots.inputs)}
+
+
+def _present(draft: Draft, keys: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Which of some keys are in the draft, and which were taken away here: those stay away."""
+    known = {key.decode() for key, _ in draft.snapshot.input_tree}
+    wanted = set(keys)
+    return wanted & known, wanted - known
+
+
+def _gone_note(count: int) -> list[str]:
+    if not count:
+        return []
+    return ["1 input that was taken away here stays away" if count == 1 else
+            f"{count:,} inputs that were taken away here stay away"]  # fmt: skip
 
 
 def take_origins(
     draft: Draft,
     origins: Mapping[str, Origin],
     path: Path,
-    images: Path | None,
+    finder: FileFinder,
     rows: Mapping[str, int],
     progress: Progress | None,
     hash: bool = True,
 ) -> MediaReport:
     """Take the media of inputs from where a source says that they are.
 
-    Paths are relative to `images`, else to the folder of a file, and must stay in it or in the project: a list from
-    elsewhere takes no other file in. Without `hash`, no byte of what URLs name is read. Raises InvalidRecordsError that
-    names every row whose file cannot be taken.
+    Without `hash`, no byte of what URLs name is read. Raises InvalidRecordsError that names every row whose file cannot
+    be taken.
     """
-    base = images or (path if path.is_dir() else path.parent)
     wrong: list[str] = []
 
     def refuse(key: str, text: str) -> None:
-        row = f"row {rows[key]} (key {key!r})" if key in rows else display(key)
-        wrong.append(f"{row}: {text}")
+        wrong.append(f"{_named(key, rows)}: {text}")
 
+    present, gone = _present(draft, origins)
     files: list[FoundFile] = []
     texts: dict[str, bytes] = {}
     places: dict[str, str] = {}
-    for key in sorted(origins, key=str.encode):
+    for key in sorted(present, key=str.encode):
         origin = origins[key]
         if origin.file is not None:
-            found, problem = _find(draft, base, origin.file)
+            found, problem = finder.find(origin.file)
             if problem:
                 refuse(key, problem)
             else:
@@ -103,46 +139,45 @@ def take_origins(
             places[key] = origin.place
         elif origin.data is not None:
             texts[key] = origin.data
-    if wrong:
-        raise InvalidRecordsError(
-            f"{path}: {len(wrong)} files cannot be taken", wrong, "mend the paths; nothing changed"
-        )
+    _raise_wrong(path, wrong, "taken")
     by_path = {file.path: file.key for file in files}
     media = read_media(draft, files, lambda p: refuse(by_path.get(str(p.path), ""), p.reason), progress)
-    if wrong:
-        raise InvalidRecordsError(f"{path}: {len(wrong)} files cannot be read", wrong, "nothing changed")
+    _raise_wrong(path, wrong, "read")
     media |= {key: _text(draft, key, data) for key, data in texts.items()}
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
     is_changed = bool(new or changed)
-    if not places:
-        return MediaReport(changed=is_changed, notes=media_notes(draft, media))
+    if places:
+        is_changed |= _refer(draft, places, path, rows, progress, hash)
+    return MediaReport(changed=is_changed, notes=(*media_notes(draft, media), *_gone_note(len(gone))))
+
+
+def _named(key: str, rows: Mapping[str, int]) -> str:
+    return f"row {rows[key]} (key {key!r})" if key in rows else display(key)
+
+
+def _raise_wrong(path: Path, wrong: list[str], done: str) -> None:
+    if wrong:
+        what = "1 file" if len(wrong) == 1 else f"{len(wrong):,} files"
+        raise InvalidRecordsError(f"{path}: {what} cannot be {done}", wrong, "nothing was imported; mend the paths")
+
+
+def _refer(
+    draft: Draft, places: dict[str, str], path: Path, rows: Mapping[str, int], progress: Progress | None, hash: bool
+) -> bool:
+    """Refer to places; whether anything changed. Raises InvalidRecordsError."""
     from dsvc.core.references.referring import refer_to
 
     asked = [(place, key, rows.get(key, 0)) for key, place in places.items()]
     report, journal = refer_to(draft, asked, hash=hash, name=path.name, progress=progress)
     draft.after(journal.remove)
     if report.problems:
-        problems = list(map(str, report.problems))
-        raise InvalidRecordsError(f"{path}: {len(problems)} places cannot be referred to", problems, "nothing changed")
-    return MediaReport(changed=is_changed or bool(report.new or report.changed), notes=media_notes(draft, media))
-
-
-def _find(draft: Draft, base: Path, name: str) -> tuple[str, str | None]:
-    """Where the file of a path is, and why it cannot be taken."""
-    place = os.path.realpath(base / name)
-    homes = [os.path.realpath(base)]
-    if draft.dataset.repository.root is not None:
-        homes.append(os.path.realpath(draft.dataset.repository.root))
-    if not any(place.startswith(home.rstrip(os.sep) + os.sep) for home in homes):
-        return place, f"path {display(name)!r} leads out of {display(homes[0])} and of the project"
-    if {".dsvc", ".git"}.intersection(Path(place).parts):
-        return place, f"path {display(name)!r} is no data"
-    try:
-        mode = os.stat(place).st_mode  # noqa: PTH116
-    except OSError as error:
-        return place, f"path {display(name)!r} {reason(error)}"
-    wrong = wrong_kind(mode) if not stat.S_ISREG(mode) else None
-    return place, f"path {display(name)!r} {wrong}" if wrong else None
+        keys = {place: key for key, place in reversed(places.items())}
+        wrong = sorted(report.problems, key=lambda one: rows.get(keys.get(one.place, ""), 0))
+        named = [(_named(keys[one.place], rows), one) if one.place in keys else ("", one) for one in wrong]
+        problems = [f"{name}: {one}" if name else str(one) for name, one in named]
+        what = "1 place" if len(problems) == 1 else f"{len(problems):,} places"
+        raise InvalidRecordsError(f"{path}: {what} cannot be referred to", problems, "nothing was imported")
+    return bool(report.new or report.changed)
 
 
 def _text(draft: Draft, key: str, data: bytes) -> Media:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from dsvc.core.imports.following import follow
+from dsvc.core.imports.following import follow, last_word
 from dsvc.core.imports.sorter import Sorter
 from dsvc.core.imports.union import unite
 from dsvc.errors import RefusedError
@@ -15,8 +15,9 @@ from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
 from dsvc.model.incoming import Incoming, Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Concept, encode_concept, encode_input
-from dsvc.model.snapshot import Roots, load_roots, store_roots
+from dsvc.model.snapshot import Roots, empty_roots, load_roots, store_roots
 from dsvc.model.tree import build_tree
+from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
@@ -38,7 +39,7 @@ class Stored(NamedTuple):
 class Taken(NamedTuple):
     """Whether a draft changed by a source; how many annotations now stand beside others of their number.
 
-    `dropped` is how many inputs the source no longer lists.
+    `dropped` is how many inputs that the source had listed it does not list now.
     """
 
     changed: bool
@@ -76,7 +77,7 @@ def store_source(
             if progress:
                 progress("read annotations", annotations, None)
         if incoming.problems.count and not annotations and not inputs:
-            return Stored(draft.snapshot.roots)
+            return Stored(empty_roots(store))
         roots = Roots(
             concepts=build_tree(store, _concept_entries(concepts)),
             inputs=build_tree(store, inputs),
@@ -137,15 +138,7 @@ def take_source(draft: Draft, name: str, roots: Roots, format: str) -> Taken:
     Of a source that was taken in before, what it changed since is laid over the draft.
     """
     store: Store = draft.transaction.writer
-    # A source's commit is a function of its records, so that two people who import the same file share it.
-    commit = Commit(
-        snapshot=store_roots(store, roots),
-        author=Author(f"source {name}"),
-        time=Moment(0),
-        message=f"source {name}",
-        notes={"source": name},
-    )
-    id = store_commit(store, commit)
+    id = _store_commit(store, name, roots)
     before, doubled, dropped = draft.snapshot.roots, 0, 0
 
     def step(store: Store, state: DraftState) -> DraftState:
@@ -153,21 +146,40 @@ def take_source(draft: Draft, name: str, roots: Roots, format: str) -> Taken:
         last = state.sources.get(name)
         if last == id:
             return state
-        theirs = load_roots(store, load_commit(store, id).snapshot)
         if last is None:
-            united = unite(store, state.roots, theirs)
-            doubled, after = united.doubled, united.roots
-        else:
-            _refuse_changed(format, name)
-            followed = follow(store, state.roots, load_roots(store, load_commit(store, last).snapshot), theirs)
-            dropped, after = followed.dropped, followed.roots
-        return msgspec.structs.replace(state, roots=after, sources={**state.sources, name: id})
+            united = unite(store, state.roots, roots)
+            doubled = united.doubled
+            return msgspec.structs.replace(state, roots=united.roots, sources={**state.sources, name: id})
+        known = load_roots(store, load_commit(store, last).snapshot)
+        _refuse_changed(known, format, name)
+        said, dropped = last_word(store, known, roots)
+        after = follow(store, state.roots, known, said)
+        return msgspec.structs.replace(
+            state, roots=after, sources={**state.sources, name: _store_commit(store, name, said)}
+        )
 
     draft.apply(step)
     return Taken(draft.snapshot.roots != before, doubled, dropped)
 
 
-def _refuse_changed(format: str, name: str) -> None:
+def _store_commit(store: Store, name: str, roots: Roots) -> ObjectId:
+    """A source's commit: a function of its records, so that two people who import the same file share it."""
+    commit = Commit(
+        snapshot=store_roots(store, roots),
+        author=Author(f"source {name}"),
+        time=Moment(0),
+        message=f"source {name}",
+        notes={"source": name},
+    )
+    return store_commit(store, commit)
+
+
+def _refuse_changed(known: Roots, format: str, name: str) -> None:
+    if format not in known.meta:
+        was = ", ".join(sorted(known.meta))
+        raise RefusedError(
+            f"source {name!r} is of the format {was} here, and not {format}", "give this one a name: --source NAME"
+        )
     if format not in FOLLOWED:
         raise RefusedError(
             f"source {name!r} was imported before with other records",

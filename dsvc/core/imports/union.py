@@ -25,6 +25,7 @@ from dsvc.store.ids import ObjectId
 
 CHUNK = 20_000
 Place = tuple[Any, ...]
+_PLAIN = frozenset((str, bytes, int, bool, type(None)))
 
 
 class United(NamedTuple):
@@ -102,7 +103,7 @@ NESTED = {"extras": 2, "metadata": 1, "x": 2, "at": 1, "embeddings": 1}
 def _join_maps(old: dict[str, Any], new: dict[str, Any], clashes: list[str]) -> dict[str, Any]:
     joined = dict(old)
     for name, value in new.items():
-        if name not in old or old[name] == value:
+        if name not in old or is_same(old[name], value):
             joined[name] = value
         elif name in ("number", "n"):
             joined[name] = smaller(old[name], value)
@@ -122,11 +123,18 @@ def _join_nested(path: str, old: Any, new: Any, depth: int, clashes: list[str]) 
         return old
     joined = dict(old)
     for name, value in new.items():
-        if name not in old or old[name] == value:
+        if name not in old or is_same(old[name], value):
             joined[name] = value
         else:
             joined[name] = _join_nested(f"{path}.{name}", old[name], value, depth - 1, clashes)
     return joined
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """Whether two values of a field are one; true, 1 and 1.0 are three."""
+    if a is b or type(a) is not type(b) or type(a) in _PLAIN:
+        return type(a) is type(b) and bool(a == b)
+    return bool(a == b) and codec.encode(a) == codec.encode(b)
 
 
 def smaller(a: Any, b: Any) -> Any:
