@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from dsvc.core.imports.splits import split_of
 
 _BESIDE = "_annotations.coco.json"
-_NAMED = re.compile(r"(?:instances|person_keypoints|captions)(?:_(?P<split>.+))?")
+_NAMED = re.compile(r"(?:instances|person_keypoints|captions|labels)(?:_(?P<split>.+))?")
 # What an import that skips errors writes beside a file.
 _REJECTS = re.compile(r".*\.rejects(?:-[0-9]+)?")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dsvc.formats.coco_losses import NO_FIELD
+from dsvc.formats.masks import compressed, runs
 from dsvc.model.records import Annotation, Input, Mask, Shape, decode_annotation
 from dsvc.model.walk import Walk
 
@@ -27,8 +28,8 @@ def foreign_row(made: Annotation, walk: Walk, plan: Plan, place: tuple[bytes, by
     shape = made.shape
     if shape is not None:
         _put_shape(row, shape if shape.unit == "pixel" else _in_pixels(shape, walk.input(made.key), plan))
-    if made.number is None and made.concept is not None:
-        _complete(row)
+    if made.number is None and made.concept is not None and (shape is not None or made.keypoints is not None):
+        _complete(row, made)
     if made.crowd is not None:
         row["iscrowd"] = made.crowd
     if with_keypoints and made.keypoints is not None:
@@ -48,17 +49,43 @@ def foreign_row(made: Annotation, walk: Walk, plan: Plan, place: tuple[bytes, by
     return b'{"id":%b,"image_id":%b' % place + (b"," + _encode(row)[1:] if row else b"}")
 
 
-def _complete(row: dict[str, Any]) -> None:
+def _complete(row: dict[str, Any], made: Annotation) -> None:
     """Give an annotation that came from no COCO file what COCO's own tools need of one."""
     box, rings = row.get("bbox"), row.get("segmentation")
     polygons = rings if isinstance(rings, tuple) and any(rings) else None
-    if box is None and polygons is not None:
-        xs, ys = [x for ring in polygons for x in ring[::2]], [y for ring in polygons for y in ring[1::2]]
-        box = row["bbox"] = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    area = sum(map(ring_area, polygons)) if polygons is not None else box[2] * box[3] if box is not None else 0
+    area = None
+    if polygons is not None:
+        box = box or _extent([x for ring in polygons for x in ring[::2]], [y for ring in polygons for y in ring[1::2]])
+        area = sum(map(ring_area, polygons))
+    elif made.shape is not None and made.shape.mask is not None and (measured := _measured(made.shape.mask)):
+        box, area = box or measured[0], measured[1]
+    elif box is None and made.keypoints is not None:
+        points = list(zip(*[iter(made.keypoints)] * 3, strict=True))
+        there = [point for point in points if point[2]] or points
+        box = _extent([x for x, _, _ in there], [y for _, y, _ in there])
+    if box is not None:
+        row["bbox"] = box
+    if area is None:
+        area = box[2] * box[3] if box is not None else 0
     row.setdefault("segmentation", ())
     row.setdefault("area", area)
     row.setdefault("iscrowd", 0)
+
+
+def _extent(xs: list[float], ys: list[float]) -> tuple[float, ...]:
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+
+def _measured(mask: Mask) -> tuple[tuple[float, ...], float] | None:
+    """A mask's box and area; None for one that cannot be drawn."""
+    from pycocotools import mask as coco_mask
+
+    try:
+        text = compressed(runs(mask)).encode()
+    except ValueError:
+        return None
+    packed = {"size": [mask.height, mask.width], "counts": text}
+    return tuple(map(float, coco_mask.toBbox(packed))), float(coco_mask.area(packed))
 
 
 def ring_area(ring: tuple[float, ...]) -> float:

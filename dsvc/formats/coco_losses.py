@@ -10,6 +10,7 @@ import msgspec
 
 from dsvc.core.media import media_kind
 from dsvc.formats.coco_rows import Stored
+from dsvc.formats.counted import counted
 from dsvc.model.extras import ABSENT
 from dsvc.model.records import Concept, Number
 from dsvc.store import codec
@@ -118,4 +119,4 @@ class Losses:
             with_them = f" with {self._annotations:,} annotations" if self._annotations else ""
             yield f"{what}, left out{with_them}: {kinds}"
         for what, count in sorted(self._counts.items()):
-            yield f"{count} {what}"
+            yield counted(count, what)

@@ -12,10 +12,14 @@ from dsvc.formats.coco_licences import JoinedLicences
 from dsvc.formats.coco_losses import Losses, summarize
 from dsvc.formats.coco_numbers import Numbering
 from dsvc.formats.coco_rows import Stored, has_shape
+from dsvc.formats.counted import counted
 from dsvc.model.records import Annotation, Number
 from dsvc.model.walk import Walk
 
-INSTANCES, KEYPOINTS, CAPTIONS = "instances", "person_keypoints", "captions"
+INSTANCES, KEYPOINTS, CAPTIONS, LABELS = "instances", "person_keypoints", "captions", "labels"
+_NO_FILE = (
+    "annotations of whole images were left out: COCO's tools need a box, and one file has no place for them beside"
+)
 # Formats whose sources say nothing of the whole but which columns there were.
 _SAYING_NOTHING = frozenset({"table", "folder"})
 _encode = msgspec.json.Encoder().encode
@@ -40,7 +44,11 @@ class Plan:
     the present file: see `restart`.
     """
 
-    def __init__(self, walk: Walk, with_splits: bool = True) -> None:
+    def __init__(self, walk: Walk, single: bool = False) -> None:
+        with_splits = not single
+        self._is_single = single
+        # Rows of annotations of whole images that were made here, for a file of their own beside the present one.
+        self.labels: list[bytes] = []
         sources = walk.meta.get("coco", {})
         self._sources = [sources[name] for name in sorted(sources)]
         self.losses = Losses(with_splits)
@@ -72,6 +80,7 @@ class Plan:
         self._annotations_renumbered += self._annotations.renumbered
         self._annotations = Numbering()
         self.file = file
+        self.labels = []
         mine = [s for s in self._sources if file.split is None or s.get("split") in (None, file.split)]
         # A split that was made here has no file that it was.
         mine = mine or self._sources
@@ -157,7 +166,7 @@ class Plan:
         tasks = {source["task"] for source in self._sources} or {INSTANCES}
         if tasks == {CAPTIONS} and self.concepts:
             tasks.add(INSTANCES)
-        return [task for task in (INSTANCES, KEYPOINTS, CAPTIONS) if task in tasks]
+        return [task for task in (INSTANCES, KEYPOINTS, CAPTIONS, LABELS) if task in tasks]
 
     def has_categories(self, task: str, are_some: bool) -> bool:
         """Whether the file of a task lists categories."""
@@ -172,8 +181,13 @@ class Plan:
             if CAPTIONS not in self.tasks or made.text is None or made.shape is not None:
                 self.count("annotations without a concept were left out, since COCO's tools cannot read them")
             return False
-        if len(self.tasks) == 1:
-            return True
+        if isinstance(made, Annotation) and made.value == 0:
+            self.count("negative annotations were left out, since COCO can only say what is there")
+            return False
+        if self.is_label(made) or len(self.tasks) == 1:
+            return len(self.tasks) == 1 and not self.is_label(made)
+        if LABELS in self.tasks and (task == LABELS or _is_bare(made)):
+            return task == LABELS and _is_bare(made)
         if isinstance(made, Stored):
             is_caption = made.t is not None and made.c is None and not has_shape(made)
             has_keypoints = made.k is not None
@@ -183,6 +197,16 @@ class Plan:
         if task == CAPTIONS or (CAPTIONS in self.tasks and is_caption):
             return task == CAPTIONS and is_caption
         return task == INSTANCES or has_keypoints or INSTANCES not in self.tasks
+
+    def is_label(self, made: Stored | Annotation) -> bool:
+        """Whether an annotation of a whole image was made here, so that no file of the sources' is meant for it."""
+        return LABELS not in self.tasks and isinstance(made, Annotation) and made.number is None and _is_bare(made)
+
+    def takes_label(self) -> bool:
+        """Whether labels that are met now are to be kept for the file of labels, or counted as left out."""
+        if self._is_single:
+            self.count(_NO_FILE)
+        return not self._is_single and self.file.task == self.tasks[0]
 
     @property
     def is_counting(self) -> bool:
@@ -210,5 +234,12 @@ class Plan:
             ("annotations", self._annotations_renumbered + self._annotations.renumbered),
         ):
             if count:
-                yield f"{count} {noun} renumbered, since their numbers were taken"
+                yield counted(count, f"{noun} renumbered, since their numbers were taken")
         yield from self.losses.notes()
+
+
+def _is_bare(made: Stored | Annotation) -> bool:
+    """Whether an annotation says what a whole image is, and nothing of where."""
+    if isinstance(made, Stored):
+        return made.c is not None and made.k is None and made.t is None and not has_shape(made)
+    return made.concept is not None and made.keypoints is None and made.text is None and made.shape is None

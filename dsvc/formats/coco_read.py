@@ -88,7 +88,10 @@ class CocoIncoming:
             return "captions"
         if self._keypoints and not self._others:
             return "person_keypoints"
-        return "instances"
+        # Annotations without a place look like instances that lack some; only the file's name tells them.
+        return (
+            "labels" if self.name.startswith("labels") and not self._captions and not self._keypoints else "instances"
+        )
 
     def concepts(self) -> list[Concept]:
         """The file's categories."""

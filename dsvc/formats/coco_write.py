@@ -11,7 +11,7 @@ from msgpack import Packer
 
 from dsvc.errors import RefusedError
 from dsvc.formats.coco_foreign import decode_foreign, foreign_row
-from dsvc.formats.coco_plan import INSTANCES, KEYPOINTS, File, Plan
+from dsvc.formats.coco_plan import INSTANCES, KEYPOINTS, LABELS, File, Plan
 from dsvc.formats.coco_rows import RowWriter, Stored, StoredImage, decode_image, decode_stored
 from dsvc.formats.container import ExportReport, Target, Writable
 from dsvc.formats.worker import Worker, share, worker_count
@@ -35,15 +35,19 @@ class CocoExporter:
     def export(self, walk: Walk, target: Target, *, media: bool = False) -> ExportReport:
         """Write a walk to a target. Raises RefusedError where one file cannot hold what there is."""
         single = getattr(target, "kind", "folder") == "json"
-        plan = Plan(walk, with_splits=not single)
+        plan = Plan(walk, single)
         if single and len(plan.files) > 1:
             names = ", ".join(f"{file.name}.json" for file in plan.files)
             raise RefusedError(f"this dataset makes several COCO files: {names}", "export to a folder or a .zip")
-        written = 0
+        entries = written = 0
         for file in plan.files:
             with target.add(f"{file.name}.json" if single else f"annotations/{file.name}.json") as out:
                 written += _write_file(out, walk, plan, file)
-        entries = len(plan.files)
+            entries += 1
+            if plan.labels:
+                with target.add(f"annotations/{file._replace(task=LABELS).name}.json") as out:
+                    written += _write_labels(out, walk, plan)
+                entries += 1
         if media:
             entries += _write_media(walk, target, plan)
         return ExportReport(entries, plan.images, written, tuple(plan.notes()), tuple(plan.losses.notes()))
@@ -51,8 +55,30 @@ class CocoExporter:
 
 def _write_file(out: Writable, walk: Walk, plan: Plan, file: File) -> int:
     """One annotation file; how many annotations it holds."""
-    lead, task = b"{", file.task
     plan.restart(file)
+    task = file.task
+    _write_tables(out, walk, plan, task)
+    batches = _annotations(walk, plan, task)
+    first, written = next(batches, Rows(b"", 0)), 0
+    if first.total or "annotations" not in plan.absent:
+        out.write(b',"annotations":')
+        written = _write_rows(out, chain([first], batches))
+    out.write(b"}\n")
+    return written
+
+
+def _write_labels(out: Writable, walk: Walk, plan: Plan) -> int:
+    """The file of what was said of whole images, beside the present one."""
+    _write_tables(out, walk, plan, LABELS)
+    out.write(b',"annotations":')
+    written = _write_rows(out, [_joined(plan.labels)])
+    out.write(b"}\n")
+    return written
+
+
+def _write_tables(out: Writable, walk: Walk, plan: Plan, task: str) -> None:
+    """The beginning of a file, up to its annotations."""
+    lead = b"{"
     for name, value in plan.fields.items():
         out.write(lead + _encode(name) + b":" + _encode(value))
         lead = b","
@@ -62,13 +88,6 @@ def _write_file(out: Writable, walk: Walk, plan: Plan, file: File) -> int:
     if plan.has_categories(task, bool(concepts)):
         out.write(b',"categories":')
         _write_rows(out, [_joined([_encode(_category(concept, plan, task)) for concept in concepts])])
-    batches = _annotations(walk, plan, task)
-    first, written = next(batches, Rows(b"", 0)), 0
-    if first.total or "annotations" not in plan.absent:
-        out.write(b',"annotations":')
-        written = _write_rows(out, chain([first], batches))
-    out.write(b"}\n")
-    return written
 
 
 def _write_rows(out: Writable, batches: Iterable[Rows]) -> int:
@@ -230,6 +249,9 @@ def _mixed_rows(chunk: list[tuple[bytes, bytes]], walk: Walk, plan: Plan, task: 
                 place = (_encode(plan.number(key, made.number)), image)
                 row = foreign_row(made, walk, plan, place, writer.with_keypoints)
                 others.append((len(stored) + len(others), row))
+        elif isinstance(made, Annotation) and plan.is_label(made) and made.value != 0 and plan.takes_label():
+            place = (_encode(plan.number(key, None)), plan.numbers[key[: key.index(0)]])
+            plan.labels.append(foreign_row(made, walk, plan, place, False))
     if plan.is_counting:
         plan.losses.annotations(stored)
     rows = writer.rows(stored, images)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from dsvc.formats.counted import counted
 from dsvc.formats.mask_form import GRAY, RGB, Form, fixed_form, form_of, widened
 from dsvc.formats.mask_losses import annotation_losses, concept_losses
 from dsvc.formats.mask_match import stem
@@ -132,7 +133,7 @@ class Plan:
 
 
 def _sentences(counts: Counter[str]) -> Iterator[str]:
-    return (f"{count} {what}" for what, count in sorted(counts.items()))
+    return (counted(count, what) for what, count in sorted(counts.items()))
 
 
 def _layers(walk: Walk, names: Names, sources: list[Source]) -> list[str]:

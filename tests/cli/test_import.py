@@ -37,7 +37,7 @@ def test_a_sheet_that_is_corrected(dsvc, table) -> None:
         "",
     )
     shown = dsvc("show", "a.jpg").out
-    assert "  split: train\n" in shown and "  metadata: {'site': 1}\n" in shown
+    assert "  split: train\n" in shown and '  metadata: {"site": 1}\n' in shown
     assert "  sunny\n" in shown and "  night  negative\n" in shown
     assert dsvc("import", "meta.csv").out == (
         "nothing new from source meta: 2 inputs, 2 annotations, 2 concepts, as before\n"

@@ -105,7 +105,7 @@ def test_a_duplicate_annotation_id_is_renumbered_and_told(pets: Dataset, corpus:
         assert all(row in bare for row in ({k: v for k, v in a.items() if k != "id"} for a in before["annotations"]))
     assert len({a["id"] for a in back["annotations"]}) == 2 and 1 in {a["id"] for a in back["annotations"]}
     assert pets.at().export("coco", tmp_path / "again").notes == (
-        "1 annotations renumbered, since their numbers were taken",
+        "1 annotation renumbered, since their numbers were taken",
     )
 
 
@@ -601,7 +601,7 @@ def test_images_are_stored_and_missing_and_extra_ones_are_told(
     assert pets.at()["a.jpg"].read_bytes() == b"\x89PNG not really"
     files = pets.at().export("coco", tmp_path / "out", media=True)
     assert (tmp_path / "out/images/a.jpg").read_bytes() == b"\x89PNG not really"
-    assert files.notes == ("1 images have no bytes in the repository",)
+    assert files.notes == ("1 image has no bytes in the repository",)
 
 
 def test_inputs_known_by_name_get_their_bytes_later(
@@ -727,10 +727,56 @@ def test_cocos_tools_work_on_annotations_of_our_own(
     pets.annotate("a.jpg", text="a cat")
     pets.commit("ours")
     report = pets.at().export("coco", tmp_path / "out.json")
-    assert report.notes == ("2 annotations without a concept were left out, since COCO's tools cannot read them",)
+    whole = (
+        "annotations of whole images were left out: COCO's tools need a box, and one file has no place for them beside"
+    )
+    unnamed = "2 annotations without a concept were left out, since COCO's tools cannot read them"
+    assert report.notes == (f"1 {whole.replace('annotations', 'annotation', 1).replace('were', 'was', 1)}", unnamed)
     loaded = COCO(str(tmp_path / "out.json"))
-    assert len(loaded.getAnnIds(areaRng=[-1, 100])) == 2
+    assert len(loaded.getAnnIds(areaRng=[-1, 100])) == 1
     assert all(loaded.anns[id]["segmentation"] == [] for id in loaded.getAnnIds())
+
+
+def test_whole_images_have_a_file_of_their_own_and_negatives_none(
+    pets: Dataset, coco: Callable[..., Document], write: Write, tmp_path: Path
+) -> None:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    import dsvc
+
+    pets.import_(write(coco(annotations=[])))
+    pets.annotate("a.jpg", "cat", shape=dsvc.Shape(box=(1, 2, 3, 4)))
+    pets.annotate("a.jpg", "dog")
+    pets.annotate("b.jpg", "cat", value=0)
+    pets.annotate("b.jpg", "dog", value=0, shape=dsvc.Shape(box=(1, 2, 3, 4)))
+    pets.annotate("b.jpg", "cat", keypoints=(1, 2, 2, 5, 9, 1, 0, 0, 0))
+    pets.annotate("b.jpg", "dog", shape=dsvc.Shape(mask=dsvc.Mask(height=4, width=4, counts=(5, 2, 2, 1, 6))))
+    pets.set("a.jpg", split="val")
+    pets.commit("ours")
+    report = pets.at().export("coco", tmp_path / "out")
+    negatives = "2 negative annotations were left out, since COCO can only say what is there"
+    assert report.losses == (negatives,) and (report.entries, report.annotations) == (3, 4)
+    files = sorted(path.name for path in (tmp_path / "out" / "annotations").iterdir())
+    assert files == ["instances.json", "instances_val.json", "labels_val.json"]
+    (label,) = json.loads((tmp_path / "out/annotations/labels_val.json").read_text())["annotations"]
+    assert label.keys() == {"id", "image_id", "category_id"} and label["category_id"] == 3
+    loaded = COCO(str(tmp_path / "out/annotations/instances.json"))
+    boxes = sorted((found["bbox"], found["area"]) for found in loaded.anns.values())
+    assert boxes == [([1.0, 1.0, 2.0, 2.0], 3.0), ([1, 2, 4, 7], 28)]
+    found = [{"image_id": 2, "category_id": 1, "bbox": [1, 2, 4, 7], "score": 0.9}]
+    evaluation = COCOeval(loaded, loaded.loadRes(found), "bbox")
+    evaluation.evaluate()
+    # The way back: the same records, and the same files again.
+    again = pets.repository.create("again")
+    again.import_(tmp_path / "out")
+    again.commit("back")
+    assert again.at().export("coco", tmp_path / "back").losses == ()
+    for name in files:
+        first, second = (json.loads((tmp_path / place / "annotations" / name).read_text()) for place in ("out", "back"))
+        for document in (first, second):
+            document["annotations"].sort(key=lambda row: row["id"])
+        assert first == second
 
 
 def test_numbers_that_come_again_with_other_content_are_told(

@@ -114,12 +114,12 @@ def test_several_tasks_of_a_split(tmp_path: Path) -> None:
 
 
 def test_files_that_are_called_like_a_split(tmp_path: Path) -> None:
-    folder(tmp_path, "annotations/train.json", "annotations/valid.json", "annotations/labels.json", "train/")
+    folder(tmp_path, "annotations/train.json", "annotations/valid.json", "annotations/words.json", "train/")
     assert parts(tmp_path) == [
         ("annotations/train.json", "train", ["train"], "train", False),
         ("annotations/valid.json", "val", [], "val", False),
     ]
-    assert find_parts(tmp_path).others == (tmp_path / "annotations/labels.json",)
+    assert find_parts(tmp_path).others == (tmp_path / "annotations/words.json",)
 
 
 def test_other_files_are_told_and_rejects_are_not(tmp_path: Path) -> None:

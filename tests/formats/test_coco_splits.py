@@ -94,7 +94,7 @@ def test_one_file_takes_all_splits_together(pets: Dataset, splits: Path, tmp_pat
     assert report.notes == (
         "2 images renumbered, since their numbers were taken",
         "2 annotations renumbered, since their numbers were taken",
-        "1 fields of whole files were left out, since another file has them too",
+        "1 field of whole files was left out, since another file has them too",
         "4 inputs lost their split, which COCO has no field for",
     )
     made = json.loads((tmp_path / "out.json").read_bytes())

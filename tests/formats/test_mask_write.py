@@ -362,7 +362,7 @@ def test_sources_that_agree_are_one_and_others_get_new_values(folder, out, bring
     bring(folder / "b", source="b", classes="1 cat\n3 bird\n", ignore=(2,), errors=[])
     report = export(pets, out)
     assert report.notes == (
-        "1 inputs have no mask, so that nothing names them",
+        "1 input has no mask, so that nothing names them",
         "2 sources say different things about their values, so that all have new ones",
     )
     found = pictures(out)
@@ -406,7 +406,7 @@ def test_concepts_that_no_folder_can_be_called_like(folder, out, bring, inputs, 
     bring(folder, source="one", concept="n/a")
     bring(folder, source="two", concept="cat")
     report = export(pets, out)
-    assert "1 concepts cannot name a folder, so that all have values of their own" in report.notes
+    assert "1 concept cannot name a folder, so that all have values of their own" in report.notes
     assert list(pictures(out)) == ["masks/a.png"]
 
 
@@ -432,16 +432,16 @@ def test_what_is_left_out_is_counted(out, inputs, pets):
     report = export(pets, out)
     assert (report.inputs, report.annotations) == (1, 3)
     assert report.notes == (
-        "1 annotations with a box and no mask were left out",
-        "1 annotations with no shape were left out",
-        "1 annotations with polygons and no mask were left out",
-        "1 inputs have no mask, so that nothing names them",
-        "1 masks are too large to be drawn, or empty, and were left out",
-        "1 masks cover a part of another, which is lost there",
-        "1 masks have the value of another one of their input, and come back as one with it",
-        "1 masks of another size than their input's were left out",
-        "1 masks whose runs are damaged were left out",
-        "1 masks without a concept were left out",
+        "1 annotation with a box and no mask was left out",
+        "1 annotation with no shape was left out",
+        "1 annotation with polygons and no mask was left out",
+        "1 input has no mask, so that nothing names them",
+        "1 mask is too large to be drawn, or empty, and was left out",
+        "1 mask covers a part of another, which is lost there",
+        "1 mask has the value of another one of their input, and come back as one with it",
+        "1 mask of another size than their input's was left out",
+        "1 mask whose runs is damaged was left out",
+        "1 mask without a concept was left out",
     )
 
 
@@ -466,14 +466,14 @@ def test_what_masks_cannot_say_is_counted(out, inputs, pets):
         report.losses
         == report.notes
         == (
-            "1 annotations lost fields of other formats, which masks cannot say",
-            "1 annotations lost their attributes, which masks cannot say",
-            "1 annotations lost their crowd, which masks cannot say",
-            "1 annotations lost their keypoints, which masks cannot say",
-            "1 annotations lost their track, which masks cannot say",
-            "1 concepts lost their supercategory, which masks cannot say",
-            "1 inputs lost their metadata, which masks cannot say",
-            "1 inputs lost their split, which masks cannot say",
+            "1 annotation lost fields of other formats, which masks cannot say",
+            "1 annotation lost their attributes, which masks cannot say",
+            "1 annotation lost their crowd, which masks cannot say",
+            "1 annotation lost their keypoints, which masks cannot say",
+            "1 annotation lost their track, which masks cannot say",
+            "1 concept lost their supercategory, which masks cannot say",
+            "1 input lost their metadata, which masks cannot say",
+            "1 input lost their split, which masks cannot say",
         )
     )
 
@@ -493,7 +493,7 @@ def test_uncovered_pixels_are_no_concept(folder, out, bring, inputs, pets):
     save(SMALL, folder / "a.png")
     bring(folder, classes="road\ncat\ndog\nbird\n")
     annotate(pets, "b.jpg", "cat", SMALL == 1)
-    assert export(pets, out).notes == ("1 masks have pixels that no annotation covers, and 0 says a concept there",)
+    assert export(pets, out).notes == ("1 mask has pixels that no annotation covers, and 0 says a concept there",)
     bring(folder, source="other", classes="road\ncat\ndog\nbird\n", ignore=(255,))
     export(pets, out, force=True)
     assert (pictures(out)["masks/b.png"].pixels == np.where(SMALL == 1, 1, 255)).all()
