@@ -17,8 +17,8 @@ def test_masks_go_to_a_folder_or_an_archive(dsvc, files, coco, write, monkeypatc
     done = dsvc("export", "--format", "mask", "-o", "out")
     assert done.out == (
         "wrote out: mask/1, 2 inputs, 2 annotations\n"
-        "note: 1 annotations with polygons and no mask were left out\n"
-        "note: 1 concepts lost their supercategory, which masks cannot say\n"
+        "note: 1 annotation with polygons and no mask was left out\n"
+        "note: 1 concept lost their supercategory, which masks cannot say\n"
         "note: 1 datasets lost what files of other formats said of the whole\n"
         "note: 1 inputs lost their license, which masks cannot say\n"
     )
