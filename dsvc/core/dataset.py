@@ -167,11 +167,11 @@ class Dataset(RecordEdits):
         with self.edit("add -A") as draft:
             return draft.add_all(progress)
 
-    def untrack(self, folder: str) -> None:
-        """Look at a tracked folder, named by its path below the project's root, no more. Raises NotFoundError."""
+    def untrack(self, *folders: str) -> None:
+        """Look at tracked folders, named by their paths below the project's root, no more. Raises NotFoundError."""
         from dsvc.core.files.tracking import untrack
 
-        untrack(self.repository.workspace, folder, self.name)
+        untrack(self.repository.workspace, folders, self.name)
 
     def files(self, progress: Progress | None = None) -> FileStatus:
         """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from dsvc.core.av_facts import with_known
-from dsvc.core.files.tracking import Tracked, covers, track, tracked_folders
+from dsvc.core.files.tracking import Tracked, not_noted, track, tracked_folders
 from dsvc.core.keys import check_key
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
@@ -186,7 +186,7 @@ class Draft:
         """Note folders as tracked, in the team's settings perhaps, when the edits are published; those that are new."""
         workspace = self.dataset.repository.workspace
         known = [*tracked_folders(workspace, self.dataset.name), *self._tracked]
-        new = [one for one in folders if not any(covers(old, one) for old in known)]
+        new = not_noted(known, folders, team)
         self._tracked += [one._replace(team=team) for one in new]
         return new
 
