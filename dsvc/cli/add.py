@@ -181,9 +181,10 @@ def untrack_command(session: Session, folders: tuple[Path, ...], as_json: bool) 
     """
     dataset = session.dataset(signed=True)
     root = os.path.realpath(dataset.repository.root or Path())
-    names = [os.path.relpath(os.path.realpath(folder), root) for folder in folders]
-    for name in names:
-        dataset.untrack(name)
+    # A tracked folder may be a link by now, so that it is its own name that counts.
+    places = [Path(os.path.realpath(folder.absolute().parent), folder.absolute().name) for folder in folders]
+    names = [os.path.relpath(os.path.normpath(place), root).replace(os.sep, "/") for place in places]
+    dataset.untrack(*names)
     if as_json:
         print_json({"dataset": dataset.name, "untracked": names})
     else:

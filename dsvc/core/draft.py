@@ -195,11 +195,11 @@ class Draft:
 
     def track(self, folders: Iterable[Tracked], team: bool = False) -> list[Tracked]:
         """Note folders as tracked, in the team's settings perhaps, when the edits are published; those that are new."""
-        from dsvc.core.files.tracking import covers, tracked_folders
+        from dsvc.core.files.tracking import not_noted, tracked_folders
 
         workspace = self.dataset.repository.workspace
         known = [*tracked_folders(workspace, self.dataset.name), *self._tracked]
-        new = [one for one in folders if not any(covers(old, one) for old in known)]
+        new = not_noted(known, folders, team)
         self._tracked += [one._replace(team=team) for one in new]
         return new
 

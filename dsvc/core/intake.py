@@ -42,11 +42,11 @@ class Intake:
         with self.edit("add -A") as draft:
             return draft.add_all(progress)
 
-    def untrack(self: _Open, folder: str) -> None:
-        """Look at a tracked folder, named by its path below the project's root, no more. Raises NotFoundError."""
+    def untrack(self: _Open, *folders: str) -> None:
+        """Look at tracked folders, named by their paths below the project's root, no more. Raises NotFoundError."""
         from dsvc.core.files.tracking import untrack
 
-        untrack(self.repository.workspace, folder, self.name)
+        untrack(self.repository.workspace, folders, self.name)
 
     def files(self: _Open, progress: Progress | None = None) -> FileStatus:
         """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed."""

@@ -68,7 +68,7 @@ def move_inputs(draft: Draft, moves: Mapping[str, str]) -> MoveReport:
                 raise no_input(old, snapshot)
             _require_free(snapshot, new, moves)
             edits.inputs[old.encode()] = None
-            edits.inputs[new.encode()] = _moved(value)
+            edits.inputs[new.encode()] = with_other_key(value)
             start = f"{old}\0".encode()
             for tree_key, annotation in snapshot.annotation_tree.prefix(start):
                 edits.annotations[tree_key] = None
@@ -97,7 +97,7 @@ def _require_free(snapshot: Snapshot, key: str, moves: Mapping[str, str]) -> Non
             raise RefusedError(f"{above!r} is an input, so it cannot be a folder too", "choose another folder")
 
 
-def _moved(value: bytes) -> bytes:
-    """An input without what its source said of its key: exports would write that in place of the new one."""
+def with_other_key(value: bytes) -> bytes:
+    """An encoded input without what its source said of its key: exports would write that in place of the new one."""
     fields = codec.decode(value, "input")
     return codec.encode(fields) if forget_spelling(fields) else value

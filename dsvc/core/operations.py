@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsvc.core.files.tracking import renaming
 from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 from dsvc.model.tree import Tree
@@ -127,8 +129,32 @@ def _invert(repository: Repository, target: LoggedOperation, action: str) -> Non
             if ref[0] == DATASET and old is None:
                 _require_empty(refs, ref[1], target)
 
-    with repository.transaction(f"{action} {target.id.short()} ({target.operation.command})") as transaction:
+    names = _renamed(moved)
+    settings = renaming(repository.workspace, names.new, names.old) if names is not None else nullcontext()
+    command = f"{action} {target.id.short()} ({target.operation.command})"
+    with settings, repository.transaction(command) as transaction:
         transaction.run(change, inverts=target.id, action=action)
+
+
+class _Renaming(NamedTuple):
+    old: str
+    new: str
+
+
+def _renamed(moved: list[tuple[Ref, bytes | None, bytes | None]]) -> _Renaming | None:
+    """The names of a dataset before and after, if all that moves of refs make is another name for it."""
+    gone = {_nameless(ref): old for ref, old, new in moved if new is None}
+    come = {_nameless(ref): new for ref, old, new in moved if old is None}
+    names = [[ref[1] for ref, *sides in moved if ref[0] == DATASET and sides[at] is None] for at in (1, 0)]
+    if gone != come or len(gone) + len(come) != len(moved) or [len(found) for found in names] != [1, 1]:
+        return None
+    return _Renaming(names[0][0], names[1][0])
+
+
+def _nameless(ref: Ref) -> Ref:
+    """A ref without the name of its dataset."""
+    at = 2 if ref[0] == DRAFT else 1
+    return ref[:at] + ref[at + 1 :]
 
 
 def _require_empty(refs: Refs, dataset: str, target: LoggedOperation) -> None:

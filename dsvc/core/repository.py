@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from dsvc.core.files.tracking import renaming
 from dsvc.core.names import check_name
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.core.workspace import Workspace
@@ -247,7 +247,7 @@ class Repository:
         self.change(f"describe {name}", change)
 
     def rename(self, name: str, new: str) -> None:
-        """Give a dataset another name; branches, versions and drafts follow. Raises RefusedError."""
+        """Give a dataset another name; branches, versions, drafts and tracked folders follow. Raises RefusedError."""
         check_name(new, "dataset")
 
         def change(refs: Refs) -> None:
@@ -258,8 +258,7 @@ class Repository:
                 refs.set(ref, None)
                 refs.set(_renamed(ref, new), value)
 
-        chosen = {"dataset": new} if self.workspace.chosen == name else {}
-        with self.workspace.saving(**chosen) if chosen else contextlib.nullcontext():
+        with renaming(self.workspace, name, new):
             self.change(f"rename {name} {new}", change)
 
     def delete(self, name: str) -> None:

@@ -6,13 +6,14 @@ import contextlib
 import os
 import secrets
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.commit import Author
 from dsvc.store.files import refusing
+from dsvc.store.locks import take_lock
 
 FILE = "workspace.toml"
 TEAM_FILE = "dsvc.toml"
@@ -22,6 +23,8 @@ class Workspace:
     """`workspace.toml` of a repository's folder; without a folder, kept in memory."""
 
     def __init__(self, folder: Path | None) -> None:
+        # Where it is kept, beside what the repository holds; None in memory.
+        self.folder = folder
         self._path = folder / FILE if folder is not None else None
         self._values = read_toml(self._path) if self._path is not None else {}
         self._team = read_toml(folder.parent / TEAM_FILE) if folder is not None else {}
@@ -60,11 +63,17 @@ class Workspace:
         return None
 
     def tables(self, section: str) -> list[tuple[Any, bool]]:
-        """The tables `[[section]]` of this workspace, then of the team's file, each with whether it is the team's."""
+        """The tables `[[section]]` of this workspace, then of the team's file, each with whether it is the team's.
+
+        Raises DamagedError where something else goes by that name.
+        """
         found: list[tuple[Any, bool]] = []
         for values, team in ((self._values, False), (self._team, True)):
-            tables = values.get(section)
-            found += [(table, team) for table in (tables if isinstance(tables, list) else [])]
+            tables = values.get(section, [])
+            if not isinstance(tables, list):
+                file = TEAM_FILE if team else FILE
+                raise DamagedError(f"{file}: {section} is no list of tables", f"write each one as [[{section}]]")
+            found += [(table, team) for table in tables]
         return found
 
     @property
@@ -85,12 +94,15 @@ class Workspace:
 
     @contextlib.contextmanager
     def saving(self, **changes: Any) -> Iterator[None]:
-        """Save once the body has succeeded. What can fail of it, a full disk say, fails before the body begins."""
+        """Save once the body has succeeded. What can fail of it, a full disk say, fails before the body begins.
+
+        A change that is a function gets the value that is there, and gives the new one.
+        """
         if self._path is None:
             yield
-            self._values.update(changes)
+            _change(self._values, changes)
             return
-        with _replacing(self._path, _edited(self._path, {"id": self._id, **changes})):
+        with _replacing(self._path, {"id": self._id, **changes}):
             yield
         self._values = read_toml(self._path)
 
@@ -99,25 +111,32 @@ class Workspace:
         """The same for the team's file."""
         if self._path is None:
             yield
-            self._team.update(changes)
+            _change(self._team, changes)
             return
         path = self._path.parent.parent / TEAM_FILE
-        with _replacing(path, _edited(path, changes)):
+        with _replacing(path, changes):
             yield
         self._team = read_toml(path)
 
 
-def _edited(path: Path, changes: Mapping[str, Any]) -> str:
-    """The text of a TOML file with top-level values set; a list of tables becomes `[[name]]`."""
+def _change(values: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set values; a list of tables becomes `[[name]]`."""
+    for name, value in changes.items():
+        old = values.get(name)
+        plain = old.unwrap() if old is not None and hasattr(old, "unwrap") else old
+        new = value(plain) if callable(value) else value
+        if new is None or isinstance(new, list):
+            values.pop(name, None)
+        if new is not None and new != []:
+            values[name] = new
+
+
+def _edited(text: str, changes: Mapping[str, Any]) -> str:
+    """The text of a TOML file with top-level values set."""
     import tomlkit
 
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
     document = tomlkit.parse(text)
-    for name, value in changes.items():
-        if value is None or isinstance(value, list):
-            document.pop(name, None)
-        if value is not None and value != []:
-            document[name] = value
+    _change(document, changes)
     return tomlkit.dumps(document)
 
 
@@ -133,18 +152,48 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RefusedError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 @contextlib.contextmanager
-def _replacing(path: Path, text: str) -> Iterator[None]:
+def _replacing(path: Path, changes: Mapping[str, Any]) -> Iterator[None]:
+    """Replace a TOML file once the body has succeeded; what others wrote to it meanwhile stays."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    before = _text(path)
     try:
-        with refusing(path), temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(temporary, path, _edited(before, changes))
         yield
-        with refusing(path):
-            temporary.replace(path)
+        with _alone(path):
+            now = _text(path)
+            if now != before:
+                _write(temporary, path, _edited(now, changes))
+            with refusing(path):
+                temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def _write(temporary: Path, path: Path, text: str) -> None:
+    with refusing(path), temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the file's folder against others who replace a file there; where locks don't work, without."""
+    try:
+        handle = os.open(path.parent, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError, RefusedError):
+            take_lock(handle, path.parent)
+        yield
+    finally:
+        os.close(handle)

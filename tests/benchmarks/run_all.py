@@ -21,6 +21,7 @@ SCRIPTS = (
     "add_files",
     "add_references",
     "status",
+    "track",
     "one_annotation",
     "startup",
     "diff",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.av_facts import lacks_facts, missing_facts
 from dsvc.core.files.choosing import LeftOut, rules_for
+from dsvc.core.files.comparing import stored_blob
 from dsvc.core.files.filetable import now
 from dsvc.core.files.reading import ChangedFileError, read_files
-from dsvc.core.files.tracking import Tracked, make_tracked, tracked_folders
-from dsvc.core.files.workfiles import FileStatus, WorkFiles
+from dsvc.core.files.tracking import Tracked, make_tracked, merged, owner, relative_path, tracked_folders
+from dsvc.core.files.workfiles import FileStatus, WorkFiles, in_order
 from dsvc.core.files.worktree import FoundFile, Problem, Report, find_files, real_start
 from dsvc.core.keys import display
 from dsvc.core.media import MediaFacts
+from dsvc.core.moving import with_other_key
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
@@ -58,38 +61,75 @@ def add_files(
     """Take files and folders into a draft. Raises RefusedError, NotFoundError where a path cannot be meant.
 
     Folders inside the project are tracked from then on. Of folders, hidden files, ignored ones and those that are no
-    media are passed over; with `all_files`, ignored ones only.
+    media are passed over; with `all_files`, ignored ones only. A file that is named itself is taken, whatever it is.
+    Without a root, keys are those that the tracked folder gives in which a path lies, else paths in the project.
     """
     base = root or draft.dataset.repository.root
     if base is None:
         raise RefusedError("this repository has no project folder", "give the folder that keys are relative to: root")
     places = [(path, real_start(path, base)) for path in paths]
-    tracked = [_tracked(draft, place, base, root is None, all_files) for _, place in places if Path(place).is_dir()]
-    inside = [one for one in tracked if one is not None]
-    others = [path for path, place in places if not any(_is_in(draft, place, one) for one in inside)]
-    report = _add_folders(draft, inside, progress, team) if inside else AddReport(0, 0, 0, ())
-    if others:
-        report = _joined(report, _add_others(draft, others, base, progress, all_files))
+    folders = _Folders(draft, base, root is None, all_files)
+    others: dict[Path, list[Path]] = {}
+    for path, place in places:
+        if not (Path(place).is_dir() and folders.take(place)):
+            others.setdefault(folders.root_of(place), []).append(path)
+    report, files = AddReport(0, 0, 0, (), notes=tuple(folders.notes)), None
+    if folders.starts:
+        found, files = _add_folders(draft, folders, progress, team)
+        report = _joined(report, found)
+    for root_of, named in others.items():
+        # Those that were taken with their folder are not counted again.
+        left = [path for path in named if files is None or not files.takes(folders.path(real_start(path, base)) or "")]
+        if left:
+            report = _joined(report, _add_others(draft, left, root_of, progress, all_files))
     return report
 
 
-def _tracked(draft: Draft, place: str, base: Path, is_default: bool, all_files: bool) -> Tracked | None:
-    """A folder as one to track; where it is tracked already and no other root is named, with the keys that it has."""
-    repository = draft.dataset.repository
-    if repository.root is None:
-        return None
-    real = os.path.realpath(base)
-    one = make_tracked(repository.root, place, real, draft.dataset.name, all_files)
-    if one is not None and is_default:
-        for known in tracked_folders(repository.workspace, draft.dataset.name):
-            if known.holds(one.folder):
-                return one._replace(root=known.root, all_files=all_files or known.all_files)
-    return one
+class _Folders:
+    """The folders among the paths to add, as ones that are tracked, or will be."""
 
+    def __init__(self, draft: Draft, base: Path, is_default: bool, all_files: bool) -> None:
+        repository, self._dataset = draft.dataset.repository, draft.dataset.name
+        self._project = repository.root
+        self._base = Path(os.path.realpath(base))
+        self._is_default = is_default
+        self._all_files = all_files
+        known = tracked_folders(repository.workspace, self._dataset) if repository.root is not None else []
+        # The dataset's, with those that are to be.
+        self.tracked = known
+        self.new: list[Tracked] = []
+        self.starts: list[str] = []
+        self.notes: list[str] = []
 
-def _is_in(draft: Draft, place: str, tracked: Tracked) -> bool:
-    root = draft.dataset.repository.root
-    return root is not None and tracked.holds(os.path.relpath(place, os.path.realpath(root)).replace(os.sep, "/"))
+    def take(self, place: str) -> bool:
+        """Whether a folder, named by its real path, is one to track."""
+        path = self.path(place)
+        if path is None or self._project is None:
+            return False
+        above = owner(self.tracked, path)
+        root, all_files = self._base, self._all_files
+        if self._is_default and above is not None:
+            root, all_files = self._base / above.root, all_files or above.all_files
+        one = make_tracked(self._project, place, str(root), self._dataset, all_files)
+        if one is None:
+            if self.path(str(root)) is None:
+                self.notes.append(f"{path or '.'} is not tracked, since its keys begin outside the project folder")
+            return False
+        self.new.append(one)
+        if above is None or not above.sees_to(one):
+            self.tracked = merged([one, *self.tracked])
+        self.starts.append(path)
+        return True
+
+    def path(self, place: str) -> str | None:
+        """A real path as one below the project's root; None for one outside."""
+        return relative_path(self._project, place) if self._project is not None else None
+
+    def root_of(self, place: str) -> Path:
+        """The folder that the key of a file, or of a folder that is not tracked, is relative to."""
+        path = self.path(place) if self._is_default else None
+        above = owner(self.tracked, path) if path is not None else None
+        return self._base / above.root if above is not None else self._base
 
 
 def _joined(first: AddReport, second: AddReport) -> AddReport:
@@ -100,7 +140,7 @@ def _joined(first: AddReport, second: AddReport) -> AddReport:
 
 
 def _add_others(draft: Draft, paths: list[Path], base: Path, progress: Progress | None, all_files: bool) -> AddReport:
-    """Take single files, which may be any, and folders outside the project."""
+    """Take single files, which may be any, and folders that cannot be tracked."""
     problems: list[Problem] = []
     rules = rules_for(os.path.realpath(base), "", all_files)
     found = find_files(paths, base.absolute(), report=problems.append, rules=rules)
@@ -111,44 +151,41 @@ def _add_others(draft: Draft, paths: list[Path], base: Path, progress: Progress 
     return AddReport(*counts, tuple(problems), found.left_out, notes=(*clashes, *media_notes(draft, media)))
 
 
-def _add_folders(draft: Draft, tracked: list[Tracked], progress: Progress | None, team: bool) -> AddReport:
-    files = WorkFiles(draft.dataset, tracked, draft.transaction.writer)
+def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, team: bool) -> tuple[AddReport, WorkFiles]:
+    files = WorkFiles(draft.dataset, draft.transaction.writer, folders.tracked, folders.starts)
     status = files.compare(draft.snapshot.roots, progress, read=False)
     problems = list(status.problems)
-    media = _read_keys(draft, files, (*status.new, *status.modified, *status.unread), problems.append, progress)
-    clashes = (*clash_notes(draft, [key for key in status.new if key in media]), *_twice(draft, tracked, status.new))
+    to_read = (*status.new, *status.modified, *status.unread)
+    media = _read_keys(draft, files, to_read, problems.append, progress)
+    fresh = [key for key in status.new if key in media]
+    told = (*clash_notes(draft, fresh), *_told_twice(draft, folders.new, fresh))
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
     # Files that were not read are those of inputs already.
-    unread = files.count - len(status.new) - len(status.modified) - len(status.unread)
+    unread = files.count - files.count_taken(to_read)
+    files.note_origins()
     draft.after(files.save)
-    return AddReport(
+    report = AddReport(
         new,
         changed,
         unchanged + unread,
         tuple(problems),
         status.left_out,
-        tracked=tuple(one.folder or "." for one in draft.track(tracked, team)),
-        notes=(*clashes, *media_notes(draft, media)),
+        tracked=tuple(one.name for one in draft.track(folders.new, team)),
+        notes=(*told, *media_notes(draft, media)),
     )
+    return report, files
 
 
-def _twice(draft: Draft, tracked: list[Tracked], new: tuple[str, ...]) -> tuple[str, ...]:
+def _told_twice(draft: Draft, tracked: list[Tracked], new: list[str]) -> tuple[str, ...]:
     """What to tell of files whose inputs are there already under the path below the folder, as imports name them."""
     inputs = draft.snapshot.input_tree
-    if not len(inputs):
-        return ()
-    for one in tracked:
-        prefix = one.prefix
-        found = [
-            rest for key in new if prefix and key.startswith(prefix) and (rest := key[len(prefix) :]).encode() in inputs
-        ]
+    for prefix, folder in ((one.prefix, display(one.folder)) for one in tracked if one.prefix):
+        below = [key[len(prefix) :] for key in new if key.startswith(prefix)]
+        found = [rest for rest in below if rest.encode() in inputs]
         if found:
-            folder = display(one.folder)
-            what = (
-                f"{display(found[0])} is" if len(found) == 1 else f"{display(found[0])} and {len(found) - 1:,} more are"
-            )
+            more = f" and {len(found) - 1:,} more are" if len(found) > 1 else " is"
             way = f"dsvc undo, then: dsvc add {folder} --root {folder}"
-            return (f"{what} in the dataset without {folder}/: the same files? {way}",)
+            return (f"{display(found[0])}{more} in the dataset without {folder}/: the same files? {way}",)
     return ()
 
 
@@ -158,71 +195,103 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
     An input whose file has another name now moves with its annotations; one whose file is gone goes with them. Raises
     RefusedError where nothing is tracked, or where a whole folder is gone.
     """
-    files = WorkFiles(draft.dataset, reader=draft.transaction.writer)
+    files = WorkFiles(draft.dataset, draft.transaction.writer)
     if not files.tracked:
         raise RefusedError("no folder is tracked", "add one: dsvc add FOLDER")
     status = files.compare(draft.snapshot.roots, progress)
-    if status.absent:
-        raise _folder_gone(status, files)
+    lost = [one for one in files.tracked if one.name in status.absent and files.any_from(one, status.missing)]
+    if lost:
+        raise _folder_gone(lost, status, files)
     problems = list(status.problems)
-    media = _read_keys(draft, files, (*status.new, *status.modified), problems.append, progress)
+    to_read = (*status.new, *status.modified)
+    media = _read_keys(draft, files, to_read, problems.append, progress)
+    new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
+    moved, removed, annotations = _follow(draft, status)
+    unread = files.count - files.count_taken((*to_read, *status.unread, *(pair[1] for pair in status.renamed)))
+    # Of names that are gone now, nothing is said.
     clashes = clash_notes(draft, [*(key for key in status.new if key in media), *(new for _, new in status.renamed)])
-    new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
-    removed = _follow(draft, status) if status.renamed or status.missing else 0
+    files.note_origins()
     draft.after(files.save)
     return AddReport(
         new,
         changed,
-        files.count - new - changed - len(status.renamed),
+        unchanged + unread,
         tuple(problems),
         status.left_out,
-        moved=len(status.renamed),
-        removed=len(status.missing),
-        removed_annotations=removed,
+        moved=moved,
+        removed=removed,
+        removed_annotations=annotations,
         notes=(*clashes, *media_notes(draft, media)),
     )
 
 
-def _folder_gone(status: FileStatus, files: WorkFiles) -> RefusedError:
-    lost = [t for t in files.tracked if (t.folder or ".") in status.absent]
-    count = sum(1 for key in status.missing if any(t.path(key) is not None for t in lost))
-    names = ", ".join(status.absent)
-    hint = f"is it mounted? to look there no more: dsvc untrack {status.absent[0]}; inputs go with: dsvc rm"
-    return RefusedError(f"{names}: not there, or without files, and {count:,} inputs came from it", hint)
+def _folder_gone(lost: list[Tracked], status: FileStatus, files: WorkFiles) -> RefusedError:
+    keys = [key for key in status.missing if any(files.any_from(one, [key]) for one in lost)]
+    names = ", ".join(display(one.name) for one in lost)
+    first = shlex.quote(display(lost[0].name))
+    hint = f"is it mounted? to look there no more: dsvc untrack {first}; inputs go with: dsvc rm"
+    came = "1 input came" if len(keys) == 1 else f"{len(keys):,} inputs came"
+    return RefusedError(f"{names}: not there, or without files, and {came} from it", hint)
 
 
-def _follow(draft: Draft, status: FileStatus) -> int:
-    """Move inputs to the names that their files have now, and take those away whose file is gone."""
-    removed = 0
+def _follow(draft: Draft, status: FileStatus) -> tuple[int, int, int]:
+    """Move inputs to the names that their files have now, and take those away whose file is gone.
+
+    How many inputs moved and went, and how many annotations went. An input whose bytes another writer has changed
+    meanwhile stays.
+    """
+    if not status.renamed and not status.missing:
+        return 0, 0, 0
+    olds = [*status.missing, *(old for old, _ in status.renamed)]
+    before = draft.snapshot.input_tree
+    blobs = {key: stored_blob(value) for key in olds if (value := before.get(key.encode())) is not None}
+    counts = (0, 0, 0)
 
     def step(store: Store, state: DraftState) -> DraftState:
-        nonlocal removed
-        snapshot, edits = Snapshot(store, state.roots, draft.dataset.repository.cache), SnapshotEdits()
-        for old, new in status.renamed:
-            value = snapshot.input_tree.get(old.encode())
-            if value is not None and new.encode() not in snapshot.input_tree:
-                edits.inputs[old.encode()], edits.inputs[new.encode()] = None, value
-                for tree_key, annotation in snapshot.annotation_tree.prefix(f"{old}\0".encode()):
-                    edits.annotations[tree_key] = None
-                    edits.annotations[new.encode() + tree_key[len(old.encode()) :]] = annotation
-        before = len(edits.annotations)
-        for key in status.missing:
-            if key.encode() in snapshot.input_tree:
-                edits.inputs[key.encode()] = None
-                for tree_key, _ in snapshot.annotation_tree.prefix(f"{key}\0".encode()):
-                    edits.annotations[tree_key] = None
-        removed = len(edits.annotations) - before
+        nonlocal counts
+        snapshot = Snapshot(store, state.roots, draft.dataset.repository.cache)
+        edits, counts = _following(snapshot, status, blobs)
         return draft.edited(store, state, edits)
 
     draft.apply(step)
-    return removed
+    return counts
+
+
+def _following(
+    snapshot: Snapshot, status: FileStatus, blobs: Mapping[str, bytes | None]
+) -> tuple[SnapshotEdits, tuple[int, int, int]]:
+    values = {key: snapshot.input_tree.get(key.encode()) for key in blobs}
+    there = {key: v for key, v in values.items() if v is not None and stored_blob(v) == blobs[key]}
+    gone = [key for key in status.missing if key in there]
+    moves = {new: old for old, new in status.renamed if old in there}
+    while stuck := _stuck(snapshot, moves, gone):
+        for new in stuck:
+            del moves[new]
+    edits, annotations = SnapshotEdits(), 0
+    for keys, is_lost in ((gone, True), (moves.values(), False)):
+        for key in keys:
+            edits.inputs[key.encode()] = None
+            for tree_key, _ in snapshot.annotation_tree.prefix(f"{key}\0".encode()):
+                edits.annotations[tree_key] = None
+                annotations += is_lost
+    for new, old in moves.items():
+        edits.inputs[new.encode()] = with_other_key(there[old])
+        start = f"{old}\0".encode()
+        for tree_key, annotation in snapshot.annotation_tree.prefix(start):
+            edits.annotations[f"{new}\0".encode() + tree_key[len(start) :]] = annotation
+    return edits, (len(moves), len(gone), annotations)
+
+
+def _stuck(snapshot: Snapshot, moves: Mapping[str, str], gone: Iterable[str]) -> list[str]:
+    """The new names that are not free: an input has them, and it does not leave."""
+    free = {*moves.values(), *gone}
+    return [new for new in moves if new not in free and new.encode() in snapshot.input_tree]
 
 
 def _read_keys(
     draft: Draft, files: WorkFiles, keys: Iterable[str], report: Report, progress: Progress | None
 ) -> dict[str, Media]:
-    found = files.found(sorted(keys, key=lambda key: key.encode("utf-8", "surrogateescape")))
-    return read_media(draft, found, report, progress, files)
+    return read_media(draft, files.found(in_order(keys)), report, progress, files)
 
 
 def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
@@ -238,11 +307,11 @@ def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
     )
 
 
-def clash_notes(draft: Draft, new: Iterable[str]) -> tuple[str, ...]:
-    """What to tell of keys before they enter a draft: names that other systems forbid, or take for another's."""
+def clash_notes(draft: Draft, keys: Iterable[str]) -> tuple[str, ...]:
+    """What to tell of some keys of a draft, or before they enter it: names that other systems forbid, or mistake."""
     from dsvc.core.files.portability import find_clashes
 
-    return tuple(find_clashes(new, draft.snapshot.input_tree))
+    return tuple(find_clashes(keys, draft.snapshot.input_tree))
 
 
 def media_notes(draft: Draft, media: Mapping[str, Media]) -> tuple[str, ...]:
@@ -277,7 +346,7 @@ def read_media(
                 continue
         media[file.key] = media_of(file.facts, blob, file.size)
         if files is not None:
-            files.learn(file.key, file.stamp[:3], blob, start)
+            files.learn(FoundFile(file.key, file.path), file.stamp[:3], blob, start)
         if progress and len(media) % 64 == 0:
             progress("read files", len(media), total)
     if progress and media:

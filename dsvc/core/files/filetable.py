@@ -1,8 +1,8 @@
 """The stat cache: what the tracked folders held when they were last looked at, and the ids of the bytes that were read.
 
 It can be made anew at any time: a table that is absent or damaged is an empty one. A file is known by its size, mtime
-and inode. One that was written within the clock's grain of the moment in which it was read has no stamp, so that it is
-read again: an edit in the same instant would leave no trace.
+and inode. One that was written within the clock's grain of the moment in which it was read has a stamp that is never
+found, so that it is read again: an edit in the same instant would leave no trace.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import os
 import secrets
 import time
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,23 +19,23 @@ from msgpack import packb, unpackb
 from xxhash import xxh3_64_digest
 
 from dsvc.core.files.choosing import TAKEN
-from dsvc.core.files.scanning import NO_STAMP, STAMP
+from dsvc.core.files.scanning import STAMP, UNSURE, Stamp, packed
 
 NO_BLOB = bytes(32)
 # Nanoseconds: the coarsest clock of a file system (FAT's) steps by two seconds.
 GRAIN = 2_000_000_000
-_MAGIC = b"dsvcfiles1"
+_MAGIC = b"dsvcfiles2"
 _BLOB = 32
-Stamped = tuple[int, int, int]
+_STALE = 3600  # seconds after which a file that is being written is one that a killed process left
 
 
 class Folder:
     """What one folder held: parallel lists of its files' names, stamps, kinds (see `choosing`) and blob ids.
 
-    `digest` is that of the rules which gave the kinds.
+    Folders in it apart, all that it holds is a file here. `digest` is that of the rules which gave the kinds.
     """
 
-    __slots__ = ("_places", "blobs", "digest", "kinds", "names", "others", "stamps")
+    __slots__ = ("_places", "blobs", "digest", "kinds", "names", "passed", "stamps")
 
     def __init__(
         self,
@@ -51,8 +50,8 @@ class Folder:
         self.kinds = kinds
         self.blobs = blobs
         self.digest = digest
-        # What else was in it at the last look and was not entered: a kind's letter and the name. It is not kept.
-        self.others: list[str] = []
+        # The kinds of the folders in it that were passed over at this look. They are not kept.
+        self.passed = b""
         self._places: dict[str, int] | None = None
 
     @property
@@ -66,7 +65,7 @@ class Folder:
         """The names."""
         return self.names.decode("utf-8", "surrogateescape").split("\0") if self.names else []
 
-    def stamp(self, at: int) -> Stamped:
+    def stamp(self, at: int) -> Stamp:
         """Size, mtime and inode of a file."""
         return tuple(memoryview(self.stamps)[at * STAMP : (at + 1) * STAMP].cast("q"))  # type: ignore[return-value]
 
@@ -74,18 +73,17 @@ class Folder:
         """The id of a file's bytes; NO_BLOB where they were not read."""
         return bytes(self.blobs[at * _BLOB : (at + 1) * _BLOB])
 
-    def taken(self) -> Iterator[tuple[str, bytes]]:
-        """The files that are taken, with the ids of their bytes."""
+    def entries(self) -> Iterator[tuple[str, int, bytes]]:
+        """The files: name, kind, and the id of the bytes or NO_BLOB."""
         blobs = bytes(self.blobs)
         for at, (name, kind) in enumerate(zip(self.listed(), self.kinds, strict=True)):
-            if kind == TAKEN:
-                yield name, blobs[at * _BLOB : (at + 1) * _BLOB]
+            yield name, kind, blobs[at * _BLOB : (at + 1) * _BLOB]
 
-    def learn(self, at: int, stamp: Stamped, blob: bytes) -> None:
-        """Note the id of a file's bytes; its stamp is that at the reading, or NO_STAMP where it can't be relied on."""
+    def learn(self, at: int, stamp: Stamp, blob: bytes) -> None:
+        """Note the id of a file's bytes; its stamp is that at the reading, or UNSURE where it can't be relied on."""
         if not isinstance(self.stamps, bytearray) or not isinstance(self.blobs, bytearray):
             self.stamps, self.blobs = bytearray(self.stamps), bytearray(self.blobs)
-        self.stamps[at * STAMP : (at + 1) * STAMP] = array("q", stamp).tobytes()
+        self.stamps[at * STAMP : (at + 1) * STAMP] = packed(stamp)
         self.blobs[at * _BLOB : (at + 1) * _BLOB] = blob
 
 
@@ -100,6 +98,21 @@ class Found(NamedTuple):
         """The id of its bytes; NO_BLOB where they were not read."""
         return self.folder.blob(self.at)
 
+    @property
+    def stamp(self) -> Stamp:
+        """Size, mtime and inode."""
+        return self.folder.stamp(self.at)
+
+    @property
+    def kind(self) -> int:
+        """What becomes of it."""
+        return self.folder.kinds[self.at]
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it is one to take."""
+        return self.kind == TAKEN
+
 
 class FileTable:
     """Folders by their path below the project's root ("" for the root). `version` changes with what the table says."""
@@ -107,33 +120,25 @@ class FileTable:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.folders: dict[str, Folder] = {}
-        # Files that were there once under keys of which a folder need not be the only owner; see `workfiles`.
-        self.gone: set[str] = set()
         self.version = secrets.token_bytes(8)
         self.is_changed = False
-        data = _read(path) if path is not None else None
-        if data is not None:
-            with contextlib.suppress(Exception):  # written by another version: then all is read anew
-                self.version, gone, folders = unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
-                self.gone = set(gone)
-                self.folders = {path: Folder(*fields) for path, fields in folders.items()}
+        kept: Any = load_cache(path) if path is not None else None
+        with contextlib.suppress(Exception):  # whatever is wrong with it, it is no more than a cache
+            version, folders = kept
+            self.folders = {path: Folder(*fields) for path, fields in folders.items()}
+            self.version = version
 
     def find(self, path: str) -> Found | None:
-        """A file by its path, if it is taken."""
+        """A file by its path."""
         folder, _, name = path.rpartition("/")
         held = self.folders.get(folder)
         at = held.places.get(name) if held is not None else None
-        if held is None or at is None or held.kinds[at] != TAKEN:
-            return None
-        return Found(held, at)
+        return Found(held, at) if held is not None and at is not None else None
 
-    def learn(self, path: str, stamp: Stamped, blob: bytes, read_at: int) -> None:
+    def learn(self, found: Found, stamp: Stamp, blob: bytes, read_at: int) -> None:
         """Note what was read of a file that began to be read at a time, in nanoseconds."""
-        found = self.find(path)
-        if found is not None:
-            is_safe = stamp[1] < read_at - GRAIN
-            found.folder.learn(found.at, stamp if is_safe else NO_STAMP, blob)
-            self.touch()
+        found.folder.learn(found.at, stamp if stamp[1] < read_at - GRAIN else UNSURE, blob)
+        self.touch()
 
     def touch(self) -> None:
         """Note that the table has changed."""
@@ -145,7 +150,7 @@ class FileTable:
         if not self.is_changed or self._path is None:
             return
         folders = {path: (f.names, f.stamps, f.kinds, f.blobs, f.digest) for path, f in self.folders.items()}
-        _write(self._path, packb([self.version, list(self.gone), folders], unicode_errors="surrogateescape"))
+        save_cache(self._path, [self.version, folders])
         self.is_changed = False
 
 
@@ -192,6 +197,9 @@ def _write(path: Path, body: bytes) -> None:
         with open(temporary, "wb") as file:
             file.write(_MAGIC + xxh3_64_digest(body) + body)
         os.replace(temporary, path)  # noqa: PTH105 - one call is all there is to it
+        for left in path.parent.glob(f"{path.name}.*.tmp"):
+            if left.stat().st_mtime < time.time() - _STALE:
+                left.unlink()
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -6,18 +6,22 @@ whose stamp changed are read, and only keys are compared whose file or whose inp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-from xxhash import xxh3_128_hexdigest
+from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from dsvc.core.files.choosing import HIDDEN, IGNORED, OTHER, TAKEN, LeftOut
-from dsvc.core.files.filetable import NO_BLOB, FileTable, load_cache, now, save_cache
+from dsvc.core.files.choosing import TAKEN, LeftOut
+from dsvc.core.files.comparing import SETS, Compared
+from dsvc.core.files.filetable import FileTable, Found, load_cache, now, save_cache
 from dsvc.core.files.folderscan import FolderScan
-from dsvc.core.files.tracking import Tracked, tracked_folders
+from dsvc.core.files.origins import load_origins, note_origins
+from dsvc.core.files.renames import find_renames
+from dsvc.core.files.scanning import link_stamp
+from dsvc.core.files.tracking import Tracked, is_in, owner, tracked_folders
 from dsvc.core.files.worktree import FoundFile, Problem
+from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Reader
 from dsvc.model.snapshot import Roots
@@ -33,23 +37,11 @@ _MANY = 0.1
 _FEW = 1000
 
 
-class _StoredMedia(msgspec.Struct, gc=False):
-    blob: bytes | None = None
-    size: int | None = None
-    reference: msgspec.Raw | None = None
-
-
-class _StoredInput(msgspec.Struct, gc=False):
-    media: _StoredMedia | None = None
-
-
-_decode = msgspec.msgpack.Decoder(_StoredInput).decode
-
-
 class FileStatus(NamedTuple):
     """What the tracked folders hold beside a dataset's inputs. All are keys in order; `renamed` pairs old and new ones.
 
-    `unread` are files of inputs whose bytes were not compared, because they were not to be read.
+    `missing` are also inputs whose name the file of another has taken. `unread` are files of inputs whose bytes could
+    not be compared, or were not to be.
     """
 
     tracked: tuple[Tracked, ...]
@@ -70,49 +62,68 @@ class FileStatus(NamedTuple):
 
 
 class WorkFiles:
-    """The tracked files of a dataset. `compare` looks at them; `learn` and `save` keep what was read."""
+    """The tracked files of a dataset. `compare` looks at them; `learn` and `save` keep what was read.
+
+    `tracked` are the folders, in place of those that are noted; `starts` are paths of some in them, to look at no more.
+    Raises RefusedError for a repository without a project folder.
+    """
 
     def __init__(
-        self, dataset: Dataset, tracked: Iterable[Tracked] | None = None, reader: Reader | None = None
+        self,
+        dataset: Dataset,
+        reader: Reader | None = None,
+        tracked: Sequence[Tracked] | None = None,
+        starts: Collection[str] | None = None,
     ) -> None:
         repository = dataset.repository
-        assert repository.root is not None
+        if repository.root is None:
+            raise RefusedError("this repository has no project folder", "name the files to take: dsvc add PATH")
+        self._workspace, self._dataset = repository.workspace, dataset.name
         self.root = str(Path(repository.root).resolve())
-        self.tracked = list(tracked_folders(repository.workspace, dataset.name) if tracked is None else tracked)
+        self.tracked = tracked_folders(repository.workspace, dataset.name) if tracked is None else list(tracked)
+        self._starts = (
+            sorted(one.folder for one in self.tracked) if starts is None else _with_inner(starts, self.tracked)
+        )
+        self._is_all = starts is None
         self._store: Reader = reader or repository.store
         self._nodes = repository.cache
+        # A folder of keys in which files were taken under no name of their own; see `origins`.
+        self._origins = load_origins(repository.workspace, dataset.name)
         folder = repository.cache_folder
         name = xxh3_128_hexdigest(dataset.name.encode())
         # What is found in some of the folders only is not kept: the next look would take it for all.
-        is_all = tracked is None or self.tracked == tracked_folders(repository.workspace, dataset.name)
-        self._verdicts = folder / "status" / name if folder is not None and is_all else None
+        self._verdicts = folder / "status" / name if folder is not None and self._is_all else None
         self.table = FileTable(folder / "files" if folder is not None else None)
         self._before = self.table.version
         self._scan: FolderScan | None = None
-        self._compared: _Compared | None = None
+        self._compared: Compared | None = None
 
     def compare(self, roots: Roots, progress: Progress | None = None, *, read: bool = True) -> FileStatus:
         """Compare the files with the inputs of a snapshot. Without `read`, files that must be read are `unread`."""
         if not self.tracked:
             return FileStatus(())
-        scan = self._scan = FolderScan(self.root, self.tracked, self.table, progress)
-        touched = scan.run()
-        compared = self._compared = _Compared(Tree(self._store, roots.inputs, self._nodes), self)
+        inputs = Tree(self._store, roots.inputs, self._nodes)
+        scan = self._scan = FolderScan(self.root, self.tracked, self.table, lambda start: _has_prefix(inputs, start))
+        touched = scan.run(self._starts, progress)
+        compared = self._compared = Compared(inputs, self)
         self._settle(compared, touched)
+        renamed: tuple[tuple[str, str], ...] = ()
         if read:
-            self._read(compared, progress)
-        renamed = self._renames(compared, progress) if read else ()
+            self._hash(compared.unread, progress)
+            for key in list(compared.unread):
+                compared.look(key)
+            renamed = find_renames(compared, self, lambda keys: self._hash(keys, progress))
         self.save()
         old, new = {pair[0] for pair in renamed}, {pair[1] for pair in renamed}
         return FileStatus(
             tuple(self.tracked),
-            new=_ordered(compared.new - new),
-            modified=_ordered(compared.modified),
-            missing=_ordered(compared.missing - old),
+            new=in_order(compared.new - new),
+            modified=in_order(compared.modified - new),
+            missing=in_order((compared.missing | (compared.modified & new)) - old),
             renamed=renamed,
-            unread=_ordered(compared.unread),
-            left_out=self._left_out(),
-            problems=tuple(scan.problems()),
+            unread=in_order(compared.unread),
+            left_out=scan.left_out(),
+            problems=(*scan.problems(), *self._clashes(scan)),
             absent=self._absent(compared, scan),
         )
 
@@ -122,23 +133,92 @@ class WorkFiles:
         assert self._scan is not None
         return sum(folder.kinds.count(TAKEN) for _, _, folder in self._scan.folders())
 
-    def _absent(self, compared: _Compared, scan: FolderScan) -> tuple[str, ...]:
-        """Tracked folders whose files are all gone, as when a disk is not mounted."""
-        filled = {t.folder for t, _, folder in scan.folders() if TAKEN in folder.kinds}
-        lost = [t for t in self.tracked if t.folder not in filled]
-        return tuple(
-            t.folder or "."
-            for t in lost
-            if t.folder in scan.absent or any(t.path(key) is not None for key in compared.missing)
-        )
+    def count_taken(self, keys: Iterable[str]) -> int:
+        """How many of these keys have a file that is taken."""
+        return sum(1 for key in keys if (found := self.find(key)) is not None and found.is_taken)
 
-    def path_of(self, key: str) -> str | None:
-        """The path, below the root, of the file that is taken under a key; the first folder that has it counts."""
+    def takes(self, path: str) -> bool:
+        """Whether the file of a path below the root is taken."""
+        found = self.table.find(path)
+        return found is not None and found.is_taken and owner(self.tracked, path) is not None
+
+    def _absent(self, compared: Compared, scan: FolderScan) -> tuple[str, ...]:
+        """Tracked folders whose files are all gone, as when a disk is not mounted."""
+        filled = {one.folder for one, _, folder in scan.folders() if TAKEN in folder.kinds}
+        lost = [one for one in self.tracked if one.folder not in filled]
+        return tuple(one.name for one in lost if one.folder in scan.absent or self.any_from(one, compared.missing))
+
+    def any_from(self, one: Tracked, keys: Iterable[str]) -> bool:
+        """Whether any of these keys is one of a tracked folder."""
+        return any((path := one.path(key)) is not None and owner(self.tracked, path) is one for key in keys)
+
+    def _clashes(self, scan: FolderScan) -> Iterator[Problem]:
+        """Files that have the key of another one's file, in a folder that comes first."""
+        for at, second in enumerate(self.tracked):
+            ends = second.prefix
+            firsts = [o for o in self.tracked[:at] if ends.startswith(o.prefix) or o.prefix.startswith(ends)]
+            for one, path, _ in scan.folders() if firsts else ():
+                for first in firsts if one is second else ():
+                    yield from self._clashes_in(first, second, path)
+
+    def _clashes_in(self, first: Tracked, second: Tracked, path: str) -> Iterator[Problem]:
+        start = second.key(f"{path}/" if path else "")
+        place = first.path(start)
+        other = self.table.folders.get(place.rstrip("/")) if place is not None else None
+        if place is None or other is None or owner(self.tracked, place.rstrip("/")) is not first:
+            return
+        mine = {name for name, kind, _ in self.table.folders[path].entries() if kind == TAKEN}
+        for name in sorted(mine.intersection(name for name, kind, _ in other.entries() if kind == TAKEN)):
+            reason = f"its key, {start + name}, is that of {place + name}"
+            yield Problem(Path(self.root, path, name), reason)
+
+    # ---- keys and files
+
+    def paths(self, key: str) -> Iterator[str]:
+        """The paths below the root at which the file of a key may lie, those of the first folder first."""
         for one in self.tracked:
             path = one.path(key)
-            if path is not None and self.table.find(path) is not None:
+            if path is not None and (len(self.tracked) == 1 or owner(self.tracked, path) is one):
+                yield path
+
+    def path_of(self, key: str) -> str | None:
+        """The path, below the root, of the file of a key: the first that is taken, else the first that is there."""
+        there = None
+        for path in self.paths(key):
+            found = self.table.find(path)
+            if found is not None and found.is_taken:
                 return path
-        return None
+            there = there or (path if found is not None else None)
+        return there
+
+    def find(self, key: str) -> Found | None:
+        """The file of a key."""
+        path = self.path_of(key)
+        return self.table.find(path) if path is not None else None
+
+    def files(self) -> Iterator[tuple[str, int, bytes]]:
+        """Every file: its key, its kind, and the id of its bytes or NO_BLOB; the first folder's come first."""
+        assert self._scan is not None
+        for one, path, folder in sorted(self._scan.folders(), key=lambda seen: seen[0].folder):
+            base = one.key(f"{path}/" if path else "")
+            for name, kind, blob in folder.entries():
+                yield base + name, kind, blob
+
+    def owns(self, key: str) -> bool:
+        """Whether an input of this key came from a tracked folder that can be read."""
+        assert self._scan is not None
+        if not any(one.prefix or key.rpartition("/")[0] in self._origins for one in self.tracked if one.path(key)):
+            return False
+        paths = list(self.paths(key))
+        return bool(paths) and not any(is_in(path, folder) for folder in self._scan.unreadable for path in paths)
+
+    def note_origins(self) -> None:
+        """Note, where keys do not tell it, from which folders files are taken. Raises RefusedError on a full disk."""
+        assert self._scan is not None
+        bare = [(one, path) for one, path, folder in self._scan.folders() if not one.prefix and TAKEN in folder.kinds]
+        note_origins(self._workspace, self._dataset, [one.key(f"{path}/").rstrip("/") for one, path in bare])
+
+    # ---- reading
 
     def found(self, keys: Iterable[str]) -> list[FoundFile]:
         """The files of keys, ready to be read."""
@@ -146,16 +226,34 @@ class WorkFiles:
         return [FoundFile(key, self._target(path)) for key, path in pairs if path is not None]
 
     def _target(self, path: str) -> str:
-        place = Path(self.root, path)
-        return str(place.resolve() if place.is_symlink() else place)
+        place, found = f"{self.root}/{path}", self.table.find(path)
+        is_link = found is None or found.stamp[2] < 0
+        return str(Path(place).resolve()) if is_link else place
 
-    def learn(self, key: str, stamp: tuple[int, int, int], blob: bytes, read_at: int) -> None:
-        """Note the id of the bytes that were read of a key's file."""
-        path = self.path_of(key)
-        if path is not None:
-            self.table.learn(path, stamp, blob, read_at)
+    def learn(self, file: FoundFile, stamp: tuple[int, int, int], blob: bytes, read_at: int) -> None:
+        """Note the id of the bytes that were read of a key's file, and the stamp that it had."""
+        path = self.path_of(file.key)
+        found = self.table.find(path) if path is not None else None
+        if found is not None:
+            is_link = file.path != f"{self.root}/{path}"
+            self.table.learn(found, link_stamp(file.path, stamp) if is_link else stamp, blob, read_at)
             if self._compared is not None:
-                self._compared.unread.add(key)  # so that it is looked at again
+                self._compared.unread.add(file.key)  # so that it is looked at again
+
+    def _hash(self, keys: Iterable[str], progress: Progress | None) -> None:
+        from dsvc.core.files.reading import hash_files
+
+        files = self.found(in_order(keys))
+        if not files:
+            return
+        start, scan = now(), self._scan
+        assert scan is not None
+        for count, (file, stamp, blob) in enumerate(hash_files(files, report=scan.report), 1):
+            self.learn(file, stamp[:3], blob, start)
+            if progress:
+                progress("read changed files", count, len(files))
+
+    # ---- what is kept from look to look
 
     def save(self) -> None:
         """Keep what was found and learnt."""
@@ -164,30 +262,36 @@ class WorkFiles:
         if self._verdicts is None or compared is None:
             return
         if self.table.version != before or compared.has_moved:
-            sets = {name: sorted(getattr(compared, name)) for name in _SETS}
+            sets = {name: sorted(getattr(compared, name)) for name in SETS}
             root = bytes(compared.inputs.root)
             save_cache(self._verdicts, {"version": self.table.version, "config": self._config(), "root": root, **sets})
         self._before, compared.has_moved = self.table.version, False
 
-    # ---- comparing
-
-    def _settle(self, compared: _Compared, touched: set[str]) -> None:
+    def _settle(self, compared: Compared, touched: set[str]) -> None:
         """Find the differences: from the last ones and what changed since, or from all keys."""
-        kept = self._kept()
-        if kept is not None:
-            keys = set(touched)
-            limit = max(_FEW, int(len(compared.inputs) * _MANY))
-            for change in diff_trees(Tree(self._store, ObjectId(kept["root"]), self._nodes), compared.inputs):
-                keys.add(change.key.decode())
-                if len(keys) > limit:
-                    break
-            else:
-                if len(keys) <= limit:
-                    compared.take(kept)
-                    for key in keys | compared.unread:
-                        compared.look(key)
-                    return
-        compared.look_at_all()
+        keys = self._to_look_at(compared, touched)
+        if keys is None:
+            compared.look_at_all()
+        else:
+            for key in keys:
+                compared.look(key)
+
+    def _to_look_at(self, compared: Compared, touched: set[str]) -> set[str] | None:
+        """The keys that may have come to differ since the last look, whose differences are taken; None for all."""
+        limit = max(_FEW, int(len(compared.inputs) * _MANY))
+        if not self._is_all:
+            return {key for key, _, _ in self.files()} if self.count < limit else None
+        kept, keys = self._kept(), set(touched)
+        if kept is None:
+            return None
+        for change in diff_trees(Tree(self._store, ObjectId(kept["root"]), self._nodes), compared.inputs):
+            if len(keys) > limit:
+                break
+            keys.add(change.key.decode())
+        if len(keys) > limit:
+            return None
+        compared.take(kept)
+        return keys | compared.unread
 
     def _kept(self) -> dict[str, Any] | None:
         """The differences at the last look, if they are those of this very table and these folders."""
@@ -200,153 +304,26 @@ class WorkFiles:
             return None
         return kept
 
-    def _config(self) -> list[list[Any]]:
-        return [[t.folder, t.root, t.all_files] for t in self.tracked]
-
-    def _read(self, compared: _Compared, progress: Progress | None) -> None:
-        """Read the files of which only their bytes tell."""
-        self._hash(compared.unread, progress)
-        for key in list(compared.unread):
-            compared.look(key)
-
-    def _hash(self, keys: Iterable[str], progress: Progress | None) -> None:
-        from dsvc.core.files.reading import hash_files
-
-        files = self.found(sorted(keys, key=str.encode))
-        if not files:
-            return
-        start, scan = now(), self._scan
-        assert scan is not None
-        for count, (file, stamp, blob) in enumerate(hash_files(files, report=scan.report), 1):
-            self.learn(file.key, stamp[:3], blob, start)
-            if progress:
-                progress("read changed files", count, len(files))
-
-    def _renames(self, compared: _Compared, progress: Progress | None) -> tuple[tuple[str, str], ...]:
-        """Inputs whose file is missing, each with a new file of the same bytes, in the order of their keys."""
-        if not compared.missing or not compared.new:
-            return ()
-        wanted: dict[bytes, list[str]] = {}
-        sizes = set()
-        for key in _ordered(compared.missing):
-            media = compared.media(key)
-            if media is not None and media.blob is not None:
-                wanted.setdefault(media.blob, []).append(key)
-                sizes.add(media.size)
-        candidates = [key for key in _ordered(compared.new) if (s := self._size(key)) in sizes or s == -1]
-        self._hash([key for key in candidates if self._blob(key) == NO_BLOB], progress)
-        pairs = []
-        for key in candidates:
-            old = wanted.get(self._blob(key))
-            if old and key not in compared.named:
-                pairs.append((old.pop(0), key))
-        return tuple(pairs)
-
-    def _size(self, key: str) -> int:
-        found = self._find(key)
-        return found.folder.stamp(found.at)[0] if found is not None else -2
-
-    def _blob(self, key: str) -> bytes:
-        found = self._find(key)
-        return found.blob if found is not None else NO_BLOB
-
-    def _find(self, key: str) -> Any:
-        path = self.path_of(key)
-        return self.table.find(path) if path is not None else None
-
-    def files(self) -> Iterator[tuple[str, bytes]]:
-        """Every file that is taken: its key, and the id of its bytes or NO_BLOB."""
+    def _config(self) -> list[Any]:
+        """What the differences follow from, apart from files and inputs."""
         assert self._scan is not None
-        for one, path, folder in self._scan.folders():
-            base = one.key(f"{path}/x" if path else "x")[:-1]
-            for name, blob in folder.taken():
-                yield base + name, blob
-
-    def owns(self, key: str) -> bool:
-        """Whether an input of this key came from a tracked folder: its key says so, or its file was there once."""
-        return key in self.table.gone or any(t.prefix and key.startswith(t.prefix) for t in self.tracked)
-
-    def _left_out(self) -> LeftOut:
-        assert self._scan is not None
-        totals = dict.fromkeys((HIDDEN, IGNORED, OTHER), 0)
-        for _, _, folder in self._scan.folders():
-            for kind in totals:
-                totals[kind] += folder.kinds.count(kind) + sum(o.startswith(chr(kind)) for o in folder.others)
-        return LeftOut(*totals.values())
+        origins = xxh3_128_digest("\0".join(sorted(self._origins)).encode("utf-8", "surrogateescape"))
+        folders = [[one.folder, one.root, one.all_files] for one in self.tracked]
+        return [folders, sorted(self._scan.unreadable), origins]
 
 
-_SETS = ("new", "modified", "missing", "unread", "named")
-
-
-class _Compared:
-    """The keys that differ, by kind. `named` are those of new files whose input is there, without bytes."""
-
-    def __init__(self, inputs: Tree, files: WorkFiles) -> None:
-        self.inputs = inputs
-        self._files = files
-        self.new: set[str] = set()
-        self.modified: set[str] = set()
-        self.missing: set[str] = set()
-        self.unread: set[str] = set()
-        self.named: set[str] = set()
-        self.has_moved = True
-        self._root = inputs.root
-
-    def take(self, kept: dict[str, Any]) -> None:
-        """Begin with the differences of the last look."""
-        for name in _SETS:
-            setattr(self, name, set(kept[name]))
-        self.has_moved = kept["root"] != bytes(self._root)
-
-    def media(self, key: str) -> _StoredMedia | None:
-        """The media of an input, or None."""
-        value = self.inputs.get(key.encode())
-        return _decode(value).media if value is not None else None
-
-    def look(self, key: str) -> None:
-        """Compare one key anew."""
-        self.has_moved = True
-        for name in _SETS:
-            getattr(self, name).discard(key)
-        found = self._files._find(key)
-        try:
-            value = self.inputs.get(key.encode())
-        except UnicodeEncodeError:  # the name of a file that can be no key
-            return
-        self._judge(key, value, found.blob if found is not None else None)
-
-    def look_at_all(self) -> None:
-        """Compare all keys."""
-        for name in _SETS:
-            getattr(self, name).clear()
-        files = dict(self._files.files())
-        judge, pop = self._judge, files.pop
-        for tree_key, value in self.inputs:
-            key = tree_key.decode()
-            judge(key, value, pop(key, None))
-        for key in files:
-            self.new.add(key)
-
-    def _judge(self, key: str, value: bytes | None, blob: bytes | None) -> None:
-        if value is None:
-            if blob is not None:
-                self.new.add(key)
-            return
-        media = _decode(value).media
-        stored = media.blob if media is not None else None
-        if blob is None:
-            is_elsewhere = media is not None and media.reference is not None
-            if stored is not None and not is_elsewhere and self._files.owns(key):
-                self.missing.add(key)
-        elif stored is None:
-            if media is None or media.reference is None:
-                self.new.add(key)
-                self.named.add(key)
-        elif blob == NO_BLOB:
-            self.unread.add(key)
-        elif blob != stored:
-            self.modified.add(key)
-
-
-def _ordered(keys: Iterable[str]) -> tuple[str, ...]:
+def in_order(keys: Iterable[str]) -> tuple[str, ...]:
+    """Keys in the order of datasets."""
     return tuple(sorted(keys, key=lambda key: key.encode("utf-8", "surrogateescape")))
+
+
+def _with_inner(starts: Collection[str], tracked: Iterable[Tracked]) -> list[str]:
+    """The folders to look through: some, and the tracked ones in them."""
+    return sorted({*starts, *(one.folder for one in tracked if any(is_in(one.folder, start) for start in starts))})
+
+
+def _has_prefix(inputs: Tree, start: str) -> bool:
+    try:
+        return next(inputs.prefix(start.encode()), None) is not None
+    except UnicodeEncodeError:  # the name of a folder that is no Unicode
+        return False

@@ -22,7 +22,7 @@ from dsvc.core.files.choosing import (
     TAKEN,
     LeftOut,
     Rules,
-    read_ignore_file,
+    looks_like_media,
 )
 from dsvc.core.keys import check_key, display
 from dsvc.errors import NotFoundError, RefusedError
@@ -59,10 +59,10 @@ class FoundFiles(Iterator[FoundFile]):
 
     def __init__(self, starts: list[str], root: str, report: Report, rules: Rules | None = None) -> None:
         self._counts = dict.fromkeys((HIDDEN, IGNORED, OTHER), 0)
-        # By folder; without any, hidden files are all that is passed over.
-        self._rules = {root: rules} if rules is not None else {}
         self._prefix = root if root.endswith(os.sep) else root + os.sep
         self._report = report
+        # By folder; without any, hidden files are all that is passed over.
+        self._rules = {root: rules.read(root, "", self._unusable)} if rules is not None else {}
         self._seen: set[str] | None = set() if len(starts) > 1 else None
         self._files = (file for start in starts for file in self._walk(start))
 
@@ -76,6 +76,9 @@ class FoundFiles(Iterator[FoundFile]):
     def left_out(self) -> LeftOut:
         """What was passed over so far."""
         return LeftOut(*self._counts.values())
+
+    def _unusable(self, place: str, error: OSError) -> None:
+        self._report(Problem(Path(place), f"{reason(error)}; nothing is taken of what it may name"))
 
     def _walk(self, start: str) -> Iterator[FoundFile]:
         stack: list[Iterator[os.DirEntry[str]]] = []
@@ -113,11 +116,12 @@ class FoundFiles(Iterator[FoundFile]):
             return None
         found = self._rules.get(folder)
         if found is None:
+            over = self._rules_of(os.path.dirname(folder))  # noqa: PTH120
+            assert over is not None
+            path = folder.removeprefix(self._prefix).replace(os.sep, "/")
             root = self._prefix.rstrip(os.sep)
-            above = self._rules_of(os.path.dirname(folder)) if folder.startswith(self._prefix) else None  # noqa: PTH120
-            assert above is not None
-            path = folder.removeprefix(root + os.sep).replace(os.sep, "/")
-            found = self._rules[folder] = above.below(path, read_ignore_file(folder))
+            found = over.closed() if over.ignores(f"{path}/") else over.read(root, path, self._unusable)
+            self._rules[folder] = found
         return found
 
     def _kind(self, entry: os.DirEntry[str], rules: Rules | None) -> int:
@@ -126,7 +130,11 @@ class FoundFiles(Iterator[FoundFile]):
         path = entry.path.removeprefix(self._prefix).replace(os.sep, "/")
         if entry.is_dir(follow_symlinks=False):
             return rules.folder(path, entry.name)
-        return rules.file(path, entry.name, entry.path)
+        kind = rules.file(path, entry.name)
+        if kind is not None:
+            return kind
+        is_file = entry.is_file()  # else it is taken, so that it is named as what it is
+        return TAKEN if not is_file or looks_like_media(entry.path) else OTHER
 
     def _take(self, path: str, entry: os.DirEntry[str] | None, within: str) -> FoundFile | None:
         """The file at `path`, or None if it may not be taken; a link must end in the folder `within`."""
@@ -169,7 +177,6 @@ def find_files(paths: Iterable[Path], root: Path, *, report: Report, rules: Rule
     they stay in the folder, and links to folders never. `rules`, those of `root`, may pass over more.
     """
     base = os.path.realpath(root)
-    rules = rules.below("", read_ignore_file(base)) if rules is not None else None
     return FoundFiles([real_start(path, root) for path in paths], base, report, rules)
 
 
@@ -189,8 +196,10 @@ def real_start(start: Path, root: Path) -> str:
     if not _inside(real, base):
         hint = "name a folder that holds it with --root"
         raise RefusedError(f"{shown}: lies outside {display(base)}", hint)
-    if ".dsvc" in Path(os.path.relpath(real, base)).parts:
-        raise RefusedError(f"{shown}: belongs to the repository itself", "name the files that are data")
+    own = OWN_FOLDERS.intersection(Path(os.path.relpath(real, base)).parts)
+    if own:
+        whose = "the repository itself" if ".dsvc" in own else "Git"
+        raise RefusedError(f"{shown}: belongs to {whose}", "name the files that are data")
     return real
 
 
