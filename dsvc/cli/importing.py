@@ -40,7 +40,7 @@ class ValuesType(click.ParamType):  # type: ignore[type-arg] # generic in newer 
 @click.option("--root", metavar="DIR", type=PATH, help="Of a folder: what keys are relative to; else the project.")
 @click.option("--classes", metavar="FILE", type=PATH, help="Of masks: the names of their values or colours.")
 @click.option("--concept", metavar="NAME", type=TEXT, help="Of binary masks: what they show; or: from-folder.")
-@click.option("--ignore", metavar="N,...", type=ValuesType(), default=(), help="Of masks: values that say nothing.")
+@click.option("--ignore", metavar="N,...", type=ValuesType(), multiple=True, help="Of masks: values that say nothing.")
 @click.option("--suffix", metavar="TEXT", type=TEXT, default="", help="Of masks: what their names have at the end.")
 @click.option("--no-hash", is_flag=True, help="Of a table with URLs: do not read their bytes now.")
 @click.option(
@@ -52,7 +52,9 @@ class ValuesType(click.ParamType):  # type: ignore[type-arg] # generic in newer 
 @json_option
 @shared_options
 @pass_session
-def import_command(session: Session, /, path: Path, as_json: bool, no_hash: bool, **options: Any) -> None:
+def import_command(
+    session: Session, /, path: Path, as_json: bool, no_hash: bool, ignore: tuple[tuple[int, ...], ...], **options: Any
+) -> None:
     """Import a file or a folder into the draft.
 
     A COCO file; a folder of COCO files, whose names or folders say train, val and test; a table (.csv, .tsv, .jsonl,
@@ -60,7 +62,8 @@ def import_command(session: Session, /, path: Path, as_json: bool, no_hash: bool
     masks beside the images (--format mask, where --images says where the images' keys begin).
 
     All errors are shown, and nothing is imported; with --on-error skip the rest is, and the refused records go to a
-    file that can be mended and imported again. Importing the same again changes nothing.
+    file that can be mended and imported again. Importing the same again changes nothing. A table or folder that has
+    changed since is followed, by its name or --source: what changed in it changes here, and what was edited here stays.
 
     \b
     JSON: {"dataset", "source", "changed", "inputs", "annotations", "concepts", "missing": [KEY...],
@@ -68,7 +71,7 @@ def import_command(session: Session, /, path: Path, as_json: bool, no_hash: bool
     """
     dataset = session.dataset(signed=True)
     with progress() as report:
-        result = dataset.import_(path, progress=report, hash=not no_hash, **options)
+        result = dataset.import_(path, progress=report, hash=not no_hash, ignore=sum(ignore, ()), **options)
     if result.refused:
         from dsvc.cli.failure import tell_problems
 

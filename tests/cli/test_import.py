@@ -332,6 +332,60 @@ def test_errors_of_both_splits(dsvc, bccd: Path) -> None:
     assert told in dsvc("import", "bccd", "--on-error", "skip").out
 
 
+# ---- masks
+
+
+@pytest.fixture
+def masks(project: Path) -> Callable[[list[list[int]]], None]:
+    """Write the mask of the one picture images/a.png, 4 x 3."""
+    image = pytest.importorskip("PIL.Image", reason="needs the extra 'images': pip install 'dsvc[images]'")
+
+    def masks(rows: list[list[int]]) -> None:
+        (project / "masks").mkdir(exist_ok=True)
+        image.frombytes("L", (4, 3), b"".join(map(bytes, rows))).save(project / "masks/a_mask.png")
+
+    image.new("L", (4, 3)).save(project / "images/a.png")
+    (project / "classes.txt").write_text("0 background\n1 road\n")
+    return masks
+
+
+def test_masks_are_followed_and_come_back(dsvc, masks, project: Path) -> None:
+    dsvc("create", "roads")
+    dsvc("add", "images/a.png")
+    masks([[1, 1, 0, 7], [0, 0, 0, 8], [0, 0, 0, 255]])
+    given = (
+        "import",
+        "masks",
+        "--format",
+        "mask",
+        "--classes",
+        "classes.txt",
+        "--images",
+        "images",
+        "--suffix",
+        "_mask",
+    )
+    assert dsvc(*given, "--ignore", "255", code=3).err == (
+        "error: masks: 1 error\n"
+        "  a_mask.png: has pixels that are neither in the classes nor ignored: 1 of value 7, 1 of value 8\n"
+        "hint: nothing was imported; mend them, or import the rest: --on-error skip\n"
+    )
+    ignored = ("--ignore", "7,8", "--ignore", "255")
+    assert dsvc(*given, *ignored).out == f"imported 1 input, 4 annotations, 1 concept from source masks\n{NEXT}"
+    assert dsvc(*given, *ignored).out == (
+        "nothing new from source masks: 1 input, 4 annotations, 1 concept, as before\n"
+    )
+    masks([[1, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    assert dsvc(*given, *ignored).out == f"imported 1 input, 1 annotation, 1 concept from source masks\n{NEXT}"
+    shown = dsvc("show", "images/a.png").out
+    assert "1 annotation:\n" in shown and "box 0,0,3,1, mask 4 x 3, area 3" in shown
+    dsvc("commit", "-m", "Roads", *SIGNED)
+    dsvc("export", "HEAD", "--format", "mask", "-o", "out")
+    image = pytest.importorskip("PIL.Image")
+    with image.open("out/masks/images/a.png") as out, image.open(project / "masks/a_mask.png") as came:
+        assert out.tobytes() == came.tobytes()
+
+
 # ---- what cannot be meant
 
 

@@ -43,7 +43,12 @@ from dsvc.errors import NotRepositoryError, RefusedError
 pytestmark = needs_fork
 
 Step = Callable[[Path], object]
-LEAST = {"add": (80, 30), "import": (70, 8), "commit": (80, 8)}  # kills in all, and inside a pack
+LEAST = {
+    "add": (80, 30),
+    "import": (70, 8),
+    "import media": (70, 8),
+    "commit": (80, 8),
+}  # kills in all, and inside a pack
 MEDIA = 100_000  # bytes: more than a pack gathers before it writes, so that each file is a write of its own
 
 
@@ -65,6 +70,16 @@ def start_for_importing(folder: Path) -> None:
     pets(folder).add(folder / "before")
     coco_file(folder / "one.json", "one", 60, 40)
     coco_file(folder / "two.json", "two", 5, 4)
+
+
+def start_for_importing_media(folder: Path) -> None:
+    project(folder, before=3)
+    pets(folder).add(folder / "before")
+    rows = [f"{name},../{name},train,seen\n" for name in write_files(folder / "listed", 6, MEDIA)]
+    (folder / "lists").mkdir()
+    (folder / "lists/meta.csv").write_text("".join(["key,path,split,concepts\n", *rows]))
+    write_files(folder / "classes/cat", 3, MEDIA)
+    write_files(folder / "classes/dog", 3)
 
 
 def start_for_committing(folder: Path) -> None:
@@ -91,6 +106,13 @@ STORIES: dict[str, tuple[Callable[[Path], None], dict[str, Step]]] = {
         {
             "import one": lambda folder: pets(folder).import_(folder / "one.json"),
             "import two": lambda folder: pets(folder).import_(folder / "two.json"),
+        },
+    ),
+    "import media": (
+        start_for_importing_media,
+        {
+            "import a table": lambda folder: pets(folder).import_(folder / "lists/meta.csv"),
+            "import classes": lambda folder: pets(folder).import_(folder / "classes", format="folder"),
         },
     ),
     "commit": (
