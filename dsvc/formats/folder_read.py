@@ -46,7 +46,6 @@ class ClassFolderIncoming:
             progress("find files", len(files), None)
         self._prefix = "" if base == "." else f"{base}/"
         self._has_splits = self._look_for_splits(files)
-        self._refuse_links(Path(folder))
         self._places = [(file, *self._place(file)) for file in files]
         self.origins = {file.key: Origin(file=file.path) for file in files}
         self._check(folder, found.left_out.other)
@@ -61,14 +60,6 @@ class ClassFolderIncoming:
         """Whether all folders at the top are splits: a class may be called train, but hardly all of them."""
         tops = {parts[0] for file in files if len(parts := self._parts(file)) > 1}
         return bool(tops) and all(split_of(top) for top in tops)
-
-    def _refuse_links(self, folder: Path) -> None:
-        """Name links to folders where classes are: they are not followed, and a whole class would be missing."""
-        tops = _subfolders(folder)
-        below = [path for top in tops if self._has_splits and not top.is_symlink() for path in _subfolders(top)]
-        for path in (*tops, *below):
-            if path.is_symlink():
-                self.problems.add(f"{display(str(path))}: is a link to a folder, which is not followed")
 
     def _place(self, file: FoundFile) -> tuple[str | None, str | None]:
         """The split and the concept of a file."""
@@ -128,11 +119,3 @@ class ClassFolderIncoming:
     def rejects(self) -> bytes | None:
         """None: what could not be taken is mended where it is."""
         return None
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, linked ones too, but for hidden ones; none where it cannot be looked into."""
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:  # told when its files are looked for
-        return []

@@ -207,7 +207,7 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
     media = _read_keys(draft, files, to_read, problems.append, progress)
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
     moved, removed, annotations = _follow(draft, status)
-    unread = files.count - files.count_taken((*to_read, *status.unread, *(pair[1] for pair in status.renamed)))
+    unread = files.count - files.count_taken({*to_read, *status.unread, *(pair[1] for pair in status.renamed)})
     # Of names that are gone now, nothing is said.
     clashes = clash_notes(draft, [*(key for key in status.new if key in media), *(new for _, new in status.renamed)])
     files.note_origins()

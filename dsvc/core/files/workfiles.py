@@ -112,6 +112,8 @@ class WorkFiles:
             self._hash(compared.unread, progress)
             for key in list(compared.unread):
                 compared.look(key)
+        unread = in_order(compared.unread)
+        if read:
             renamed = find_renames(compared, self, lambda keys: self._hash(keys, progress))
         self.save()
         old, new = {pair[0] for pair in renamed}, {pair[1] for pair in renamed}
@@ -121,7 +123,7 @@ class WorkFiles:
             modified=in_order(compared.modified - new),
             missing=in_order((compared.missing | (compared.modified & new)) - old),
             renamed=renamed,
-            unread=in_order(compared.unread),
+            unread=unread,
             left_out=scan.left_out(),
             problems=(*scan.problems(), *self._clashes(scan)),
             absent=self._absent(compared, scan),
