@@ -46,6 +46,7 @@ def add_command(session: Session, /, paths: tuple[str, ...], as_json: bool, **op
     Every file becomes an input; its key is its path below the project folder. A folder of the project is tracked from
     then on: `dsvc status` says what changes in it, and `dsvc add -A` takes it in: new files, other bytes, files
     with another name, whose inputs move with their annotations, and files that are gone, whose inputs go with theirs.
+    Files that are named one by one are taken, and not followed.
 
     Of folders, media are taken: images, videos, audio and .txt files. Hidden files and what a .dsvcignore file names
     (in Git's syntax) are passed over. What cannot be taken is named on stderr; the exit code is 1 then, and where
@@ -189,3 +190,4 @@ def untrack_command(session: Session, folders: tuple[Path, ...], as_json: bool) 
         print_json({"dataset": dataset.name, "untracked": names})
     else:
         out(f"tracked no more: {listed(names)}; their inputs and files stay")
+        out("dsvc add FOLDER tracks one again; dsvc undo does not, since this is a setting")

@@ -270,7 +270,9 @@ def _existing(draft: Draft, name: str) -> Annotation | None:
         return None
     key, mark, id = name.rpartition("#")
     if not mark:
-        raise NotFoundError(f"no input '{shown(name)}' in the dataset", "add it first: dsvc add PATH")
+        from dsvc.core.nearest import no_input
+
+        raise no_input(name, draft.snapshot)
     found = draft.snapshot.annotation(key, id)
     if found is None:
         raise NotFoundError(f"no annotation {shown(name)}", f"see: dsvc show {shown(key)}")

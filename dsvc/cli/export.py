@@ -50,7 +50,7 @@ class OutputType(click.Path):
     type=TEXT,
     default="clarifai-protobuf",
     show_default=True,
-    help="clarifai-protobuf, clarifai-json or coco; clarifai-protobuf/1 names the profile.",
+    help="clarifai-protobuf, clarifai-json, coco or mask; clarifai-protobuf/1 names the profile.",
 )
 @click.option(
     "-o",
@@ -78,7 +78,7 @@ def export_command(
     committed: bool,
     as_json: bool,
 ) -> None:
-    """Write a revision as Clarifai Protobuf, Clarifai JSON or COCO.
+    """Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks.
 
     Where changes are staged, the revision has to be pinned (pets@v1, HEAD~1), or say --committed. The same revision
     gives the same bytes; what is at OUT already is left untouched when it is the same, and refused when it differs.

@@ -50,7 +50,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "log": ("history", "List the commits, the last first."),
         "diff": ("diff", "Show what changed between two revisions, or what is staged."),
         "version": ("version", "Create, list, show and delete versions."),
-        "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON or COCO."),
+        "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
@@ -179,6 +179,9 @@ def _leave(*_: object) -> None:
 
 def main() -> None:
     """The entry point: run the process's command line and exit."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started it has closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A name that is not Unicode, or that the terminal cannot show, is printed as an escape.

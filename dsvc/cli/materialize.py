@@ -46,7 +46,7 @@ def materialize_command(
     of the same ETag or time. What is gone or changed is named, and then nothing is copied; with --on-error skip the
     rest is, and the exit code is 1. The inputs keep their references.
 
-    \\b
+    \b
     JSON: {"dataset", "dry_run", "inputs": [KEY...], "bytes", "held", "problems": [{"key", "reason"}]}
     """
     if sum((bool(keys), all_inputs, where is not None)) != 1:

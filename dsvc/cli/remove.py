@@ -91,7 +91,9 @@ def _plan(state: Snapshot, names: tuple[str, ...]) -> tuple[list[str], list[str]
     for name in list(single):
         key, mark, id = name.rpartition("#")
         if not mark:
-            raise NotFoundError(f"no input {shown(name)!r} in the dataset", "list them: dsvc show --inputs")
+            from dsvc.core.nearest import no_input
+
+            raise no_input(name, state)
         if state.annotation(key, id) is None:
             raise NotFoundError(f"no annotation {shown(name)}", f"see: dsvc show {shown(key)}")
         if key in inputs:

@@ -19,7 +19,7 @@ NOUNS = ("input", "annotation", "concept")
 
 def json_option(function: F) -> F:
     """The option --json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, described below.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, described above.")(function)
 
 
 def dry_run_option(function: F) -> F:

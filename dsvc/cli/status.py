@@ -50,7 +50,10 @@ def status_command(session: Session, as_json: bool) -> None:
     for line in file_lines(files):
         out(line)
     if files.absent:
-        out(f"next: bring {files.absent[0]} back, or track it no more: dsvc untrack {files.absent[0]}")
+        folder = shown(files.absent[0])
+        out(
+            f"next: bring {folder} back; if it was renamed: dsvc add NAME; to look there no more: dsvc untrack {folder}"
+        )
     elif not files.is_clean:
         out("next: dsvc add -A")
     else:

@@ -396,7 +396,7 @@ def _reverting(now: Snapshot, clean: DraftState, store: Store, keys: list[str]) 
         tree_key, prefix = key.encode(), f"{key}\0".encode()
         edits.inputs[tree_key] = before.input_tree.get(tree_key)
         if edits.inputs[tree_key] is None and tree_key not in now.input_tree:
-            raise _no_input(key)
+            raise _no_input(key, now)
         edits.annotations |= dict.fromkeys(k for k, _ in now.annotation_tree.prefix(prefix))
         edits.annotations |= dict(before.annotation_tree.prefix(prefix))
         for annotation in before.annotations(key):
@@ -406,15 +406,10 @@ def _reverting(now: Snapshot, clean: DraftState, store: Store, keys: list[str]) 
     return edits
 
 
-def _no_input(key: str, snapshot: Snapshot | None = None) -> NotFoundError:
-    hint = "add it first: dsvc add PATH; list: dsvc show --inputs"
-    shorter = key.removeprefix("./")
-    while snapshot is not None and shorter:
-        if shorter.encode() in snapshot.input_tree:
-            hint = f"there is {shorter!r}"
-            break
-        shorter = shorter.partition("/")[2]
-    return NotFoundError(f"no input {key!r} in the dataset", hint)
+def _no_input(key: str, snapshot: Snapshot) -> NotFoundError:
+    from dsvc.core.nearest import no_input
+
+    return no_input(key, snapshot)
 
 
 def _no_annotation(key: str, id: str) -> NotFoundError:

@@ -25,10 +25,14 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
 
 def no_input(key: str, snapshot: Snapshot) -> NotFoundError:
     """The error for a key that is not there. It names keys of that file name, else those spelled like it."""
+    folder = key.rstrip("/") + "/"
+    if folder != "/" and next(iter(snapshot.input_tree.prefix(folder.encode())), None) is not None:
+        hint = f"it is a folder of inputs: --inputs --where \"key like '{folder}%'\""
+        return NotFoundError(f"no input {key!r} in the dataset", hint)
     name = f"/{key}".rpartition("/")[2]
     found = list(islice(_keys_named(name, snapshot.input_tree), SHOWN)) if name else []
     found = found or near_names(key, _keys_beside(key.encode(), snapshot.input_tree))
-    hint = f"did you mean {', '.join(found)}?" if found else "list them: dsvc show --inputs"
+    hint = f"did you mean {', '.join(found)}?" if found else "add it first: dsvc add PATH; list: dsvc show --inputs"
     return NotFoundError(f"no input {key!r} in the dataset", hint)
 
 

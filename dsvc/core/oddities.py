@@ -117,6 +117,8 @@ def _check_annotation(record: Input, annotation: Annotation, state: Snapshot) ->
     name = f"{annotation.key}#{annotation.id}"
     if annotation.concept is not None and annotation.concept.encode() not in state.concept_tree:
         yield Finding("annotation", name, f"its concept {annotation.concept!r} is not in the dataset")
+    if (wrong := _beyond(record, annotation)) is not None:
+        yield Finding("annotation", name, wrong)
     shape = annotation.shape
     if shape is None:
         return
@@ -129,11 +131,29 @@ def _check_annotation(record: Input, annotation: Annotation, state: Snapshot) ->
         x, y, w, h = shape.box
         if w <= 0 or h <= 0:
             yield Finding("annotation", name, f"box of size {w:g} x {h:g}")
-        elif width is not None and height is not None and (x < 0 or y < 0 or x + w > width + 1 or y + h > height + 1):
-            yield Finding("annotation", name, f"box reaches out of the picture of {width:g} x {height:g}")
+        elif width is not None and height is not None:
+            slack = 1e-3 if shape.unit == "relative" else 1  # a pixel of some tools lies beyond the last one
+            if x < 0 or y < 0 or x + w > width + slack or y + h > height + slack:
+                yield Finding("annotation", name, f"box reaches out of the picture of {width:g} x {height:g}")
     for ring in shape.polygons or ():
         if len(ring) < 6 or len(ring) % 2:
             yield Finding("annotation", name, f"polygon of {len(ring)} numbers")
+
+
+def _beyond(record: Input, annotation: Annotation) -> str | None:
+    """What an annotation names beyond the end of a video, a sound or a text; None where it names nothing there."""
+    media = record.media
+    if media is None:
+        return None
+    if annotation.time is not None and media.duration is not None and annotation.time[1] > media.duration + 0.05:
+        return f"time up to {annotation.time[1]:g} s, and its input has {media.duration:g} s"
+    frames = round(media.duration * media.fps) if media.duration is not None and media.fps is not None else None
+    if annotation.frame is not None and frames is not None and annotation.frame > frames:
+        return f"frame {annotation.frame}, and its input has {frames} frames"
+    is_text = media_kind(media.type) == "text" and media.size is not None
+    if annotation.span is not None and is_text and annotation.span[1] > (media.size or 0):
+        return f"characters up to {annotation.span[1]}, and its input has {media.size} bytes"
+    return None
 
 
 def _bounds(record: Input, shape: Shape) -> tuple[float | None, float | None]:

@@ -102,7 +102,7 @@ def _last(repository: Repository) -> LoggedOperation:
         if logged.operation.inverts is None:
             return logged
         cancelled.add(logged.operation.inverts)
-    raise RefusedError("nothing to undo", "this workspace has done nothing yet; see: dsvc op log")
+    raise RefusedError("nothing to undo", "all that this workspace did is undone, or it did nothing; see: dsvc op log")
 
 
 def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple[Ref, bytes | None, bytes | None]]:

@@ -106,7 +106,11 @@ class RecordEdits:
         from dsvc.core.setting import new_fields, set_fields
 
         fields = new_fields(metadata, split, geo, unset)
-        with self.edit(_cut(f"set {' '.join(keys) if where is None else f'--where {where}'}")) as draft:
+        what = [f"{name}={value}" for name, value in (metadata or {}).items()] + [f"no {name}" for name in unset]
+        what += [f"split={split}"] if split is not None else []
+        what += [f"geo={geo[0]},{geo[1]}"] if geo is not None and len(geo) == 2 else []
+        which = f"{len(keys)} inputs" if len(keys) > 3 else " ".join(keys)
+        with self.edit(_cut(f"set {', '.join(what)}: {which if where is None else f'--where {where}'}")) as draft:
             return set_fields(draft, fields, keys or None, where)
 
     def split(

@@ -52,6 +52,8 @@ def _wrong_values(annotation: Annotation) -> Iterator[str]:
         yield "a concept has at least one character, and no NUL"
     if annotation.keypoints is not None and len(annotation.keypoints) % 3:
         yield f"keypoints are x, y, visibility for each point, not {len(annotation.keypoints)} numbers"
+    elif annotation.keypoints is not None and any(seen not in (0, 1, 2) for seen in annotation.keypoints[2::3]):
+        yield "a keypoint's visibility is 0 (not there), 1 (hidden) or 2 (visible)"
     if annotation.point is not None and len(annotation.point) != 2:
         yield f"a point is x, y, not {len(annotation.point)} numbers"
     if annotation.crowd not in (None, 0, 1):

@@ -433,7 +433,7 @@ class TestRemoveAndDiscard:
 
     def test_rm_of_what_is_not_there_changes_nothing(self, dsvc, project: Path) -> None:
         assert dsvc("rm", "a.jpg", "x.jpg", code=4).err == (
-            "error: no input 'x.jpg' in the dataset\nhint: list them: dsvc show --inputs\n"
+            "error: no input 'x.jpg' in the dataset\nhint: did you mean b.jpg, a.jpg?\n"
         )
         assert dsvc("rm", "a.jpg#x", code=4).err == "error: no annotation a.jpg#x\nhint: see: dsvc show a.jpg\n"
         assert dsvc("status").out.endswith("nothing staged\n")

@@ -389,7 +389,7 @@ def test_keys_are_asked_for_with_in(labelled: Dataset) -> None:
 def test_a_wrong_key_leads_to_the_right_one(labelled: Dataset) -> None:
     with pytest.raises(NotFoundError) as error:
         labelled.annotate("images/a.jpg", "cat")
-    assert error.value.hint == "there is 'a.jpg'"
+    assert error.value.hint == "did you mean a.jpg?"
 
 
 def test_a_lost_head_is_not_made_anew(labelled: Dataset, write: Callable[..., Path], tmp_path: Path) -> None:

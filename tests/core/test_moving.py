@@ -109,8 +109,8 @@ def test_an_input_may_become_a_file_in_a_folder_of_its_own_name(labelled: Datase
     [
         ("elsewhere/a.jpg", "did you mean a.jpg?"),
         ("c.jpg", "did you mean b.jpg, a.jpg?"),
-        ("nothing like it", "list them: dsvc show --inputs"),
-        ("a/", "list them: dsvc show --inputs"),
+        ("nothing like it", "add it first: dsvc add PATH; list: dsvc show --inputs"),
+        ("a/", "add it first: dsvc add PATH; list: dsvc show --inputs"),
     ],
 )
 def test_an_unknown_key_is_told_with_near_ones(labelled: Dataset, key: str, hint: str) -> None:

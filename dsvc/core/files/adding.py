@@ -125,6 +125,10 @@ class _Folders:
         """A real path as one below the project's root; None for one outside."""
         return relative_path(self._project, place) if self._project is not None else None
 
+    def place(self, folder: str) -> str:
+        """Where a folder of the project lies."""
+        return str(Path(self._project or Path(), folder))
+
     def root_of(self, place: str) -> Path:
         """The folder that the key of a file, or of a folder that is not tracked, is relative to."""
         path = self.path(place) if self._is_default else None
@@ -159,6 +163,8 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
     media = _read_keys(draft, files, to_read, problems.append, progress)
     fresh = [key for key in status.new if key in media]
     told = (*clash_notes(draft, fresh), *_told_twice(draft, folders.new, fresh))
+    renamed = _from_lost_folders(draft, folders, {key: media[key] for key in fresh})
+    moved, _, _ = _follow(draft, FileStatus((), renamed=renamed))
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
     # Files that were not read are those of inputs already.
     unread = files.count - files.count_taken(to_read)
@@ -167,13 +173,33 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
     report = AddReport(
         new,
         changed,
-        unchanged + unread,
+        unchanged - moved + unread,
         tuple(problems),
         status.left_out,
+        moved=moved,
         tracked=tuple(one.name for one in draft.track(folders.new, team)),
         notes=(*told, *media_notes(draft, media)),
     )
     return report, files
+
+
+def _from_lost_folders(draft: Draft, folders: _Folders, fresh: dict[str, Media]) -> tuple[tuple[str, str], ...]:
+    """Inputs of tracked folders that are gone, each with a new file of its bytes: the folder has another name."""
+    lost = [one for one in folders.tracked if one.prefix and not os.path.isdir(folders.place(one.folder))]  # noqa: PTH112
+    if not lost or not fresh:
+        return ()
+    inputs, olds = draft.snapshot.input_tree, dict[bytes, list[str]]()
+    for one in lost:
+        for tree_key, value in inputs.prefix(one.prefix.encode()):
+            blob = stored_blob(value)
+            if blob is not None:
+                olds.setdefault(blob, []).append(tree_key.decode())
+    pairs = []
+    for key in sorted(fresh, key=str.encode):
+        found = olds.get(fresh[key].blob or b"")
+        if found:
+            pairs.append((found.pop(0), key))
+    return tuple(pairs)
 
 
 def _told_twice(draft: Draft, tracked: list[Tracked], new: list[str]) -> tuple[str, ...]:
@@ -199,7 +225,7 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
     if not files.tracked:
         raise RefusedError("no folder is tracked", "add one: dsvc add FOLDER")
     status = files.compare(draft.snapshot.roots, progress)
-    lost = [one for one in files.tracked if one.name in status.absent and files.any_from(one, status.missing)]
+    lost = [one for one in files.tracked if one.name in status.absent]
     if lost:
         raise _folder_gone(lost, status, files)
     problems = list(status.problems)
@@ -229,7 +255,7 @@ def _folder_gone(lost: list[Tracked], status: FileStatus, files: WorkFiles) -> R
     keys = [key for key in status.missing if any(files.any_from(one, [key]) for one in lost)]
     names = ", ".join(display(one.name) for one in lost)
     first = shlex.quote(display(lost[0].name))
-    hint = f"is it mounted? to look there no more: dsvc untrack {first}; inputs go with: dsvc rm"
+    hint = f"is it mounted? has it another name: dsvc add NAME; to look there no more: dsvc untrack {first}"
     came = "1 input came" if len(keys) == 1 else f"{len(keys):,} inputs came"
     return RefusedError(f"{names}: not there, or without files, and {came} from it", hint)
 

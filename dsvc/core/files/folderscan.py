@@ -36,8 +36,8 @@ _UNSURE = packed(UNSURE)
 class FolderScan:
     """One look. It brings the table up to date.
 
-    `absent` names tracked folders that are not there, `unreadable` folders of which nothing is known. A folder that the
-    rules pass over is entered where `has_inputs` says, of what keys in it begin with, that inputs came from there.
+    `unreadable` names folders of which nothing is known. A folder that the rules pass over is entered where
+    `has_inputs` says, of what keys in it begin with, that inputs came from there.
     """
 
     def __init__(self, root: str, tracked: list[Tracked], table: FileTable, has_inputs: Callable[[str], bool]) -> None:
@@ -50,7 +50,6 @@ class FolderScan:
         self._touched: set[str] = set()
         self._files = 0
         self._begun = now()
-        self.absent: list[str] = []
         self.unreadable: list[str] = []
 
     def run(self, starts: Collection[str], progress: Progress | None = None) -> set[str]:
@@ -131,8 +130,6 @@ class FolderScan:
         if number not in _GONE:
             self.report(Problem(Path(self._root, path), reason(OSError(number, os.strerror(number)))))
             self.unreadable.append(path)
-        elif any(path == one.folder for one in self._tracked):
-            self.absent.append(path)
 
     def _enter(
         self, tracked: Tracked, path: str, rules: Rules, listing: Listing, folder: Folder

@@ -117,16 +117,17 @@ class WorkFiles:
             renamed = find_renames(compared, self, lambda keys: self._hash(keys, progress))
         self.save()
         old, new = {pair[0] for pair in renamed}, {pair[1] for pair in renamed}
+        missing = in_order((compared.missing | (compared.modified & new)) - old)
         return FileStatus(
             tuple(self.tracked),
             new=in_order(compared.new - new),
             modified=in_order(compared.modified - new),
-            missing=in_order((compared.missing | (compared.modified & new)) - old),
+            missing=missing,
             renamed=renamed,
             unread=unread,
             left_out=scan.left_out(),
             problems=(*scan.problems(), *self._clashes(scan)),
-            absent=self._absent(compared, scan),
+            absent=self._absent(missing, scan),
         )
 
     @property
@@ -144,11 +145,11 @@ class WorkFiles:
         found = self.table.find(path)
         return found is not None and found.is_taken and owner(self.tracked, path) is not None
 
-    def _absent(self, compared: Compared, scan: FolderScan) -> tuple[str, ...]:
-        """Tracked folders whose files are all gone, as when a disk is not mounted."""
+    def _absent(self, missing: Iterable[str], scan: FolderScan) -> tuple[str, ...]:
+        """Tracked folders whose files are all gone, as when a disk is not mounted, though inputs came from them."""
         filled = {one.folder for one, _, folder in scan.folders() if TAKEN in folder.kinds}
         lost = [one for one in self.tracked if one.folder not in filled]
-        return tuple(one.name for one in lost if one.folder in scan.absent or self.any_from(one, compared.missing))
+        return tuple(one.name for one in lost if self.any_from(one, missing))
 
     def any_from(self, one: Tracked, keys: Iterable[str]) -> bool:
         """Whether any of these keys is one of a tracked folder."""

@@ -157,7 +157,10 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     found = coco_parts(folder)
     if not found.parts:
         raise _no_coco(folder, found.others)
-    _check_options(given, "coco", *([_BESIDE] if any(part.beside for part in found.parts) else []))
+    is_beside = any(part.beside for part in found.parts)
+    _check_options(given, "coco", *([_BESIDE] if is_beside else []))
+    if is_beside and given.images is not None:
+        raise UsageError("the images lie beside these files", f"leave out --images: dsvc import {folder}")
     stem, root = source_name(given.source or folder.resolve().name), _root(draft, folder, given)
     reports: list[ImportReport] = []
     errors: list[tuple[str, InvalidRecordsError]] = []
