@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, Protocol, Self
 
+from dsvc.core.files.choosing import EXPORT_MARK
 from dsvc.errors import RefusedError, UsageError
 from dsvc.formats.zip import ZipWriter
 
@@ -28,7 +29,7 @@ CHUNK = 1 << 20
 SYNC_EACH = 64
 PROTECTED = frozenset((".dsvc", ".git"))
 # What a folder holds beside its entries, so that it is known to be an export later on.
-MARKER, MARK = ".dsvc-export", b"dsvc export\n"
+MARKER, MARK = EXPORT_MARK, b"dsvc export\n"
 # The entries of exports to a folder: of COCO, of both Clarifai forms, and of masks.
 _ENTRY = re.compile(
     r"annotations/[^/]+\.json|images/.+|mimetype|[^/]+/[0-9]{6,}_n[0-9]+|masks/.+\.png|classes\.json", re.DOTALL

@@ -220,3 +220,14 @@ def test_a_day_in_the_life(tell: Callable[[str], None], tmp_path: Path, monkeypa
     files = sorted(path.name for path in images.iterdir())
     tell(NIGHT)
     assert sorted(path.name for path in images.iterdir()) == files
+
+
+def test_an_export_in_the_project_is_no_data(dsvc, project: Path) -> None:
+    dsvc("export", "v1", "-o", "out", "--format", "coco", "--media")
+    dsvc("create", "other")
+    assert dsvc("add", ".").out == (
+        "2 inputs added\npassed over: 3 ignored, 1 that is no media\n"
+        "tracked from now on: .\nnext: dsvc commit -m TEXT\n"
+    )
+    assert dsvc("show", "--inputs").out == "images/a.jpg\nimages/b.jpg\n"
+    assert dsvc("add", "out").out.startswith("2 inputs added\n")

@@ -14,6 +14,8 @@ from dsvc.core.files.extensions import is_media_name
 from dsvc.core.registry import ignore_reader
 
 IGNORE_FILE = ".dsvcignore"
+# What marks a folder as an export of dsvc's own, which is no place that data comes from.
+EXPORT_MARK = ".dsvc-export"
 OWN_FOLDERS = frozenset({".git", ".dsvc"})
 # What becomes of a file. A wrong one cannot be taken; one that is passed by lies in a folder that is not taken.
 TAKEN, HIDDEN, IGNORED, OTHER, WRONG, PASSED = b"mhinxp"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from dsvc.core.files.choosing import (
+    EXPORT_MARK,
     HIDDEN,
     IGNORE_FILE,
     IGNORED,
@@ -116,6 +117,8 @@ class FolderScan:
             self._visited[path] = tracked
             if IGNORE_FILE.encode() in listing[1]:
                 rules = rules.read(self._root, path, self._unusable)
+            if path != start and _is_export(listing[1]):
+                rules = rules.closed(IGNORED)
             folder = self._update(tracked, path, rules, listing)
             stack += reversed(self._enter(tracked, path, rules, listing, folder))
             self._files += len(folder.kinds)
@@ -234,3 +237,9 @@ def _is_no_key(key: str) -> str | None:
     except RefusedError as error:
         return error.message
     return None
+
+
+def _is_export(names: bytes) -> bool:
+    """Whether the files of a folder say that it is an export of dsvc's own."""
+    mark = EXPORT_MARK.encode()
+    return mark in names and mark in names.split(b"\0")
