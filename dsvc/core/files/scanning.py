@@ -164,9 +164,10 @@ def split_known(folders: Iterable[tuple[str, int]]) -> list[str]:
         return []
     ahead, taken = 0, []
     for folder, count in reversed(found):
-        if ahead + count <= total // 2:
-            ahead += count
-            taken.append(folder)
+        if ahead >= total // 2:  # whoever waits for the first ones waits for all
+            break
+        ahead += count
+        taken.append(folder)
     return taken
 
 
