@@ -160,13 +160,15 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
     unread = files.count - files.count_taken(to_read)
     files.note_origins()
     draft.after(files.save)
+    # A folder of which nothing could be taken is refused, and then it is not tracked either.
+    is_refused = bool(problems) and not new + changed + unchanged + unread
     report = AddReport(
         new,
         changed,
         unchanged + unread,
         tuple(problems),
         status.left_out,
-        tracked=tuple(one.name for one in draft.track(folders.new, team)),
+        tracked=tuple(one.name for one in draft.track(() if is_refused else folders.new, team)),
         notes=media_notes(draft, media),
     )
     return report, files
