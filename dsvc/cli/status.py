@@ -72,8 +72,8 @@ def file_lines(files: FileStatus) -> list[str]:
     if files.problems:
         lines.append(f"  {plural(len(files.problems), 'file')} cannot be taken:")
         lines += [f"    {problem}" for problem in files.problems[:_PROBLEMS]]
-        more = len(files.problems) - _PROBLEMS
-        lines += [f"    and {more:,} more"] if more > 0 else []
+        rest = len(files.problems) - _PROBLEMS
+        lines += [f"    and {rest:,} more"] if rest > 0 else []
     return ["files:", *lines] if lines else []
 
 

@@ -168,7 +168,8 @@ def test_what_lies_in_an_ignored_folder_stays_out_when_it_is_named(root: Path, p
 @pytest.mark.parametrize("outside", [False, True])
 def test_an_ignore_file_that_cannot_be_used_lets_nothing_in(outside: bool, root: Path, pets: Dataset) -> None:
     put(root, "data/a.jpg", "data/sub/b.jpg", "other/c.jpg")
-    (root / "data" / ".dsvcignore").write_bytes(b"x\n" * (1 << 19) + b"y")
+    line = b"x" * 1023 + b"\n"
+    (root / "data" / ".dsvcignore").write_bytes(line * (1 << 10) + b"y")
     base = root.parent if outside else None
     report = pets.add(root / "data", root / "other", root=base)
     assert [sample.key.split("/")[-2:] for sample in pets.draft()] == [["other", "c.jpg"]]
@@ -176,7 +177,7 @@ def test_an_ignore_file_that_cannot_be_used_lets_nothing_in(outside: bool, root:
         f"{root / 'data' / '.dsvcignore'}: cannot be read: it is larger than 1 MiB; "
         + ("nothing is taken of what it may name" if outside else "nothing new is taken of what it may name")
     ]
-    (root / "data" / ".dsvcignore").write_bytes(b"x\n" * (1 << 19))
+    (root / "data" / ".dsvcignore").write_bytes(line * (1 << 10))
     assert pets.add(root / "data", root / "other", root=base)[:3] == (2, 0, 1)
 
 
@@ -239,7 +240,7 @@ def test_what_bytes_tell(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("png")
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
-    found = {name: looks_like_media(str(tmp_path / name)) for name in sorted(os.listdir(tmp_path))}
+    found = {path.name: looks_like_media(str(path)) for path in tmp_path.iterdir()}
     expected = {"empty": False, "link": True, "loop": False, "pipe": False, "png": True, "text": False}
     assert found == expected and looks_like_media(str(tmp_path / "nowhere")) is None
 

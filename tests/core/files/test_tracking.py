@@ -82,7 +82,7 @@ def test_what_lies_outside_is_not_tracked(tmp_path: Path) -> None:
     assert make_tracked(tmp_path, root, root, "pets", True) == Tracked("", "", "pets", True)
     assert make_tracked(tmp_path, f"{root}/d", f"{root}/d", "pets", False) == Tracked("d", "d", "pets")
     assert make_tracked(tmp_path, f"{root}2/d", root, "pets", False) is None
-    assert make_tracked(tmp_path, f"{root}/d", os.path.dirname(root), "pets", False) is None
+    assert make_tracked(tmp_path, f"{root}/d", str(Path(root).parent), "pets", False) is None
     assert make_tracked(tmp_path, f"{root}/d\udcff", root, "pets", False) is None
 
 

@@ -163,7 +163,7 @@ class Files(RuleBasedStateMachine):
         assert (report.moved, report.removed) == (len(before.renamed), len(before.missing))
         assert report.new + report.changed == len(before.new) + len(before.modified)
         self.note_origins()
-        moved = {old: new for old, new in before.renamed}
+        moved = dict(before.renamed)
         kept = {moved.get(key, key): ids for key, ids in labels.items() if key not in before.missing}
         assert self.labels() == kept
         assert report.removed_annotations == sum(len(labels.get(key, ())) for key in before.missing)
@@ -269,7 +269,7 @@ class Files(RuleBasedStateMachine):
         for folder, _, _ in self.tracked:
             for above, _, names in sorted(os.walk(self.root / folder)):
                 path = os.path.relpath(above, self.root).replace(os.sep, "/")
-                for name in (*names, *(n for n in os.listdir(above) if (Path(above) / n).is_symlink())):
+                for name in (*names, *(path.name for path in Path(above).iterdir() if path.is_symlink())):
                     place = name if path == "." else f"{path}/{name}"
                     one = self.owner(place)
                     if one is None or one[0] != folder or place.startswith(".dsvc/"):
@@ -308,7 +308,7 @@ class Files(RuleBasedStateMachine):
     def is_ignored(self, place: str) -> bool:
         parts = place.split("/")
         for end in range(1, len(parts) + 1):
-            path, is_folder = "/".join(parts[:end]), end < len(parts)
+            is_folder = end < len(parts)
             verdict = None
             for depth in range(end - 1, -1, -1):
                 file = self.root.joinpath(*parts[:depth], ".dsvcignore")
@@ -327,13 +327,13 @@ class Files(RuleBasedStateMachine):
         return os.path.relpath(place, one[1] or ".")
 
     def paths(self, key: str) -> list[str]:
-        paths = [(one, os.path.normpath(os.path.join(one[1], key))) for one in self.tracked]
+        paths = [(one, os.path.normpath(f"{one[1] or '.'}/{key}")) for one in self.tracked]
         return [path for one, path in paths if self.owner(path) == one]
 
     def owns(self, key: str) -> bool:
         owners = [self.owner(path) for path in self.paths(key)]
         tops = [os.path.relpath(one[0] or ".", one[1] or ".") for one in owners if one]
-        return any(top != "." for top in tops) or (bool(tops) and os.path.dirname(key) in self.origins)
+        return any(top != "." for top in tops) or (bool(tops) and key.rpartition("/")[0] in self.origins)
 
     def note_origins(self, within: str = "") -> None:
         for key, (_, is_taken) in self.look()[0].items():
@@ -341,7 +341,7 @@ class Files(RuleBasedStateMachine):
                 one = self.owner(path)
                 is_there = is_taken and os.path.lexists(self.root / path) and self.kind(one, path)
                 if one and is_there and one[0] == one[1] and _in(path, within):
-                    self.origins.add(os.path.dirname(key))
+                    self.origins.add(key.rpartition("/")[0])
 
 
 def _plain(path: str) -> str:
@@ -367,10 +367,9 @@ def _verdict(text: str, path: str, is_folder: bool) -> bool | None:
 
 
 Files.TestCase.settings = settings(
-    max_examples=400,
-    stateful_step_count=40,
+    max_examples=30,
+    stateful_step_count=25,
     deadline=None,
-    report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
 TestFiles = Files.TestCase
