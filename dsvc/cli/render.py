@@ -126,7 +126,9 @@ def author_json(author: Author) -> dict[str, str]:
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    out(json.dumps(value, ensure_ascii=False, indent=2))
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # A file name that is no Unicode comes as JSON's escapes of what Python makes of it.
+    out(text.encode("utf-8", "backslashreplace").decode())
 
 
 def print_json_list(head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:

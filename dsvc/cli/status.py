@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Status
     from dsvc.core.files.workfiles import FileStatus
 
+_PROBLEMS = 3  # that many are named; `dsvc add -A` and --json name all
+
 
 @click.command("status")
 @json_option
@@ -71,8 +73,10 @@ def file_lines(files: FileStatus) -> list[str]:
     lines += [f"  {len(files.missing):,} missing: {listed(files.missing)}"] if files.missing else []
     lines += [f"  {shown(folder)} is not there, or has no files: is it mounted?" for folder in files.absent]
     if files.problems:
-        count = plural(len(files.problems), "file")
-        lines.append(f"  {count} cannot be taken: {listed([str(problem) for problem in files.problems], 3)}")
+        lines.append(f"  {plural(len(files.problems), 'file')} cannot be taken:")
+        lines += [f"    {problem}" for problem in files.problems[:_PROBLEMS]]
+        rest = len(files.problems) - _PROBLEMS
+        lines += [f"    and {rest:,} more"] if rest > 0 else []
     return ["files:", *lines] if lines else []
 
 

@@ -80,8 +80,9 @@ def picture(folder: Path) -> dict[str, Any]:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Every file of a repository with its bytes; the lock, which is always empty, apart."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "lock")
+    """Every file of a repository with its bytes; the lock, which is always empty, and what is a cache apart."""
+    apart = {"lock", "cache"}
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.relative_to(folder).parts[0] not in apart)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 

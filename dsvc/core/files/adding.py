@@ -170,6 +170,8 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
     unread = files.count - files.count_taken(to_read)
     files.note_origins()
     draft.after(files.save)
+    # A folder of which nothing could be taken is refused, and then it is not tracked either.
+    is_refused = bool(problems) and not new + changed + unchanged + moved + unread
     report = AddReport(
         new,
         changed,
@@ -177,7 +179,7 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
         tuple(problems),
         status.left_out,
         moved=moved,
-        tracked=tuple(one.name for one in draft.track(folders.new, team)),
+        tracked=tuple(one.name for one in draft.track(() if is_refused else folders.new, team)),
         notes=(*told, *media_notes(draft, media)),
     )
     return report, files

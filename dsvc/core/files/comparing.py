@@ -25,7 +25,7 @@ class StoredMedia(msgspec.Struct, gc=False):
 
     blob: bytes | None = None
     size: int | None = None
-    reference: msgspec.Raw | None = None
+    reference: Any = None
 
 
 class _StoredInput(msgspec.Struct, gc=False):

@@ -78,7 +78,7 @@ TYPES = {
 # Of files with these extensions, too, it is known without a look that they are no samples.
 _NAMES = """
     bat bz2 c cc cfg conf cpp css db dll doc docx exe go gz h hpp ini ipynb java js lock log o obj parquet pkl ppt pptx
-    proto py pyc pyi rar rs rst sh so sql sqlite swp tar toml ts whl xls xlsx xz zip zst 7z
+    proto py pyc pyi rar rs rst sh so sql sqlite swp tar toml whl xls xlsx xz zip zst 7z
 """
 _OTHERS = frozenset(_NAMES.split())
 

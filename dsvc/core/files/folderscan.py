@@ -85,7 +85,7 @@ class FolderScan:
         yield from self._problems
         for tracked, path, folder in self.folders():
             if WRONG in folder.kinds:
-                for at, name in enumerate(folder.listed()):
+                for name, at in sorted(folder.places.items()):
                     if folder.kinds[at] == WRONG:
                         below = _join(path, name)
                         yield Problem(Path(self._root, below), self._what_is_wrong(tracked, below) or "is no file")

@@ -24,10 +24,11 @@ def find_renames(
     compared: Compared, files: WorkFiles, read: Callable[[Iterable[str]], None]
 ) -> tuple[tuple[str, str], ...]:
     """The old and new keys of renamed files, in the order of the new ones. `read` has files of keys read."""
-    if not (compared.missing and compared.new) and not compared.modified:
+    if not compared.missing and not compared.modified:
         return ()
     wanted, sizes = _wanted(compared)
-    fresh = _ordered(compared.new - compared.named)
+    # Where nothing is missing, files can only have changed places.
+    fresh = _ordered(compared.new - compared.named) if compared.missing else []
     # A size below zero is that of no stamp.
     candidates = [key for key in fresh if (size := _size(files, key)) in sizes or size < 0]
     read([key for key in candidates if _blob(files, key) == NO_BLOB])

@@ -1,6 +1,6 @@
-"""Listing folders with the stamps of their files: many at once, the last ones by a second process.
+"""Listing folders with the stamps of their files: many at once, some of them by a second process.
 
-This module imports little and nothing but the standard library, since the second process runs it as a script.
+The second process runs this module as a script, so it imports next to nothing, not even `typing`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 import stat
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterable, Iterator, Sequence
 
 Stamp = tuple[int, int, int]
 # (folders, names, stamps): the names of folders; of what else there is, in the order of the disk, joined by NUL; of
@@ -163,8 +163,10 @@ def split_known(folders: Iterable[tuple[str, int]]) -> list[str]:
     if total < WORTHWHILE or _processors() < 2:
         return []
     ahead, taken = 0, []
+    half = total // 2
     for folder, count in reversed(found):
-        if ahead >= total // 2:  # whoever waits for the first ones waits for all
+        # The first folders are looked for at once, so they are none of these: whoever waits for one waits for all.
+        if taken and (ahead >= half or ahead + count > half):
             break
         ahead += count
         taken.append(folder)

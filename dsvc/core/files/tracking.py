@@ -118,14 +118,14 @@ def _read(table: Any, team: bool) -> Tracked:
     if not folder or not root:
         raise refuse(f"a [[{SECTION}]] table names no {'root' if folder else 'folder'}")
     folder, root = (_plain(posixpath.normpath(path)) for path in (folder, root))
-    named = f"the tracked folder {display(folder or '.')!r}"
+    named = f"the tracked folder '{display(folder or '.')}'"
     if folder.startswith("/") or folder.split("/")[0] == ".." or "\0" in folder:
         raise refuse(f"{named} lies outside the project", "a tracked folder is named by its path in the project")
     if OWN_FOLDERS.intersection(folder.split("/")):
         raise refuse(f"{named} holds no data", "name a folder of data")
     if not is_in(folder, root):
         raise refuse(
-            f"{named} does not lie in its root, {display(root)!r}", "root is the folder itself, or one above it"
+            f"{named} does not lie in its root, '{display(root)}'", "root is the folder itself, or one above it"
         )
     return Tracked(folder, root, table.get("dataset"), table.get("all_files", False), team)
 

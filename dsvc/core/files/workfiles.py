@@ -110,10 +110,6 @@ class WorkFiles:
         renamed: tuple[tuple[str, str], ...] = ()
         if read:
             self._hash(compared.unread, progress)
-            for key in list(compared.unread):
-                compared.look(key)
-        unread = in_order(compared.unread)
-        if read:
             renamed = find_renames(compared, self, lambda keys: self._hash(keys, progress))
         self.save()
         old, new = {pair[0] for pair in renamed}, {pair[1] for pair in renamed}
@@ -124,7 +120,7 @@ class WorkFiles:
             modified=in_order(compared.modified - new),
             missing=missing,
             renamed=renamed,
-            unread=unread,
+            unread=in_order(compared.unread),
             left_out=scan.left_out(),
             problems=(*scan.problems(), *self._clashes(scan)),
             absent=self._absent(missing, scan),
@@ -249,12 +245,14 @@ class WorkFiles:
         files = self.found(in_order(keys))
         if not files:
             return
-        start, scan = now(), self._scan
-        assert scan is not None
+        start, scan, compared = now(), self._scan, self._compared
+        assert scan is not None and compared is not None
         for count, (file, stamp, blob) in enumerate(hash_files(files, report=scan.report), 1):
             self.learn(file, stamp[:3], blob, start)
             if progress:
                 progress("read changed files", count, len(files))
+        for file in files:
+            compared.look(file.key)
 
     # ---- what is kept from look to look
 

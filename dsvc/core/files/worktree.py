@@ -214,7 +214,7 @@ def _inside(path: str, folder: str) -> bool:
 def wrong_link(path: str, within: str, root: str) -> str | None:
     """Why a link is not followed: it must end in a regular file in the folder `within`. None for what is none, too.
 
-    Raises OSError for a link that leads nowhere.
+    Raises OSError for a link that leads nowhere, or in a circle.
     """
     if not stat.S_ISLNK(os.lstat(path).st_mode):
         return None
@@ -223,7 +223,10 @@ def wrong_link(path: str, within: str, root: str) -> str | None:
         return f"is a link that leads out of the folder, to {display(target)}"
     if OWN_FOLDERS.intersection(Path(target.removeprefix(root + os.sep)).parts):
         return f"is a link into {display(target)}, which is no data"
-    return wrong_kind(os.lstat(target).st_mode, is_link=True)
+    mode = os.lstat(target).st_mode
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return wrong_kind(mode, is_link=True)
 
 
 def wrong_kind(mode: int, is_link: bool = False) -> str | None:
