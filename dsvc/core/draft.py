@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from dsvc.core.av_facts import with_known
-from dsvc.core.files.tracking import Tracked, not_noted, track, tracked_folders
+from dsvc.core.files.tracking import Tracked, merged, not_noted, track, tracked_folders
 from dsvc.core.keys import check_key
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
@@ -185,10 +185,17 @@ class Draft:
     def track(self, folders: Iterable[Tracked], team: bool = False) -> list[Tracked]:
         """Note folders as tracked, in the team's settings perhaps, when the edits are published; those that are new."""
         workspace = self.dataset.repository.workspace
-        known = [*tracked_folders(workspace, self.dataset.name), *self._tracked]
+        known = [*self._tracked[::-1], *tracked_folders(workspace, self.dataset.name)]
         new = not_noted(known, folders, team)
-        self._tracked += [one._replace(team=team) for one in new]
+        again = {(one.folder, team) for one in new}
+        kept = [one for one in self._tracked if (one.folder, one.team) not in again]
+        self._tracked = [*kept, *(one._replace(team=team) for one in new)]
         return new
+
+    @property
+    def tracked(self) -> list[Tracked]:
+        """The tracked folders of the dataset, with those that are so once the edits are published."""
+        return merged([*self._tracked[::-1], *tracked_folders(self.dataset.repository.workspace, self.dataset.name)])
 
     def after(self, action: Callable[[], None]) -> None:
         """Do something once the edits are published."""
