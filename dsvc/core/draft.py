@@ -198,10 +198,19 @@ class Draft:
         from dsvc.core.files.tracking import not_noted, tracked_folders
 
         workspace = self.dataset.repository.workspace
-        known = [*tracked_folders(workspace, self.dataset.name), *self._tracked]
+        known = [*self._tracked[::-1], *tracked_folders(workspace, self.dataset.name)]
         new = not_noted(known, folders, team)
-        self._tracked += [one._replace(team=team) for one in new]
+        again = {(one.folder, team) for one in new}
+        kept = [one for one in self._tracked if (one.folder, one.team) not in again]
+        self._tracked = [*kept, *(one._replace(team=team) for one in new)]
         return new
+
+    @property
+    def tracked(self) -> list[Tracked]:
+        """The tracked folders of the dataset, with those that are so once the edits are published."""
+        from dsvc.core.files.tracking import merged, tracked_folders
+
+        return merged([*self._tracked[::-1], *tracked_folders(self.dataset.repository.workspace, self.dataset.name)])
 
     def after(self, action: Callable[[], None]) -> None:
         """Do something once the edits are published."""

@@ -13,7 +13,7 @@ from dsvc.core.files.choosing import LeftOut, rules_for
 from dsvc.core.files.comparing import stored_blob
 from dsvc.core.files.filetable import now
 from dsvc.core.files.reading import ChangedFileError, read_files
-from dsvc.core.files.tracking import Tracked, make_tracked, merged, owner, relative_path, tracked_folders
+from dsvc.core.files.tracking import Tracked, make_tracked, merged, owner, relative_path
 from dsvc.core.files.workfiles import FileStatus, WorkFiles, in_order
 from dsvc.core.files.worktree import FoundFile, Problem, Report, find_files, real_start
 from dsvc.core.keys import display
@@ -94,9 +94,8 @@ class _Folders:
         self._base = Path(os.path.realpath(base))
         self._is_default = is_default
         self._all_files = all_files
-        known = tracked_folders(repository.workspace, self._dataset) if repository.root is not None else []
         # The dataset's, with those that are to be.
-        self.tracked = known
+        self.tracked = draft.tracked
         self.new: list[Tracked] = []
         self.starts: list[str] = []
         self.notes: list[str] = []
@@ -223,7 +222,7 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
     An input whose file has another name now moves with its annotations; one whose file is gone goes with them. Raises
     RefusedError where nothing is tracked, or where a whole folder is gone.
     """
-    files = WorkFiles(draft.dataset, draft.transaction.writer)
+    files = WorkFiles(draft.dataset, draft.transaction.writer, draft.tracked)
     if not files.tracked:
         raise RefusedError("no folder is tracked", "add one: dsvc add FOLDER")
     status = files.compare(draft.snapshot.roots, progress)

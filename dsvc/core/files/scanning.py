@@ -162,7 +162,7 @@ def split_known(folders: Iterable[tuple[str, int]]) -> list[str]:
     total = sum(count for _, count in found)
     if total < WORTHWHILE or _processors() < 2:
         return []
-    ahead, taken = 0, []
+    ahead, taken = 0, list[str]()
     half = total // 2
     for folder, count in reversed(found):
         # The first folders are looked for at once, so they are none of these: whoever waits for one waits for all.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from dsvc.core.files.choosing import TAKEN, LeftOut
+from dsvc.core.files.choosing import HIDDEN, OTHER, TAKEN, LeftOut
 from dsvc.core.files.comparing import SETS, Compared
 from dsvc.core.files.filetable import FileTable, Found, load_cache, now, save_cache
 from dsvc.core.files.folderscan import FolderScan
@@ -143,7 +143,8 @@ class WorkFiles:
 
     def _absent(self, missing: Iterable[str], scan: FolderScan) -> tuple[str, ...]:
         """Tracked folders whose files are all gone, as when a disk is not mounted, though inputs came from them."""
-        filled = {one.folder for one, _, folder in scan.folders() if TAKEN in folder.kinds}
+        # A place to mount on may hold a file that says so, as .keep does.
+        filled = {one.folder for one, _, folder in scan.folders() if set(folder.kinds) - {HIDDEN, OTHER}}
         lost = [one for one in self.tracked if one.folder not in filled]
         return tuple(one.name for one in lost if self.any_from(one, missing))
 
@@ -173,17 +174,17 @@ class WorkFiles:
 
     # ---- keys and files
 
-    def paths(self, key: str) -> Iterator[str]:
-        """The paths below the root at which the file of a key may lie, those of the first folder first."""
+    def _places(self, key: str) -> Iterator[tuple[str, Tracked]]:
+        """The paths below the root at which the file of a key may lie, with their folders, the first one first."""
         for one in self.tracked:
             path = one.path(key)
             if path is not None and (len(self.tracked) == 1 or owner(self.tracked, path) is one):
-                yield path
+                yield path, one
 
     def path_of(self, key: str) -> str | None:
         """The path, below the root, of the file of a key: the first that is taken, else the first that is there."""
         there = None
-        for path in self.paths(key):
+        for path, _ in self._places(key):
             found = self.table.find(path)
             if found is not None and found.is_taken:
                 return path
@@ -206,10 +207,9 @@ class WorkFiles:
     def owns(self, key: str) -> bool:
         """Whether an input of this key came from a tracked folder that can be read."""
         assert self._scan is not None
-        if not any(one.prefix or key.rpartition("/")[0] in self._origins for one in self.tracked if one.path(key)):
-            return False
-        paths = list(self.paths(key))
-        return bool(paths) and not any(is_in(path, folder) for folder in self._scan.unreadable for path in paths)
+        unreadable = self._scan.unreadable
+        places = [path for path, one in self._places(key) if one.prefix or key.rpartition("/")[0] in self._origins]
+        return bool(places) and not any(is_in(path, folder) for folder in unreadable for path in places)
 
     def note_origins(self) -> None:
         """Note, where keys do not tell it, from which folders files are taken. Raises RefusedError on a full disk."""

@@ -446,9 +446,38 @@ def test_a_folder_that_is_gone_takes_nothing_with_it(data: Path, root: Path, fre
         assert caught.value.hint == (
             "is it mounted? has it another name: dsvc add NAME; to look there no more: dsvc untrack data"
         )
-        data.mkdir(exist_ok=True)  # as a place to mount on is
-    data.rmdir()
+        put(data, ".keep", "README.md")  # as in a place to mount on
+    shutil.rmtree(data)
     (root / "elsewhere").rename(data)
+    assert fresh().files().is_clean
+
+
+def test_a_folder_that_is_ignored_is_not_gone(data: Path, root: Path, fresh: Fresh) -> None:
+    (root / ".dsvcignore").write_text("data/\n")
+    (data / "a.jpg").unlink()
+    status = fresh().files()
+    assert status.missing == ("data/a.jpg",) and not status.absent
+    assert fresh().add_all().removed == 1
+
+
+def test_a_folder_that_is_gone_to_another_is_no_loss(data: Path, root: Path, fresh: Fresh) -> None:
+    put(root, "other/z.jpg")
+    fresh().add(root / "other")
+    data.rename(root / "other" / "data")
+    assert fresh().files().absent == () and len(fresh().files().renamed) == 3
+    assert fresh().add_all().moved == 3
+    assert list(labels(fresh())) == ["other/data/a.jpg", "other/data/b.jpg", "other/data/sub/c.jpg", "other/z.jpg"]
+
+
+def test_folders_that_are_added_in_one_edit(root: Path, pets: Dataset, fresh: Fresh) -> None:
+    put(root, "data/a.jpg", "data/sub/b.jpg")
+    with pets.edit() as draft:
+        draft.add(root / "data/sub", root=root / "data/sub")
+        draft.add(root / "data")
+        put(root, "data/c.jpg")
+        assert draft.add_all()[:3] == (1, 0, 2)
+        assert draft.add(root / "data/sub", root=root).tracked == ("data/sub",)
+    assert list(labels(fresh())) == ["b.jpg", "data/a.jpg", "data/c.jpg", "data/sub/b.jpg"]
     assert fresh().files().is_clean
 
 
