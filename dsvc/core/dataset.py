@@ -25,6 +25,7 @@ from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.files.adding import AddReport
+    from dsvc.core.files.scanning import Lister
     from dsvc.core.files.workfiles import FileStatus
     from dsvc.core.filters.bulk import Noun, Outcome, Plan
     from dsvc.core.filters.patch import Patch
@@ -173,14 +174,17 @@ class Dataset(RecordEdits):
 
         untrack(self.repository.workspace, folders, self.name)
 
-    def files(self, progress: Progress | None = None) -> FileStatus:
-        """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed."""
+    def files(self, progress: Progress | None = None, lister: Lister | None = None) -> FileStatus:
+        """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed.
+
+        `lister` may have begun to look through them.
+        """
         from dsvc.core.files.workfiles import FileStatus, WorkFiles
 
         if self.repository.root is None:
             return FileStatus(())
         state = load_state(self._scratch, Refs(self.repository.view), self)
-        return WorkFiles(self).compare(state.roots, progress)
+        return WorkFiles(self).compare(state.roots, progress, lister=lister)
 
     def add_references(self, *places: str | Path | Asked, **options: Any) -> ReferenceReport:
         """Refer to files, folders, URLs and prefixes that end in `/`; their bytes stay where they are.
