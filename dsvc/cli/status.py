@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,7 @@ import click
 from dsvc.cli.progress import progress
 from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.core.files.scanning import lister_of
 
 if TYPE_CHECKING:
     from dsvc.core.compare import Summary
@@ -34,9 +36,10 @@ def status_command(session: Session, as_json: bool) -> None:
                      "renamed": [{"old", "new"}...], "absent": [FOLDER...],
                      "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]}}
     """
-    dataset = session.dataset()
-    with progress() as report:
-        files = dataset.files(report)
+    with closing(lister_of(".")) as lister:
+        dataset = session.dataset()
+        with progress() as report:
+            files = dataset.files(report, lister)
     status = dataset.status()
     if as_json:
         print_json({**_json(status), "files": _files_json(files)})

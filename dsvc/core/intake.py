@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.draft import Draft
     from dsvc.core.files.adding import AddReport
+    from dsvc.core.files.scanning import Lister
     from dsvc.core.files.workfiles import FileStatus
     from dsvc.core.imports.reports import ImportReport
     from dsvc.core.references.asked import Asked
@@ -48,13 +49,16 @@ class Intake:
 
         untrack(self.repository.workspace, folders, self.name)
 
-    def files(self: _Open, progress: Progress | None = None) -> FileStatus:
-        """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed."""
+    def files(self: _Open, progress: Progress | None = None, lister: Lister | None = None) -> FileStatus:
+        """What the tracked folders hold beside the draft: files that are new, modified, missing, renamed.
+
+        `lister` may have begun to look through them.
+        """
         from dsvc.core.files.workfiles import FileStatus, WorkFiles
 
         if self.repository.root is None:
             return FileStatus(())
-        return WorkFiles(cast("Dataset", self)).compare(self.draft().snapshot.roots, progress)
+        return WorkFiles(cast("Dataset", self)).compare(self.draft().snapshot.roots, progress, lister=lister)
 
     def add_references(self: _Open, *places: str | Path | Asked, **options: Any) -> ReferenceReport:
         """Refer to files, folders, URLs and prefixes that end in `/`; their bytes stay where they are.

@@ -175,27 +175,29 @@ def load_cache(path: Path) -> Any:
 
 def save_cache(path: Path, value: Any) -> None:
     """Write a file of the cache, if that is possible."""
-    _write(path, packb(value, unicode_errors="surrogateescape"))
+    body = packb(value, unicode_errors="surrogateescape")
+    write_cache(path, _MAGIC + xxh3_64_digest(body) + body)
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path) -> memoryview | None:
     try:
         data = path.read_bytes()
     except OSError:
         return None
     head = len(_MAGIC) + 8
-    body = data[head:]
+    body = memoryview(data)[head:]
     if not data.startswith(_MAGIC) or xxh3_64_digest(body) != data[len(_MAGIC) : head]:
         return None
     return body
 
 
-def _write(path: Path, body: bytes) -> None:
+def write_cache(path: Path, data: bytes) -> None:
+    """Replace a file of the cache by these very bytes, if that is possible."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(_MAGIC + xxh3_64_digest(body) + body)
+            file.write(data)
         os.replace(temporary, path)  # noqa: PTH105 - one call is all there is to it
         for left in path.parent.glob(f"{path.name}.*.tmp"):
             if left.stat().st_mtime < time.time() - _STALE:

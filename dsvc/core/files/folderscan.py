@@ -23,7 +23,7 @@ from dsvc.core.files.choosing import (
     rules_for,
 )
 from dsvc.core.files.filetable import GRAIN, NO_BLOB, FileTable, Folder, now
-from dsvc.core.files.scanning import STAMP, UNSURE, Lister, Listing, packed, split_known
+from dsvc.core.files.scanning import STAMP, UNSURE, Lister, Listing, packed
 from dsvc.core.files.tracking import Tracked, is_in, owner
 from dsvc.core.files.worktree import Problem, reason, wrong_kind, wrong_link
 from dsvc.core.keys import check_key
@@ -53,17 +53,15 @@ class FolderScan:
         self._begun = now()
         self.unreadable: list[str] = []
 
-    def run(self, starts: Collection[str], progress: Progress | None = None) -> set[str]:
+    def run(self, starts: Collection[str], lister: Lister, progress: Progress | None = None) -> set[str]:
         """Look through folders that are tracked or lie in one that is.
 
         The keys whose file came, went, or may have other bytes than before.
         """
-        known = [(p, len(f.kinds)) for p, f in self._table.folders.items() if any(is_in(p, s) for s in starts)]
-        lister = Lister(self._root, split_known(known))
         for start in starts:
             self._walk(start, lister, progress)
-        for path, _ in known:
-            if path not in self._visited:
+        for path in list(self._table.folders):
+            if path not in self._visited and any(is_in(path, start) for start in starts):
                 self._forget(path)
         return self._touched
 

@@ -13,8 +13,8 @@ from array import array
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
+    from subprocess import Popen
 
 Stamp = tuple[int, int, int]
 # (folders, names, stamps): the names of folders; of what else there is, in the order of the disk, joined by NUL; of
@@ -25,8 +25,11 @@ STAMP = 24  # bytes of a stamp
 BROKEN_LINK: Stamp = (-1, -1, -1)
 NO_FILE: Stamp = (-2, -2, -2)  # a pipe, a socket, a device
 UNSURE: Stamp = (-3, -3, -3)  # never found on disk: a file that must be looked at again
+PLAN = "plan"  # the name of the file of folders that a second process lists
 # With fewer files, a second process would start when all is done.
 WORTHWHILE = 20_000
+_LONE = 0.9  # of the files in one folder: then there is nothing to share
+_PIPE = 1 << 20  # bytes
 _WRAP = 1 << 63
 _ANSWER = b"dsvclist"
 _FOLDER_FLAGS = os.O_RDONLY
@@ -102,87 +105,138 @@ def link_stamp(target: str, stamp: Stamp, mode: int = stat.S_IFREG) -> Stamp:
 
 
 class Lister:
-    """Lists folders. Some that are known beforehand are listed by a second process meanwhile."""
+    """Lists folders below a root. A second process, if there is a plan for it, does so meanwhile, from the plan's end.
 
-    def __init__(self, root: str, known: Sequence[str] = ()) -> None:
-        self._root = root
-        self._known = frozenset(known)
-        self._ahead: dict[str, Listing | int] | None = None
-        self._output = b""
-        self._thread: threading.Thread | None = None
-        if known and os.name == "posix":
-            import threading
+    Whatever has not come from there when it is asked for is listed here, so nobody waits for the second process.
+    """
 
-            self._thread = threading.Thread(target=self._run, args=("\0".join((root, *known)),), daemon=True)
-            self._thread.start()
+    def __init__(self, root: str, plan: str | None = None) -> None:
+        self.root = root
+        self._ahead: dict[str, Listing | int] = {}
+        self._output = bytearray()
+        self._is_answer = False
+        self._process = _start(root, plan) if plan is not None else None
 
     def list(self, folder: str) -> Listing | int:
         """What a folder, named by its path below the root, holds."""
-        if folder in self._known:
-            found = self._listed().get(folder)
-            if isinstance(found, int | tuple):
-                return found
-        return list_folder(f"{self._root}/{folder}" if folder else self._root)
+        self._receive()
+        found = self._ahead.pop(folder, None)
+        return found if found is not None else list_folder(f"{self.root}/{folder}" if folder else self.root)
 
-    def _listed(self) -> dict[str, Listing | int]:
-        if self._ahead is None:
-            if self._thread is not None:
-                self._thread.join()
-            self._ahead = _understood(self._output)
-            self._output = b""
-        return self._ahead
-
-    def _run(self, request: str) -> None:
-        import subprocess
-
-        # It must read names as this process does, whatever the environment says of that.
-        command = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", __file__]
-        try:
-            done = subprocess.run(
-                command, input=os.fsencode(request), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
-            )
-        except (OSError, ValueError, TypeError):  # no interpreter to start, or a name that cannot be handed over
+    def close(self) -> None:
+        """Have no more listed by the second process."""
+        process, self._process = self._process, None
+        if process is None:
             return
-        self._output = done.stdout if done.returncode == 0 else b""
+        process.kill()
+        if process.stdout is not None:
+            process.stdout.close()
+        process.wait()
+
+    def _receive(self) -> None:
+        """Take what the second process has found by now."""
+        while self._process is not None and self._process.stdout is not None:
+            piece = self._process.stdout.read(_PIPE)
+            if piece is None:  # nothing yet
+                return
+            self._output += piece
+            if not (piece and self._understand()):
+                self.close()
+
+    def _understand(self) -> bool:
+        """Take whole answers from the output. False for what is none."""
+        if not self._is_answer:
+            if len(self._output) < len(_ANSWER):
+                return _ANSWER.startswith(self._output)
+            self._is_answer = self._output.startswith(_ANSWER)
+            del self._output[: len(_ANSWER)]
+        while self._is_answer and len(self._output) >= 4:
+            end = 4 + int.from_bytes(self._output[:4], "little")
+            if len(self._output) < end:
+                break
+            try:
+                folder, found = marshal.loads(self._output[4:end])
+                self._ahead[folder] = found
+            except (EOFError, ValueError, TypeError):
+                return False
+            del self._output[:end]
+        return self._is_answer
 
 
-def _understood(output: bytes) -> dict[str, Listing | int]:
-    """The answer of the second process; where it could not start, or died, nothing: then all is listed here."""
-    if not output.startswith(_ANSWER):
-        return {}
+def lister_of(folder: str) -> Lister:
+    """A lister for the project that a folder lies in; started before all else, so that it has looked by the time that
+    the rest is loaded."""
+    root = above = os.path.realpath(folder)
+    while above and not _is_there(f"{above}/.dsvc/head"):
+        above = above.rpartition("/")[0]
+    return Lister(above or root, f"{above}/.dsvc/cache/{PLAN}" if above else None)
+
+
+def plan_of(folders: Sequence[tuple[str, int]]) -> bytes | None:
+    """What a second process should list: of folders with their counts of files, in the order in which they will be
+    asked for, all; None where it would be no help."""
+    total = sum(count for _, count in folders)
+    if total < WORTHWHILE or max(count for _, count in folders) > total * _LONE:
+        return None
+    return "\0".join(path for path, count in folders if count).encode("utf-8", "surrogateescape")
+
+
+def _start(root: str, plan: str) -> Popen[bytes] | None:
+    """Start the second process, whose output is read without waiting; None where there is none."""
+    if os.name != "posix" or _processors() < 2 or not _is_there(plan):
+        return None
+    from subprocess import DEVNULL, PIPE, Popen
+
+    # It must read names as this process does, whatever the environment says of that.
+    command = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", __file__]
     try:
-        return dict(marshal.loads(memoryview(output)[len(_ANSWER) :]))
-    except (EOFError, ValueError, TypeError):
-        return {}
+        process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, bufsize=0)
+    except (OSError, ValueError, TypeError):  # no interpreter to start
+        return None
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        with process.stdin as asked:
+            asked.write(os.fsencode(f"{root}\0{plan}"))
+    except OSError:  # it has died already, which its output tells
+        pass
+    os.set_blocking(process.stdout.fileno(), False)
+    _widen(process.stdout.fileno())
+    return process
 
 
-def split_known(folders: Iterable[tuple[str, int]]) -> list[str]:
-    """Of folders with their counts of files, those that a second process should list: about half of the files."""
-    found = list(folders)
-    total = sum(count for _, count in found)
-    if total < WORTHWHILE or _processors() < 2:
-        return []
-    ahead, taken = 0, list[str]()
-    half = total // 2
-    for folder, count in reversed(found):
-        # The first folders are looked for at once, so they are none of these: whoever waits for one waits for all.
-        if taken and (ahead >= half or ahead + count > half):
-            break
-        ahead += count
-        taken.append(folder)
-    return taken
+def _widen(pipe: int) -> None:
+    """Make room in a pipe, so that its writer need not wait."""
+    import contextlib
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # more than a user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _answer(request: str) -> Iterator[tuple[str, Listing | int]]:
-    root, *folders = request.split("\0")
-    for folder in folders:
-        yield folder, list_folder(f"{root}/{folder}" if folder else root)
+def _answer(root: str, plan: str) -> None:
+    with open(plan, "rb") as asked, open(1, "wb", buffering=0) as answered:
+        answered.write(_ANSWER)
+        folders = asked.read().decode("utf-8", "surrogateescape").split("\0")
+        for folder in reversed(folders):
+            found = marshal.dumps((folder, list_folder(f"{root}/{folder}" if folder else root)))
+            data = memoryview(len(found).to_bytes(4, "little") + found)
+            while data:
+                data = data[answered.write(data) :]
 
 
 if __name__ == "__main__":
-    with open(0, "rb") as asked, open(1, "wb") as answered:
-        answered.write(_ANSWER + marshal.dumps(dict(_answer(os.fsdecode(asked.read())))))
+    with open(0, "rb") as question:
+        _answer(*os.fsdecode(question.read()).split("\0"))

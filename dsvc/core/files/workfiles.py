@@ -6,6 +6,7 @@ whose stamp changed are read, and only keys are compared whose file or whose inp
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,11 +15,11 @@ from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from dsvc.core.files.choosing import HIDDEN, OTHER, TAKEN, LeftOut
 from dsvc.core.files.comparing import SETS, Compared
-from dsvc.core.files.filetable import FileTable, Found, load_cache, now, save_cache
+from dsvc.core.files.filetable import FileTable, Found, load_cache, now, save_cache, write_cache
 from dsvc.core.files.folderscan import FolderScan
 from dsvc.core.files.origins import load_origins, note_origins
 from dsvc.core.files.renames import find_renames
-from dsvc.core.files.scanning import link_stamp
+from dsvc.core.files.scanning import PLAN, Lister, link_stamp, plan_of
 from dsvc.core.files.tracking import Tracked, is_in, owner, tracked_folders
 from dsvc.core.files.worktree import FoundFile, Problem
 from dsvc.errors import RefusedError
@@ -93,18 +94,29 @@ class WorkFiles:
         name = xxh3_128_hexdigest(dataset.name.encode())
         # What is found in some of the folders only is not kept: the next look would take it for all.
         self._verdicts = folder / "status" / name if folder is not None and self._is_all else None
+        self._plan = folder / PLAN if folder is not None else None
         self.table = FileTable(folder / "files" if folder is not None else None)
         self._before = self.table.version
         self._scan: FolderScan | None = None
         self._compared: Compared | None = None
 
-    def compare(self, roots: Roots, progress: Progress | None = None, *, read: bool = True) -> FileStatus:
-        """Compare the files with the inputs of a snapshot. Without `read`, files that must be read are `unread`."""
+    def compare(
+        self, roots: Roots, progress: Progress | None = None, *, read: bool = True, lister: Lister | None = None
+    ) -> FileStatus:
+        """Compare the files with the inputs of a snapshot. Without `read`, files that must be read are `unread`.
+
+        `lister` may have begun to look; it is closed.
+        """
         if not self.tracked:
             return FileStatus(())
         inputs = Tree(self._store, roots.inputs, self._nodes)
         scan = self._scan = FolderScan(self.root, self.tracked, self.table, lambda start: _has_prefix(inputs, start))
-        touched = scan.run(self._starts, progress)
+        if lister is None or lister.root != self.root:
+            lister = Lister(self.root, str(self._plan) if self._plan is not None and self._is_all else None)
+        try:
+            touched = scan.run(self._starts, lister, progress)
+        finally:
+            lister.close()
         compared = self._compared = Compared(inputs, self)
         self._settle(compared, touched)
         renamed: tuple[tuple[str, str], ...] = ()
@@ -259,6 +271,8 @@ class WorkFiles:
     def save(self) -> None:
         """Keep what was found and learnt."""
         compared, before = self._compared, self._before
+        if self._is_all and compared is not None and (self.table.is_changed or not self._has_plan()):
+            self._save_plan()
         self.table.save()
         if self._verdicts is None or compared is None:
             return
@@ -267,6 +281,19 @@ class WorkFiles:
             root = bytes(compared.inputs.root)
             save_cache(self._verdicts, {"version": self.table.version, "config": self._config(), "root": root, **sets})
         self._before, compared.has_moved = self.table.version, False
+
+    def _has_plan(self) -> bool:
+        return self._plan is None or self._plan.exists()
+
+    def _save_plan(self) -> None:
+        """Keep what a second process should list the next time."""
+        assert self._scan is not None
+        plan = plan_of([(path, len(folder.kinds)) for _, path, folder in self._scan.folders()])
+        if self._plan is not None and plan is not None:
+            write_cache(self._plan, plan)
+        elif self._plan is not None:
+            with contextlib.suppress(OSError):
+                self._plan.unlink()
 
     def _settle(self, compared: Compared, touched: set[str]) -> None:
         """Find the differences: from the last ones and what changed since, or from all keys."""

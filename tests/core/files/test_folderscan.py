@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import shutil
-import signal
 import socket
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,16 @@ from project_files import OLD, PNG, put
 
 from dsvc.core.dataset import Dataset
 from dsvc.core.files import scanning
-from dsvc.core.files.scanning import BROKEN_LINK, NO_FILE, Lister, link_stamp, list_folder, packed, split_known
+from dsvc.core.files.scanning import (
+    BROKEN_LINK,
+    NO_FILE,
+    Lister,
+    link_stamp,
+    list_folder,
+    lister_of,
+    packed,
+    plan_of,
+)
 from dsvc.errors import RefusedError
 
 Fresh = Callable[..., Dataset]
@@ -218,38 +227,24 @@ def test_what_a_listing_says(tmp_path: Path) -> None:
     assert list_folder("a\0b") == 2
 
 
-def test_about_half_is_left_to_a_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanning, "_processors", lambda: 2)
+def test_what_a_second_process_is_of_use_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "WORTHWHILE", 10)
-    assert split_known([("a", 4), ("b", 5)]) == []
-    assert split_known([("a", 4), ("b", 3), ("c", 3)]) == ["c"]
-    assert split_known([("a", 1), ("b", 9)]) == ["b"]
-    assert split_known([("", 0), ("a", 5), ("b", 5)]) == ["b"]
-    monkeypatch.setattr(scanning, "_processors", lambda: 1)
-    assert split_known([("a", 4), ("b", 3), ("c", 3)]) == []
+    assert plan_of([("a", 4), ("b", 5)]) is None and plan_of([]) is None
+    assert plan_of([("", 0), ("a", 4), ("b\udcff", 6)]) == b"a\0b\xff"
+    assert plan_of([("a", 1), ("b", 19)]) is None
 
 
 @pytest.fixture
-def many(data: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Folders of which a second process lists about half."""
+def many(root: Path, data: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders that a second process lists, too."""
     monkeypatch.setattr(scanning, "WORTHWHILE", 10)
     monkeypatch.setattr(scanning, "_processors", lambda: 2)
     for folder in range(8):
-        put(data, *(f"{folder} é\n{os.fsdecode(b'')}/{number}.jpg" for number in range(5)))
+        put(data, *(f"{folder} é\n/{number}.jpg" for number in range(5)))
         (data / f"{folder} é\n" / os.fsdecode(b"\xff.jpg")).write_bytes(b"x")
     fresh().add_all()
-    listed = []
-    real = Lister._listed
-
-    def _listed(lister: Lister) -> dict[str, object]:
-        found = real(lister)
-        listed.append(len(found))
-        return found  # type: ignore[return-value]
-
-    monkeypatch.setattr(Lister, "_listed", _listed)
-    yield data
-    assert listed
-    assert threading.active_count() == 1
+    assert (root / ".dsvc/cache/plan").read_bytes().count(b"\0") == 9
+    return data
 
 
 def expect_changes(data: Path, fresh: Fresh) -> None:
@@ -263,16 +258,64 @@ def expect_changes(data: Path, fresh: Fresh) -> None:
     status = fresh().files()
     assert (len(status.modified), len(status.missing), len(status.new)) == (7, 12, 7)
     assert len(status.problems) == 7
+    with pytest.raises(ChildProcessError):  # none is left
+        os.waitpid(-1, os.WNOHANG)
 
 
-def test_a_second_process_lists_as_the_first_does(many: Path, fresh: Fresh) -> None:
-    lister = Lister(str(many), [f"{folder} é\n" for folder in range(3)])
-    assert len(lister._listed()) == 3
+def wait_for(lister: Lister, count: int) -> None:
+    """Wait until a second process has listed so many folders."""
+    end = time.monotonic() + 60
+    while len(lister._ahead) < count:
+        assert time.monotonic() < end
+        lister._receive()
+
+
+def test_a_second_process_lists_as_the_first_does(root: Path, many: Path, fresh: Fresh) -> None:
+    (many / "0 é\n" / "l.jpg").symlink_to("1.jpg")
+    plan = root / ".dsvc/cache/plan"
+    with plan.open("ab") as file:
+        file.write(b"\0data/nowhere")
+    lister = Lister(str(root), str(plan))
+    wait_for(lister, 11)
+    names = ["data", "data/sub", "data/nowhere", *(f"data/{folder} é\n" for folder in range(8))]
+    ahead = dict(lister._ahead)
+    assert sorted(ahead) == sorted(names)
+    for name in names:
+        assert lister.list(name) == list_folder(str(root / name)) == ahead[name]
+    assert not lister._ahead and ahead["data/nowhere"] == 2
+    lister.close()
+    assert fresh().files().new == ("data/0 é\n/l.jpg",)
+    (many / "0 é\n" / "l.jpg").unlink()
+    expect_changes(many, fresh)
+
+
+def test_what_a_second_process_found_is_used(root: Path, many: Path, fresh: Fresh) -> None:
+    lister = lister_of(str(many / "sub"))
+    assert lister.root == os.path.realpath(root)
+    wait_for(lister, 10)
+    # What changes after the look is found by the next one.
+    put(many, "0 é\n/new.jpg", "new.jpg")
+    assert fresh().files(lister=lister).is_clean
+    assert len(fresh().files().new) == 2
+    other = lister_of(str(root.parent))
+    assert fresh().files(lister=other).new == fresh().files().new
+    assert lister_of(os.sep).list("nowhere") == 2
+
+
+def test_no_plan_is_left_that_is_of_no_use(root: Path, many: Path, fresh: Fresh) -> None:
     for folder in range(8):
-        assert lister.list(f"{folder} é\n") == list_folder(str(many / f"{folder} é\n"))
-    assert lister.list("sub") == list_folder(str(many / "sub"))
-    assert Lister(str(many), ["nowhere"]).list("nowhere") == 2
-    assert fresh().files().is_clean
+        shutil.rmtree(many / f"{folder} é\n")
+    assert len(fresh().files().missing) == 40
+    assert not (root / ".dsvc/cache/plan").exists()
+
+
+@pytest.mark.parametrize("plan", [b"", b"\xff\0\0\0", b"..\0/etc", b"data/" + bytes(1000), bytes(range(256)) * 100])
+def test_any_plan_will_do(plan: bytes, root: Path, many: Path, fresh: Fresh) -> None:
+    (root / ".dsvc/cache/plan").write_bytes(plan)
+    lister = Lister(str(root), str(root / ".dsvc/cache/plan"))
+    wait_for(lister, 1)
+    lister.close()
+    (root / ".dsvc/cache/plan").write_bytes(plan)
     expect_changes(many, fresh)
 
 
@@ -284,23 +327,50 @@ def test_a_second_process_that_cannot_help(
     expect_changes(many, fresh)
 
 
+def frame(value: object) -> bytes:
+    data = marshal.dumps(value)
+    return len(data).to_bytes(4, "little") + data
+
+
 @pytest.mark.parametrize(
-    "answer", [b"", b"garbage", b"dsvclist", b"dsvclistgarbage", b"dsvclisti\x05\0\0\0", b"dsvclist{i\0\0\0\0"]
+    "answer",
+    [
+        b"",
+        b"garbage that goes on",
+        b"dsvcl",
+        b"dsvclist",
+        b"dsvclist\1",
+        b"dsvclist\xff\xff\xff\xffsome",
+        b"dsvclist\4\0\0\0some",
+        b"dsvclist" + frame(5),
+        b"dsvclist" + frame(("a", 2, 3)),
+        b"dsvclist" + frame((["a"], 2)),
+        b"dsvclist" + frame(("elsewhere", 2)) + frame(("data", 2))[:-1],
+    ],
 )
+@pytest.mark.parametrize("end", ["exit 0", "kill -9 $$", "exec sleep 100"])
 def test_a_second_process_that_says_nothing_of_use(
-    answer: bytes, many: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    answer: bytes, end: str, many: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "answer").write_bytes(answer)
-    (tmp_path / "python").write_text(f"#!/bin/sh\ncat >/dev/null\ncat {tmp_path}/answer\n")
+    (tmp_path / "python").write_text(f"#!/bin/sh\ncat {tmp_path}/answer\n{end}\n")
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     expect_changes(many, fresh)
 
 
-def test_a_second_process_that_is_killed(
-    many: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "python").write_text(f"#!/bin/sh\nprintf dsvclist\nkill -{int(signal.SIGKILL)} $$\n")
-    (tmp_path / "python").chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    expect_changes(many, fresh)
+def test_a_second_process_may_be_killed_at_any_time(many: Path, root: Path) -> None:
+    for most in range(0, 9, 2):
+        lister = Lister(str(root), str(root / ".dsvc/cache/plan"))
+        wait_for(lister, most)
+        if lister._process is not None:
+            lister._process.kill()
+        for folder in range(8):
+            assert lister.list(f"data/{folder} é\n") == list_folder(str(many / f"{folder} é\n"))
+        lister.close()
+        lister.close()
+
+
+def test_one_processor_lists_alone(many: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "_processors", lambda: 1)
+    assert lister_of(str(root))._process is None

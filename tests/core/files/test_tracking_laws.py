@@ -69,7 +69,7 @@ class Files(RuleBasedStateMachine):
         path = self.root / place
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not in_place or path.is_symlink():
+            if not in_place or path.is_symlink() or path.is_fifo():
                 path.unlink(missing_ok=True)
             path.write_bytes(content)
             if not is_fresh:
