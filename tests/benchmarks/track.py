@@ -14,8 +14,8 @@ from measure import ENVIRONMENT, Bench, Row, dsvc, main
 
 FOLDER_FILES = 1000
 CHANGED = 10
-# Git without the settings of the person who measures, and without helpers that look for changes in its place.
-GIT = ["git", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "status.showUntrackedFiles=all"]
+# Git without helpers that look for changes in its place, and without a process that cleans up while we measure.
+GIT = ["git", *("-c", "core.fsmonitor=false"), *("-c", "core.untrackedCache=false"), *("-c", "gc.auto=0")]
 
 
 def prepare(folder: str, count: int) -> dict[str, Any]:
