@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project_files import OLD, PNG, put
@@ -235,7 +236,7 @@ def test_what_a_second_process_is_of_use_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def many(root: Path, data: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> Path:
+def many(root: Path, data: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Folders that a second process lists, too."""
     monkeypatch.setattr(scanning, "WORTHWHILE", 10)
     monkeypatch.setattr(scanning, "_processors", lambda: 2)
@@ -244,7 +245,15 @@ def many(root: Path, data: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch) 
         (data / f"{folder} é\n" / os.fsdecode(b"\xff.jpg")).write_bytes(b"x")
     fresh().add_all()
     assert (root / ".dsvc/cache/plan").read_bytes().count(b"\0") == 9
-    return data
+    started, start = [], scanning._start
+
+    def noted(root: str, plan: str) -> Any:
+        started.append(start(root, plan))
+        return started[-1]
+
+    monkeypatch.setattr(scanning, "_start", noted)
+    yield data
+    assert [process.returncode for process in started if process is not None and process.returncode is None] == []
 
 
 def expect_changes(data: Path, fresh: Fresh) -> None:
@@ -258,8 +267,6 @@ def expect_changes(data: Path, fresh: Fresh) -> None:
     status = fresh().files()
     assert (len(status.modified), len(status.missing), len(status.new)) == (7, 12, 7)
     assert len(status.problems) == 7
-    with pytest.raises(ChildProcessError):  # none is left
-        os.waitpid(-1, os.WNOHANG)
 
 
 def wait_for(lister: Lister, count: int) -> None:
