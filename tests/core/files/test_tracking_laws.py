@@ -368,6 +368,7 @@ def _verdict(text: str, path: str, is_folder: bool) -> bool | None:
 
 
 Files.TestCase.settings = settings(
+    derandomize=True,  # the same walks in every run; others are found by taking this away
     max_examples=30,
     stateful_step_count=25,
     deadline=None,
