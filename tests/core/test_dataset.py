@@ -338,7 +338,7 @@ def test_a_draft_that_clashes_with_a_commit_is_rebased_with_a_conflict(labelled:
     other.dataset("pets").commit("by another")
     labelled.commit("by us")
     (both,) = labelled.at().annotations("a.jpg")
-    assert (both.id, both.concept, both.conflicts) == (old.id, None, {"c": ("bird", "dog")})
+    assert (both.id, both.concept, both.conflicts) == (old.id, None, {"c": ("dog", "bird")})
     assert labelled.at().snapshot.conflicts == 1
 
 
