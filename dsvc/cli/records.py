@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SHORT = (str, int, float, type(None))
 _SHOWN = 60
+_OFTEN_EMPTY = ("extras", "conflicts")
 
 
 def plain(value: Any) -> Any:
@@ -22,7 +23,11 @@ def plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, msgspec.Struct):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        return {name: plain(v) for name, v in fields.items() if v is not None and not (name == "extras" and not v)}
+        if fields.get("conflicts"):
+            from dsvc.model.clashes import clashes_of
+
+            fields["conflicts"] = {clash.field: clash.values for clash in clashes_of(value)}  # type: ignore[arg-type]
+        return {name: plain(v) for name, v in fields.items() if v is not None and (v or name not in _OFTEN_EMPTY)}
     if isinstance(value, dict):
         return {name: plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):

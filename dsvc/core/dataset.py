@@ -275,7 +275,7 @@ class Dataset(Intake, RecordEdits):
         lines = [id for name, id in sorted(state.sources.items()) if known.get(name) != id]
         commit = Commit(
             snapshot=store_roots(store, state.roots),
-            parents=(*([head] if head else []), *lines),
+            parents=(*([head] if head else []), *state.merged, *lines),
             author=author,
             time=time or self._now(),
             message=message,
