@@ -34,7 +34,10 @@ class Session:
         from dsvc.core.repository import Repository
 
         repository = Repository.open(Path())
-        repository.workspace.selected = self.dataset_name or os.environ.get("DSVC_DATASET") or None
+        if selected := self.dataset_name or os.environ.get("DSVC_DATASET"):
+            from dsvc.core.selection import parse_selection
+
+            repository.workspace.select(*parse_selection(selected))
         if author is not None or signed:
             from dsvc.cli.author import find_author
 
@@ -93,9 +96,9 @@ def shared_options(function: F) -> F:
     dataset = click.option(
         "-d",
         "--dataset",
-        metavar="NAME",
+        metavar="NAME[:BRANCH|@VERSION]",
         callback=_select,
         expose_value=False,
-        help="Work on this dataset, not on the current one.",
+        help="Work on this dataset, and branch, not on the current one.",
     )
     return folder(dataset(function))
