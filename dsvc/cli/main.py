@@ -25,7 +25,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Datasets": {
         "create": ("dataset", "Make a dataset and make it the current one."),
         "list": ("dataset", "List the datasets."),
-        "use": ("dataset", "Make a dataset the current one."),
+        "use": ("dataset", "Make a dataset the current one, or look at a version of it."),
+        "branch": ("branch", "List the branches, begin one, or take one away."),
+        "switch": ("branch", "Go to another branch of the dataset."),
         "show": ("show", "Show what a dataset, a revision, an input or an annotation holds."),
         "describe": ("dataset", "Say what a dataset (by default the current one) is for."),
         "rename": ("dataset", "Give a dataset another name."),

@@ -63,6 +63,15 @@ class Session:
         return Exit.INTERRUPTED
 
 
+def warn_of_override(dataset: str, branch: str | None = None, version: str | None = None) -> None:
+    """Say so where DSVC_DATASET selects something else than what was just selected."""
+    override = os.environ.get("DSVC_DATASET")
+    if override and override not in (dataset, f"{dataset}:{branch}", f"{dataset}@{version}"):
+        from dsvc.cli.render import note, shown
+
+        note(f"note: DSVC_DATASET is set, and still selects {shown(override)}")
+
+
 pass_session = click.make_pass_decorator(Session)
 
 

@@ -28,7 +28,14 @@ def commit(dsvc, project: Path) -> str:
 
 
 def test_list(dsvc, commit: str) -> None:
-    pets = {"name": "pets", "current": True, "description": "Cats and dogs", "branch": "main", "head": commit}
+    pets = {
+        "name": "pets",
+        "current": True,
+        "description": "Cats and dogs",
+        "branch": "main",
+        "version": None,
+        "head": commit,
+    }
     assert document(dsvc, "list") == {"datasets": [{**pets, "draft": False, **COUNTS, "versions": ["v1"]}]}
 
 
@@ -37,6 +44,7 @@ def test_status(dsvc, commit: str) -> None:
     assert document(dsvc, "status") == {
         "dataset": "pets",
         "branch": "main",
+        "version": None,
         "head": commit,
         "versions": ["v1"],
         "inputs": 1,
