@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from dsvc.core.merging.roots import Merged
+from dsvc.errors import DamagedError
 from dsvc.model.facts import Fields
 from dsvc.model.merging import NUMBERING, merge_record
 from dsvc.model.node import Store
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots
 from dsvc.store import codec
+from dsvc.store.codec import unpack_extension
 
 
 class Twins(NamedTuple):
@@ -26,6 +30,19 @@ class Twins(NamedTuple):
 
     def __bool__(self) -> bool:
         return bool(self.inputs or self.annotations)
+
+
+class _Media(msgspec.Struct, gc=False):
+    blob: bytes | None = None
+
+
+class _Input(msgspec.Struct, gc=False):
+    """What is asked of an input, where there are many."""
+
+    media: _Media | None = None
+
+
+_decode = msgspec.msgpack.Decoder(_Input, ext_hook=lambda code, data: unpack_extension(code, bytes(data))).decode
 
 
 def find_twins(store: Store, ours: Roots, merged: Merged) -> Twins:
@@ -66,9 +83,11 @@ def _same_bytes(before: Snapshot, after: Snapshot, brought: Iterable[bytes]) -> 
 
 
 def _blob(value: bytes) -> bytes | None:
-    media = codec.decode(value, "input").get("media")
-    blob: bytes | None = media.get("blob") if media is not None else None
-    return blob
+    try:
+        media = _decode(value).media
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DamagedError("an input cannot be read") from error
+    return media.blob if media is not None else None
 
 
 def _content(value: bytes) -> bytes:
