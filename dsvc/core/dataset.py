@@ -10,6 +10,7 @@ from dsvc.core.branching import Branching
 from dsvc.core.compare import RecordChange, Summary, compare, summarize_states
 from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state, require_clean
 from dsvc.core.intake import Intake
+from dsvc.core.merges import Merges
 from dsvc.core.names import check_name
 from dsvc.core.record_edits import RecordEdits
 from dsvc.core.revisions import Revision, resolve
@@ -68,7 +69,7 @@ class Status(NamedTuple):
         return not self.summary
 
 
-class Dataset(Intake, RecordEdits, Branching):
+class Dataset(Intake, RecordEdits, Merges, Branching):
     """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
 
     def __init__(self, repository: Repository, name: str, branch: str, pinned: str | None = None) -> None:
