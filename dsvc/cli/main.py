@@ -50,6 +50,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "History": {
         "commit": ("history", "Commit what is staged."),
         "log": ("history", "List the commits, the last first."),
+        "blame": ("blame", "Tell who brought an input and each of its annotations, and who changed them last."),
+        "restore": ("restore", "Bring inputs back into the draft as they were in a revision."),
+        "revert": ("restore", "Take the changes of a commit back, as a change of the draft."),
         "diff": ("diff", "Show what changed between two revisions, or what is staged."),
         "merge": ("merge", "Merge another dataset, branch, version or commit into the current branch."),
         "conflicts": ("conflicts", "List the open conflicts, each with its candidates and who brought them."),

@@ -10,6 +10,7 @@ from dsvc.core.branching import Branching
 from dsvc.core.compare import RecordChange, Summary, compare, summarize_states
 from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state, require_clean
 from dsvc.core.intake import Intake
+from dsvc.core.looking_back import LoggedCommit, LookingBack
 from dsvc.core.merges import Merges
 from dsvc.core.names import check_name
 from dsvc.core.record_edits import RecordEdits
@@ -18,7 +19,7 @@ from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.state import State
 from dsvc.core.transaction import ReadOnly, Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
-from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
+from dsvc.model.commit import Author, Commit, Moment, store_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Annotation
@@ -34,13 +35,6 @@ if TYPE_CHECKING:
 AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
 # A clock that is behind the last operation by more than this is wrong, not merely out of step with another machine.
 CLOCK_SLACK = 86400
-
-
-class LoggedCommit(NamedTuple):
-    """A commit and its id."""
-
-    id: ObjectId
-    commit: Commit
 
 
 class NamedVersion(NamedTuple):
@@ -69,7 +63,7 @@ class Status(NamedTuple):
         return not self.summary
 
 
-class Dataset(Intake, RecordEdits, Merges, Branching):
+class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
     """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
 
     def __init__(self, repository: Repository, name: str, branch: str, pinned: str | None = None) -> None:
@@ -309,15 +303,6 @@ class Dataset(Intake, RecordEdits, Merges, Branching):
             )
         return now
 
-    def log(self, revision: str = "HEAD") -> Iterator[LoggedCommit]:
-        """The commits of a revision's line, the last first."""
-        id = self._resolve(revision).commit
-        while id is not None:
-            commit = load_commit(self.repository.store, id)
-            yield LoggedCommit(id, commit)
-            known = committed_parents(self.repository, commit)
-            id = known[0] if known else None
-
     # ---- versions
 
     def create_version(
@@ -410,12 +395,6 @@ class Dataset(Intake, RecordEdits, Merges, Branching):
     def has_draft(self) -> bool:
         """Whether this workspace has uncommitted work on the current branch."""
         return self.pinned is None and self.repository.view.get(*draft_ref(self)) is not None
-
-
-def committed_parents(repository: Repository, commit: Commit) -> list[ObjectId]:
-    """A commit's parents on the dataset's own line: those that are no line of a source."""
-    lines = set(commit.sources.values())
-    return [parent for parent in commit.parents if parent not in lines]
 
 
 def _require_message(message: str) -> None:

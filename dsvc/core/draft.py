@@ -41,10 +41,11 @@ from dsvc.store import codec
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.core.dataset import Dataset, LoggedCommit
+    from dsvc.core.dataset import Dataset
     from dsvc.core.files.adding import AddReport
     from dsvc.core.files.tracking import Tracked
     from dsvc.core.imports.reports import ImportReport
+    from dsvc.core.looking_back import LoggedCommit
 
 
 class DraftState(msgspec.Struct, frozen=True):

@@ -126,7 +126,10 @@ def test_log(dsvc, commit: str) -> None:
     }
     assert made == {"dataset": "pets", "branch": "main", **expected}
     first, second = document(dsvc, "log")["commits"]
-    assert first == expected
+    stat = {"inputs": NO_CHANGE, "annotations": NO_CHANGE, "concepts": NO_CHANGE}
+    assert first == {**expected, "branches": ["main"], "sources": {}, "stat": stat}
+    assert "stat" not in document(dsvc, "log", "--no-stat")["commits"][0]
+    assert list(second["sources"]) == ["pets"] and list(second["sources"].values()) == second["parents"]
     assert second["versions"] == ["v1"]
     assert document(dsvc, "log", "-n", "0") == {"commits": []}
 
