@@ -149,7 +149,7 @@ class _Page:
             return
         drawn = self._graph.draw(logged.id, logged.parents)
         yield from drawn.before
-        more = len(drawn.rows) if self._oneline else max(len(drawn.rows), len(text) + 1)
+        more = len(drawn.rows) if self._oneline else max(len(drawn.rows), len(text) + bool(drawn.more))
         rows = [*drawn.rows, *[drawn.more] * (more - len(drawn.rows))]
         width = max(map(len, rows[: len(text)]))
         for row, line in itertools.zip_longest(rows, text, fillvalue=""):
