@@ -25,7 +25,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Datasets": {
         "create": ("dataset", "Make a dataset and make it the current one."),
         "list": ("dataset", "List the datasets."),
-        "use": ("dataset", "Make a dataset the current one."),
+        "use": ("dataset", "Make a dataset the current one, or look at a version of it."),
+        "branch": ("branch", "List the branches, begin one, or take one away."),
+        "switch": ("branch", "Go to another branch of the dataset."),
         "show": ("show", "Show what a dataset, a revision, an input or an annotation holds."),
         "describe": ("dataset", "Say what a dataset (by default the current one) is for."),
         "rename": ("dataset", "Give a dataset another name."),
@@ -48,6 +50,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "History": {
         "commit": ("history", "Commit what is staged."),
         "log": ("history", "List the commits, the last first."),
+        "blame": ("blame", "Tell who brought an input and each of its annotations, and who changed them last."),
+        "restore": ("restore", "Bring inputs back into the draft as they were in a revision."),
+        "revert": ("restore", "Take the changes of a commit back, as a change of the draft."),
         "diff": ("diff", "Show what changed between two revisions, or what is staged."),
         "merge": ("merge", "Merge another dataset, branch, version or commit into the current branch."),
         "conflicts": ("conflicts", "List the open conflicts, each with its candidates and who brought them."),
