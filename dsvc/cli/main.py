@@ -49,6 +49,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "commit": ("history", "Commit what is staged."),
         "log": ("history", "List the commits, the last first."),
         "diff": ("diff", "Show what changed between two revisions, or what is staged."),
+        "query": ("query", "Ask one SELECT of SQL over inputs, annotations and concepts."),
         "version": ("version", "Create, list, show and delete versions."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },

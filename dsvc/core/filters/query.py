@@ -190,13 +190,11 @@ def _run(connection: DuckDBPyConnection, expression: Expression, before: str, af
     import duckdb
 
     try:
-        return connection.execute(before + expression.sql + after)
+        return connection.execute(before + expression.bound.sql + after)
     except duckdb.OutOfMemoryException as error:
         raise RefusedError("the filter needs more memory than there is", "choose a simpler one") from error
     except duckdb.Error as error:
-        text, position = complaint(error)
+        text, position, _ = complaint(error)
         hint = _CONVERT if isinstance(error, duckdb.ConversionException) else None
         place = position - len(before.encode()) if position is not None else None
-        if place is not None and not 0 <= place <= len(expression.sql.encode()):
-            place = None
-        raise expression.wrong(text, place, hint) from error
+        raise expression.bound.wrong(text, place, hint) from error
