@@ -36,6 +36,8 @@ _NO_PART = "this is no part of a query"
 _OTHERS = {"PARAMETER": "a query has no parameters", "DEFAULT": "a query has no default"}
 _COMPUTING = "BETWEEN CASE CAST COLLATE COLUMN_REF COMPARISON CONJUNCTION CONSTANT FUNCTION LAMBDA OPERATOR TYPE"
 _EXPRESSIONS = frozenset([*_COMPUTING.split(), "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "WINDOW"])
+# Words that call a function where no column has their name.
+_CALLS = re.compile("(current|session|local)_?(catalog|date|role|schema|time|timestamp|user)|user")
 # What else a SELECT is made of: its parts, where it takes rows from, how it orders them.
 _PARTS = re.compile(
     "(SELECT|SET_OPERATION|CTE|RECURSIVE_CTE)_NODE|BASE_TABLE|SUBQUERY|JOIN|EMPTY|EXPRESSION_LIST|TABLE_FUNCTION|PIVOT"
@@ -106,6 +108,8 @@ def _check_parts(source: Bound, tree: dict[str, Any]) -> None:
         if "class" in part:
             if part["class"] not in _EXPRESSIONS:
                 raise source.wrong(_OTHERS.get(part["class"], _NO_PART), place(part), ONE)
+            if part["class"] == "COLUMN_REF" and _CALLS.fullmatch(name := part["column_names"][-1].lower()):
+                raise source.wrong(f"{name} cannot be used in a query", place(part), _reason(name))
         elif isinstance(kind, str) and not _PARTS.fullmatch(kind):
             raise source.wrong(_NO_PART, place(part), ONE)
 
