@@ -8,10 +8,11 @@ from dsvc.cli.render import plural, shown, size
 
 if TYPE_CHECKING:
     from dsvc.core.compare import RecordChange
-    from dsvc.model.records import Annotation, Input, Media, Shape
+    from dsvc.model.records import Annotation, Concept, Input, Media, Shape
 
 _SHORT = (str, int, float, type(None))
 _SHOWN = 60
+_OFTEN_EMPTY = ("extras", "conflicts")
 
 
 def plain(value: Any) -> Any:
@@ -22,7 +23,11 @@ def plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, msgspec.Struct):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        return {name: plain(v) for name, v in fields.items() if v is not None and not (name == "extras" and not v)}
+        if fields.get("conflicts"):
+            from dsvc.model.clashes import clashes_of
+
+            fields["conflicts"] = {clash.field: clash.values for clash in clashes_of(value)}  # type: ignore[arg-type]
+        return {name: plain(v) for name, v in fields.items() if v is not None and (v or name not in _OFTEN_EMPTY)}
     if isinstance(value, dict):
         return {name: plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
@@ -87,7 +92,16 @@ def annotation_text(annotation: Annotation) -> str:
         words.append("crowd")
     if annotation.attributes:
         words.append(", ".join(f"{shown(name)}={_value(value)}" for name, value in annotation.attributes.items()))
+    if annotation.conflicts:
+        words.append(conflict_text(annotation))
     return "  ".join(words)
+
+
+def conflict_text(record: Input | Annotation | Concept) -> str:
+    """Which fields of a record are in conflict."""
+    from dsvc.model.clashes import clashes_of
+
+    return f"in conflict: {', '.join(shown(clash.field) for clash in clashes_of(record))}"
 
 
 def shape_text(shape: Shape) -> str:
@@ -103,6 +117,19 @@ def shape_text(shape: Shape) -> str:
     if shape.area is not None:
         words.append(f"area {_value(shape.area)}")
     return ", ".join(words) + (" (relative)" if shape.unit == "relative" else "")
+
+
+def value_text(value: Any) -> str:
+    """A field's value as a few words."""
+    from dsvc.model.records import Media, Shape
+
+    if isinstance(value, Shape):
+        return shape_text(value)
+    if isinstance(value, Media):
+        return media_text(value)
+    if isinstance(value, tuple) and value and all(isinstance(one, int | float) for one in value):
+        return shown(_cut(_numbers(value)))
+    return _value(plain(value))
 
 
 def change_text(change: RecordChange) -> str:

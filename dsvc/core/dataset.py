@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from dsvc.core.compare import RecordChange, Summary, compare, summarize_states
 from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state, require_clean
 from dsvc.core.intake import Intake
+from dsvc.core.merges import Merges
 from dsvc.core.names import check_name
 from dsvc.core.record_edits import RecordEdits
 from dsvc.core.revisions import Revision, resolve
@@ -65,7 +66,7 @@ class Status(NamedTuple):
         return not self.summary
 
 
-class Dataset(Intake, RecordEdits):
+class Dataset(Intake, RecordEdits, Merges):
     """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
 
     def __init__(self, repository: Repository, name: str, branch: str) -> None:
@@ -284,7 +285,7 @@ class Dataset(Intake, RecordEdits):
         lines = [id for name, id in sorted(state.sources.items()) if known.get(name) != id]
         commit = Commit(
             snapshot=store_roots(store, state.roots),
-            parents=(*([head] if head else []), *lines),
+            parents=(*([head] if head else []), *state.merged, *lines),
             author=author,
             time=time or self._now(),
             message=message,

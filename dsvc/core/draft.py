@@ -47,11 +47,12 @@ if TYPE_CHECKING:
 
 
 class DraftState(msgspec.Struct, frozen=True):
-    """What a draft is between two steps."""
+    """What a draft is between two steps. `merged` are the commits that were merged into it beside its base."""
 
     base: ObjectId | None
     roots: Roots
     sources: Mapping[str, ObjectId]
+    merged: tuple[ObjectId, ...] = ()
 
 
 Step = Callable[[Store, DraftState], DraftState]
@@ -64,7 +65,7 @@ def load_state(store: Store, refs: Refs, dataset: Dataset) -> DraftState:
     branch = cast("BranchRef | None", refs.get(BRANCH, dataset.name, dataset.branch))
     draft = cast("DraftRef | None", refs.get(*draft_ref(dataset)))
     if draft is not None:
-        return DraftState(draft.base, load_roots(store, draft.snapshot), draft.sources)
+        return DraftState(draft.base, load_roots(store, draft.snapshot), draft.sources, draft.merged)
     return committed_state(store, branch.commit if branch else None)
 
 
@@ -79,8 +80,8 @@ def committed_state(store: Store, commit: ObjectId | None) -> DraftState:
 def save_state(store: Store, refs: Refs, dataset: Dataset, state: DraftState) -> None:
     """Note a draft in the refs; one that changes nothing is none."""
     clean = committed_state(store, state.base)
-    unchanged = clean.roots == state.roots and dict(clean.sources) == dict(state.sources)
-    draft = None if unchanged else DraftRef(state.base, store_roots(store, state.roots), state.sources)
+    unchanged = clean.roots == state.roots and dict(clean.sources) == dict(state.sources) and not state.merged
+    draft = None if unchanged else DraftRef(state.base, store_roots(store, state.roots), state.sources, state.merged)
     refs.set(draft_ref(dataset), draft)
 
 

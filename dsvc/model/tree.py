@@ -27,6 +27,7 @@ from dsvc.model.node import (
     decode_node,
     encode_leaf,
     find,
+    has_conflict,
     load_value,
     store_value,
 )
@@ -168,6 +169,19 @@ class Tree:
             if not key.startswith(prefix):
                 return
             yield key, value
+
+    def conflicting(self) -> Iterator[tuple[bytes, bytes]]:
+        """The entries that hold a conflict, in order. Reads no nodes but those on the way to them."""
+        stack = [self.node(self.root)]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Inner):
+                below = [at for at, child in enumerate(node.children) if child.conflicts]
+                stack.extend(self._child(node, at) for at in reversed(below))
+            else:
+                for key, value in zip(node.keys, node.values, strict=True):
+                    if has_conflict(value):
+                        yield key, load_value(self.store, value)
 
     def at(self, index: int) -> tuple[bytes, bytes]:
         """The entry at an index from 0, or from the end below 0. Raises IndexError. Reads one path."""
