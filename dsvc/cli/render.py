@@ -31,10 +31,11 @@ def dry_run_option(function: F) -> F:
 
 def out(line: str = "") -> None:
     """Print a line on stdout."""
-    _write(f"{line}\n")
+    write(f"{line}\n")
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
+    """Write text to stdout as it is."""
     try:
         sys.stdout.write(text)
     except OSError as error:
@@ -51,6 +52,16 @@ def shown(text: str) -> str:
     from dsvc.core.keys import display
 
     return display(text)
+
+
+def width(text: str) -> int:
+    """How many places a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
 
 
 def plural(count: int, noun: str) -> str:
@@ -151,9 +162,9 @@ def print_json(value: Any) -> None:
 def print_json_list(head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
     """Print one JSON document whose last member is a list that need not fit into memory."""
     start = json.dumps(dict(head), ensure_ascii=False, indent=2).removesuffix("\n}") + "," if head else "{"
-    _write(f"{start}\n  {json.dumps(name)}: [")
+    write(f"{start}\n  {json.dumps(name)}: [")
     separator = ""
     for item in items:
-        _write(f"{separator}\n    {json.dumps(item, ensure_ascii=False)}")
+        write(f"{separator}\n    {json.dumps(item, ensure_ascii=False)}")
         separator = ","
     out("\n  ]\n}" if separator else "]\n}")

@@ -30,6 +30,7 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.filters.bulk import Noun, Outcome, Plan
     from dsvc.core.filters.patch import Patch
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.repository import Repository
 
 AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
@@ -233,6 +234,14 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
         clean = committed_state(store, state.base)
         cache = self.repository.cache
         return compare(Snapshot(store, clean.roots, cache), Snapshot(store, state.roots, cache))
+
+    def query(self, sql: str, at: str | None = None, **others: str) -> Answer:
+        """The answer to one SELECT over the draft, or over the revision `at`; see `State.query`.
+
+        Other revisions go by names: `query("... old.annotations ...", old="@v1")`. Raises FilterError, NotFoundError.
+        """
+        state = self.draft() if at is None else self.at(at)
+        return state.query(sql, **{name: self.at(revision) for name, revision in others.items()})
 
     def diff(self, old: str = "HEAD", new: str | None = None) -> Iterator[RecordChange]:
         """What changed from one revision to another, or to the draft."""

@@ -68,7 +68,7 @@ class Repository:
         self.author = author or self.workspace.author
         self.now = clock
         self.store = ObjectStore(backend)
-        self.cache = NodeCache()
+        self.cache = NodeCache(folder=lambda: self.cache_folder)
 
     @classmethod
     def init(cls, path: Path, author: Author | None = None) -> Repository:
