@@ -100,7 +100,8 @@ def log_command(
         raise UsageError("--graph draws a picture, and --json has none", "the parents of each commit are in --json")
     dataset = session.dataset()
     found = dataset.log(revision, key)
-    owner = dataset.repository.dataset(dataset.at(revision).revision.dataset)
+    name = dataset.at(revision).revision.dataset
+    owner = dataset if name == dataset.name else dataset.repository.dataset(name)
     page = _Page(owner, stat=not no_stat, oneline=oneline, graph=Graph() if graph else None)
     commits = itertools.islice(found, number)
     if as_json:
