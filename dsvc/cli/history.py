@@ -167,6 +167,8 @@ class _Page:
             yield f"merge  {' '.join(parent.short() for parent in parents)}"
         yield f"author {shown(str(commit.author))}"
         yield f"date   {when(commit.time)}"
+        for name in self._dataset.history.sources(logged.id):
+            yield f"source {shown(name)}"
         if self._stat:
             yield f"change {counts_text(self._dataset.change_of(logged.id))}"
         yield ""

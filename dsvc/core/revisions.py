@@ -167,7 +167,7 @@ class _Names:
         if self.current is not None:
             words += [ref[2] for kind in (BRANCH, VERSION) for ref, _ in self.view.list(kind, self.current.name)]
         words = list(dict.fromkeys(words))
-        if near := near_names(name, words):
+        if near := near_names(name, ["HEAD", *words]):
             hint = f"did you mean {', '.join(near)}?"
         elif words:
             more = ", ..." if len(words) > _SHOWN else ""

@@ -76,6 +76,7 @@ def test_the_picture(dsvc, merged: dict[str, str]) -> None:
         f"* commit {first} (v1)\n"
         "  author Ada <ada@example.org>\n"
         f"  date   {TIME}\n"
+        "  source pets\n"
         "  change inputs +2, annotations +2, concepts +2\n"
         "\n"
         "      First batch\n"
@@ -98,6 +99,15 @@ def test_the_log_of_one_input(dsvc, merged: dict[str, str]) -> None:
     assert dsvc("log", "--key", "c.txt").out == "no commit has c.txt: it is staged; next: dsvc commit -m TEXT\n"
     dsvc("commit", "-m", "More", *SIGNED)
     assert dsvc("log", "v1", "--key", "c.txt").out == "no commit behind this revision has c.txt\n"
+
+
+def test_a_part_that_was_merged(dsvc, merged: dict[str, str]) -> None:
+    dsvc("create", "birds")
+    dsvc("merge", "pets", "--where", "key = 'b.jpg'", "-m", "Only b", *SIGNED)
+    ids = {c["message"]: c["id"][:12] for c in json.loads(dsvc("log", "--json").out)["commits"]}
+    part = next(message for message in ids if message.startswith("part of"))
+    assert dsvc("log", "--oneline").out == f"{ids['Only b']} Only b\n{ids[part]} {part}\n"
+    assert f"bird  brought by Ada, {TIME}, commit {merged['Bird']}\n" in dsvc("blame", "b.jpg").out
 
 
 # ---- blame

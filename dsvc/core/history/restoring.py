@@ -165,4 +165,5 @@ class _Restoring:
             return NotFoundError(message, f"it is there now; to take it out: dsvc rm {name!r}")
         if key and self._then.input(key) is not None:
             return NotFoundError(message, f"see: dsvc show {self._revision} {key!r}")
-        return NotFoundError(message, no_input(key or name, self._then).hint)
+        all_of_it = f"name its inputs one by one, or restore everything: dsvc restore {self._revision}"
+        return NotFoundError(message, no_input(key or name, self._then, all_of_it).hint)
