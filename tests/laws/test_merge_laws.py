@@ -1,0 +1,214 @@
+"""The laws of the merge, on ids: what any two people do, in any order, comes out the same, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from plain import EXISTS, SHAPE, World, dangling, merge, roots_of, world_of
+from worlds import Tape, edited, new_world, store_of, tapes, three
+
+from dsvc.core.merging.roots import merge_roots
+from dsvc.model.merging import Prefer
+from dsvc.model.node import Store
+from dsvc.model.snapshot import Roots, Snapshot, empty_roots, store_roots
+from dsvc.store.ids import ObjectId
+
+# Derandomized, so that a run says the same everywhere; `--hypothesis-profile` and another seed search further.
+law = settings(max_examples=2000, derandomize=True, deadline=None)
+
+
+class Merging:
+    """Worlds as trees in one store, and their merges."""
+
+    def __init__(self) -> None:
+        self.store: Store = store_of()
+
+    def __call__(self, *worlds: World) -> list[Roots]:
+        return [roots_of(self.store, world) for world in worlds]
+
+    def merge(self, base: Roots | None, ours: Roots, theirs: Roots, prefer: Prefer | None = None) -> Roots:
+        return merge_roots(self.store, base, ours, theirs, prefer).roots
+
+    def id(self, roots: Roots) -> ObjectId:
+        return store_roots(self.store, roots)
+
+    def world(self, roots: Roots) -> World:
+        return world_of(self.store, roots)
+
+
+@law
+@given(tapes)
+def test_a_merge_is_what_the_specification_says(tape: Tape) -> None:
+    at = Merging()
+    base, ours, theirs = three(tape)
+    b, l, r = at(base, ours, theirs)
+    assert at.world(at.merge(b, l, r)) == at.world(at(merge(base, ours, theirs))[0])
+    assert at.id(at.merge(b, l, r)) == at.id(at(merge(base, ours, theirs))[0])
+    assert at.id(at.merge(None, l, r)) == at.id(at(merge(None, ours, theirs))[0])
+
+
+@law
+@given(tapes)
+def test_commutative(tape: Tape) -> None:
+    at = Merging()
+    b, l, r = at(*three(tape))
+    for base in (b, None):
+        assert at.id(at.merge(base, l, r)) == at.id(at.merge(base, r, l))
+
+
+@law
+@given(tapes)
+def test_idempotent(tape: Tape) -> None:
+    at = Merging()
+    b, l, r = at(*three(tape))
+    for base in (b, None):
+        assert at.merge(base, l, l) == l
+        merged = at.merge(base, l, r)
+        for side in (l, r):
+            assert at.merge(side, merged, side) == merged == at.merge(side, side, merged)
+        assert at.merge(base, merged, merged) == merged
+    union = at.merge(None, l, r)
+    for side in (l, r):
+        assert at.id(at.merge(None, union, side)) == at.id(union)
+
+
+@law
+@given(tapes)
+def test_associative_without_a_base(tape: Tape) -> None:
+    at = Merging()
+    a, b, c = at(new_world(tape), new_world(tape), new_world(tape))
+    left, right = at.merge(None, at.merge(None, a, b), c), at.merge(None, a, at.merge(None, b, c))
+    assert at.world(left) == at.world(right)
+    assert at.id(left) == at.id(right)
+
+
+@law
+@given(tapes)
+def test_nothing_is_the_identity(tape: Tape) -> None:
+    at = Merging()
+    b, l, r = at(*three(tape))
+    nothing = empty_roots(at.store)
+    for base in (None, nothing):
+        assert at.merge(base, l, nothing) == l == at.merge(base, nothing, l)
+    assert at.merge(b, l, b) == l == at.merge(b, b, l)
+    assert at.id(at.merge(None, l, r)) == at.id(at.merge(nothing, l, r))
+
+
+@law
+@given(tapes)
+def test_nothing_that_somebody_said_is_lost(tape: Tape) -> None:
+    at = Merging()
+    base, ours, theirs = three(tape)
+    merged = at.world(at.merge(*at(base, ours, theirs)))
+    for side, other in ((ours, theirs), (theirs, ours)):
+        for noun in ("concepts", "inputs", "annotations"):
+            for key, record in getattr(side, noun).items():
+                was, also, now = (getattr(world, noun).get(key) for world in (base, other, merged))
+                if now is None:  # somebody deleted it, and nobody had said anything new of it
+                    assert was is not None and also is None and not _new(was, record)
+                    continue
+                assert _new(was or {}, record) <= _said(now) | _quiet(record), (noun, key)
+                if also is not None:
+                    assert _said(record) & _said(also) <= _said(now) | _quiet(record), (noun, key)
+        for format, words in side.meta.items():
+            assert words.keys() <= merged.meta.get(format, {}).keys() | base.meta.get(format, {}).keys()
+
+
+def _said(record: dict) -> set:
+    """What a record says: its fields' values, of groups the parts."""
+    said = set()
+    for path, some in record.items():
+        for value in some:
+            said |= {(path, *part) for part in _parts(path, value)} if path in (SHAPE, ("media",)) else {(path, value)}
+    return said
+
+
+def _parts(path: tuple, value: bytes) -> list:
+    from dsvc.store import codec
+
+    return [(name, codec.encode(part)) for name, part in codec.decode(value).items()]
+
+
+def _new(base: dict, record: dict) -> set:
+    return {said for said in _said(record) - _said(base) if said[0] not in (("n",), ("number",))}
+
+
+def _quiet(record: dict) -> set:
+    """What gives way without a word: numbers, spellings, what a source did not have, room for what is in it."""
+    quiet = (("n",), ("number",), ("name",), ("extras", "coco:absent"))
+    return {said for said in _said(record) if said[0] in quiet or said[1] == b"\x80"}
+
+
+@law
+@given(tapes)
+def test_no_dangling_reference(tape: Tape) -> None:
+    at = Merging()
+    b, l, r = at(*three(tape))
+    for base in (b, None):
+        for prefer in (None, "ours", "theirs"):
+            assert dangling(at.world(at.merge(base, l, r, prefer))) == []
+
+
+@law
+@given(tapes)
+def test_preferring_a_side_opens_no_conflict(tape: Tape) -> None:
+    at = Merging()
+    b, l, r = at(*three(tape))
+    before = _open(at.world(l)) | _open(at.world(r))
+    for base in (b, None):
+        ours, theirs = at.merge(base, l, r, "ours"), at.merge(base, l, r, "theirs")
+        for merged in (ours, theirs):
+            assert _open(at.world(merged)) <= before
+        assert at.id(theirs) == at.id(at.merge(base, r, l, "ours"))
+
+
+def _open(world: World) -> set:
+    return {
+        (noun, key, path)
+        for noun in ("concepts", "inputs", "annotations")
+        for key, record in getattr(world, noun).items()
+        for path, some in record.items()
+        if len(some) > 1
+    }
+
+
+@law
+@given(tapes)
+def test_conflicts_are_counted_and_do_not_multiply(tape: Tape) -> None:
+    """Two who merged the same, and went on, have no more to settle than what they themselves did anew."""
+    at = Merging()
+    base, ours, theirs = three(tape)
+    b, l, r = at(base, ours, theirs)
+    merged = at.merge(b, l, r)
+    world = at.world(merged)
+    assert Snapshot(at.store, merged).conflicts == len({place[:2] for place in _open(world)})
+    mine, other = edited(tape, world, 3), edited(tape, world, 3)
+    again = at.world(at.merge(merged, *at(mine, other)))
+    for noun, key, path in _open(again) - _open(mine) - _open(other):
+        sides = [getattr(side, noun).get(key) for side in (world, mine, other)]
+        if path == EXISTS:
+            assert None in sides[1:]
+        else:
+            assert len({side.get(path) if side is not None else None for side in sides}) == 3
+    # And whoever merges the sides themselves once more finds nothing to do.
+    for side in (l, r):
+        assert at.merge(side, *at(mine), side) == at(mine)[0]
+
+
+@law
+@given(tapes)
+def test_the_report_says_what_came_and_went(tape: Tape) -> None:
+    at = Merging()
+    b, l, r = at(*three(tape))
+    merged = merge_roots(at.store, b, l, r)
+    ours, now = at.world(l), at.world(merged.roots)
+    for noun in ("concepts", "inputs", "annotations"):
+        counts, mine, result = getattr(merged.report, noun), getattr(ours, noun), getattr(now, noun)
+        assert min(counts.added, counts.removed, counts.changed, counts.combined, counts.restored) >= 0
+        assert counts.removed == len(mine.keys() - result.keys()), noun
+        assert counts.added <= len(result.keys() - mine.keys()) <= counts.added + counts.restored + counts.conflicts
+    assert set(merged.inputs) <= now.inputs.keys() - ours.inputs.keys()
+
+
+Order = Callable[[list], list]
