@@ -132,6 +132,19 @@ def dangling(world: World) -> list[str]:
     return missing
 
 
+def differences(one: World, other: World) -> list[str]:
+    """What two worlds do not have alike: for a failed assertion to show."""
+    found = []
+    for noun in ("concepts", "inputs", "annotations"):
+        left, right = getattr(one, noun), getattr(other, noun)
+        for key in sorted(left.keys() | right.keys()):
+            a, b = left.get(key), right.get(key)
+            paths = [()] if a is None or b is None else sorted(a.keys() | b.keys())
+            pairs = [(path, a, b) if path == () else (path, a.get(path), b.get(path)) for path in paths]
+            found += [f"{noun} {key!r} {path}: {x} | {y}" for path, x, y in pairs if x != y]
+    return found + ([f"meta: {one.meta} | {other.meta}"] if one.meta != other.meta else [])
+
+
 # ---- the merge
 
 

@@ -198,19 +198,17 @@ class _Merge:
         if merged is None:
             if key not in self._needed_inputs:
                 return
-            restored = self._restore(inputs, sides, self._report.inputs)
+            merged = self._restore(inputs, sides, self._report.inputs)
             if self._lost_concepts:
-                self._need_listed(restored)
-        is_open = merged is not None and EXISTS in clashing(codec.decode(merged, "input"))
-        kept = self._ours if sides.ours is not None else self._theirs
+                self._need_listed(merged)
+        is_open, is_ours = EXISTS in clashing(codec.decode(merged, "input")), sides.ours is not None
+        kept = self._ours if is_ours else self._theirs
         was = self._tree("annotations", self._base or kept)
         for tree_key, value in self._tree("annotations", kept).prefix(key + b"\0"):
             before = was.get(tree_key)
             if is_open or (before is not None and same_but_number(value, before)):
-                is_ours = sides.ours is not None
-                self._keep_annotation(
-                    Sides(tree_key, before, value if is_ours else None, None if is_ours else value), annotations
-                )
+                one = (value, None) if is_ours else (None, value)
+                self._keep_annotation(Sides(tree_key, before, *one), annotations)
 
     def _keep_annotation(self, sides: Sides, edits: Edits) -> None:
         """Keep an annotation of an input that stays, as the one side has it that still has both."""
