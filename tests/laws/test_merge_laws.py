@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from hypothesis import given, settings
-from plain import EXISTS, SHAPE, World, dangling, differences, merge, roots_of, world_of
-from worlds import Tape, edited, new_world, store_of, tapes, three
+from hypothesis import given
+from plain import EXISTS, SHAPE, World, dangling, differences, merge
+from trees import Merging, law
+from worlds import Tape, edited, new_world, tapes, three
 
 from dsvc.core.merging.roots import merge_roots
-from dsvc.model.merging import Prefer
-from dsvc.model.node import Store
-from dsvc.model.snapshot import Roots, Snapshot, empty_roots, store_roots
-from dsvc.store.ids import ObjectId
-
-# Derandomized, so that a run says the same everywhere; `--hypothesis-profile` and another seed search further.
-law = settings(max_examples=2000, derandomize=True, deadline=None)
-
-
-class Merging:
-    """Worlds as trees in one store, and their merges."""
-
-    def __init__(self) -> None:
-        self.store: Store = store_of()
-
-    def __call__(self, *worlds: World) -> list[Roots]:
-        return [roots_of(self.store, world) for world in worlds]
-
-    def merge(self, base: Roots | None, ours: Roots, theirs: Roots, prefer: Prefer | None = None) -> Roots:
-        return merge_roots(self.store, base, ours, theirs, prefer).roots
-
-    def id(self, roots: Roots) -> ObjectId:
-        return store_roots(self.store, roots)
-
-    def world(self, roots: Roots) -> World:
-        return world_of(self.store, roots)
+from dsvc.model.snapshot import Snapshot, empty_roots
+from dsvc.store import codec
 
 
 @law
@@ -125,8 +100,6 @@ def _said(record: dict) -> set:
 
 
 def _parts(path: tuple, value: bytes) -> list:
-    from dsvc.store import codec
-
     return [(name, codec.encode(part)) for name, part in codec.decode(value).items()]
 
 
@@ -209,6 +182,3 @@ def test_the_report_says_what_came_and_went(tape: Tape) -> None:
         assert counts.removed == len(mine.keys() - result.keys()), noun
         assert counts.added <= len(result.keys() - mine.keys()) <= counts.added + counts.restored + counts.conflicts
     assert set(merged.inputs) <= now.inputs.keys() - ours.inputs.keys()
-
-
-Order = Callable[[list], list]

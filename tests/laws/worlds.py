@@ -28,7 +28,7 @@ KEYS = {
     "annotations": [f"{name}\0{id}".encode() for name in INPUTS for id in IDS],
 }
 NOUNS = tuple(KEYS)
-TAPE = 448
+TAPE = 1024
 A, B = b"\1" * 32, b"\2" * 32
 # Told apart though equal in Python.
 LIKE_ONE = (1, 1.0, True)
