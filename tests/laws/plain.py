@@ -167,7 +167,7 @@ def formula(base: Values, ours: Values, theirs: Values) -> Values:
 
 def merge_field(path: Path, base: Values, ours: Values, theirs: Values) -> Values:
     """The values of one field."""
-    if ours == theirs or ours == base or theirs == base or not ours or not theirs:
+    if ours in (theirs, base) or theirs == base or not ours or not theirs:
         return formula(base, ours, theirs)
     both = [codec.decode(value) for value in ours | theirs]
     if path in (("number",), ("n",)):

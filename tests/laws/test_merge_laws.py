@@ -17,34 +17,34 @@ from dsvc.store import codec
 def test_a_merge_is_what_the_specification_says(tape: Tape) -> None:
     at = Merging()
     base, ours, theirs = three(tape)
-    b, l, r = at(base, ours, theirs)
-    assert differences(at.world(at.merge(b, l, r)), at.world(at(merge(base, ours, theirs))[0])) == []
-    assert at.id(at.merge(b, l, r)) == at.id(at(merge(base, ours, theirs))[0])
-    assert at.id(at.merge(None, l, r)) == at.id(at(merge(None, ours, theirs))[0])
+    b, x, y = at(base, ours, theirs)
+    assert differences(at.world(at.merge(b, x, y)), at.world(at(merge(base, ours, theirs))[0])) == []
+    assert at.id(at.merge(b, x, y)) == at.id(at(merge(base, ours, theirs))[0])
+    assert at.id(at.merge(None, x, y)) == at.id(at(merge(None, ours, theirs))[0])
 
 
 @law
 @given(tapes)
 def test_commutative(tape: Tape) -> None:
     at = Merging()
-    b, l, r = at(*three(tape))
+    b, x, y = at(*three(tape))
     for base in (b, None):
-        assert at.id(at.merge(base, l, r)) == at.id(at.merge(base, r, l))
+        assert at.id(at.merge(base, x, y)) == at.id(at.merge(base, y, x))
 
 
 @law
 @given(tapes)
 def test_idempotent(tape: Tape) -> None:
     at = Merging()
-    b, l, r = at(*three(tape))
+    b, x, y = at(*three(tape))
     for base in (b, None):
-        assert at.merge(base, l, l) == l
-        merged = at.merge(base, l, r)
-        for side in (l, r):
+        assert at.merge(base, x, x) == x
+        merged = at.merge(base, x, y)
+        for side in (x, y):
             assert at.merge(side, merged, side) == merged == at.merge(side, side, merged)
         assert at.merge(base, merged, merged) == merged
-    union = at.merge(None, l, r)
-    for side in (l, r):
+    union = at.merge(None, x, y)
+    for side in (x, y):
         assert at.id(at.merge(None, union, side)) == at.id(union)
 
 
@@ -62,12 +62,12 @@ def test_associative_without_a_base(tape: Tape) -> None:
 @given(tapes)
 def test_nothing_is_the_identity(tape: Tape) -> None:
     at = Merging()
-    b, l, r = at(*three(tape))
+    b, x, y = at(*three(tape))
     nothing = empty_roots(at.store)
     for base in (None, nothing):
-        assert at.merge(base, l, nothing) == l == at.merge(base, nothing, l)
-    assert at.merge(b, l, b) == l == at.merge(b, b, l)
-    assert at.id(at.merge(None, l, r)) == at.id(at.merge(nothing, l, r))
+        assert at.merge(base, x, nothing) == x == at.merge(base, nothing, x)
+    assert at.merge(b, x, b) == x == at.merge(b, b, x)
+    assert at.id(at.merge(None, x, y)) == at.id(at.merge(nothing, x, y))
 
 
 @law
@@ -117,23 +117,23 @@ def _quiet(record: dict) -> set:
 @given(tapes)
 def test_no_dangling_reference(tape: Tape) -> None:
     at = Merging()
-    b, l, r = at(*three(tape))
+    b, x, y = at(*three(tape))
     for base in (b, None):
         for prefer in (None, "ours", "theirs"):
-            assert dangling(at.world(at.merge(base, l, r, prefer))) == []
+            assert dangling(at.world(at.merge(base, x, y, prefer))) == []
 
 
 @law
 @given(tapes)
 def test_preferring_a_side_opens_no_conflict(tape: Tape) -> None:
     at = Merging()
-    b, l, r = at(*three(tape))
-    before = _open(at.world(l)) | _open(at.world(r))
+    b, x, y = at(*three(tape))
+    before = _open(at.world(x)) | _open(at.world(y))
     for base in (b, None):
-        ours, theirs = at.merge(base, l, r, "ours"), at.merge(base, l, r, "theirs")
+        ours, theirs = at.merge(base, x, y, "ours"), at.merge(base, x, y, "theirs")
         for merged in (ours, theirs):
             assert _open(at.world(merged)) <= before
-        assert at.id(theirs) == at.id(at.merge(base, r, l, "ours"))
+        assert at.id(theirs) == at.id(at.merge(base, y, x, "ours"))
 
 
 def _open(world: World) -> set:
@@ -152,8 +152,8 @@ def test_conflicts_are_counted_and_do_not_multiply(tape: Tape) -> None:
     """Two who merged the same, and went on, have no more to settle than what they themselves did anew."""
     at = Merging()
     base, ours, theirs = three(tape)
-    b, l, r = at(base, ours, theirs)
-    merged = at.merge(b, l, r)
+    b, x, y = at(base, ours, theirs)
+    merged = at.merge(b, x, y)
     world = at.world(merged)
     assert Snapshot(at.store, merged).conflicts == len({place[:2] for place in _open(world)})
     mine, other = edited(tape, world, 3), edited(tape, world, 3)
@@ -165,7 +165,7 @@ def test_conflicts_are_counted_and_do_not_multiply(tape: Tape) -> None:
         else:
             assert len({side.get(path) if side is not None else None for side in sides}) == 3
     # And whoever merges the sides themselves once more finds nothing to do.
-    for side in (l, r):
+    for side in (x, y):
         assert at.merge(side, *at(mine), side) == at(mine)[0]
 
 
@@ -173,9 +173,9 @@ def test_conflicts_are_counted_and_do_not_multiply(tape: Tape) -> None:
 @given(tapes)
 def test_the_report_says_what_came_and_went(tape: Tape) -> None:
     at = Merging()
-    b, l, r = at(*three(tape))
-    merged = merge_roots(at.store, b, l, r)
-    ours, now = at.world(l), at.world(merged.roots)
+    b, x, y = at(*three(tape))
+    merged = merge_roots(at.store, b, x, y)
+    ours, now = at.world(x), at.world(merged.roots)
     for noun in ("concepts", "inputs", "annotations"):
         counts, mine, result = getattr(merged.report, noun), getattr(ours, noun), getattr(now, noun)
         assert min(counts.added, counts.removed, counts.changed, counts.combined, counts.restored) >= 0
