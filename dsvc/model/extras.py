@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dsvc.model.clashes import settle
+from dsvc.model.facts import clashing
+
 COCO = "coco"
 # The lists of concepts by name that an image of COCO's (LVIS') may have.
 CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
@@ -55,6 +58,10 @@ def forget_spelling(fields: dict[str, Any]) -> bool:
     changed = isinstance(coco, dict) and coco.pop(SPELLING, None) is not None
     if extras.get(ABSENT) == [SPELLING]:
         del extras[ABSENT]
+        changed = True
+    path = f"extras\0{COCO}\0{SPELLING}"
+    if path in clashing(fields):
+        settle(fields, (path,))
         changed = True
     if changed:
         fields["extras"] = {name: value for name, value in extras.items() if value}
