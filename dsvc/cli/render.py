@@ -51,6 +51,22 @@ def shown(text: str) -> str:
     return display(text)
 
 
+def word(text: str) -> str:
+    """A text as one safe word of a command line, for bash and zsh."""
+    import shlex
+
+    if shown(text) == text:
+        return shlex.quote(text)
+    return f"$'{''.join(map(_escaped, text))}'"
+
+
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    code = ord(char)
+    return char if shown(char) == char else f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
+
+
 def plural(count: int, noun: str) -> str:
     """A count and its noun: `1 input`, `2,000 inputs`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
