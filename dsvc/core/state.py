@@ -17,6 +17,7 @@ from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.exporting import ExportReport
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.references.places import Places
     from dsvc.core.repository import Repository
 
@@ -144,6 +145,16 @@ class State:
     def diff(self, other: State) -> Iterator[RecordChange]:
         """What changed from this state to another."""
         return compare(self.snapshot, other.snapshot)
+
+    def query(self, sql: str, **others: State) -> Answer:
+        """The answer to one SELECT over the tables inputs, annotations and concepts of this state.
+
+        Those of other states go by the names that these are given by: `v2.query("... old.annotations ...", old=v1)`.
+        Raises FilterError.
+        """
+        from dsvc.core.queries.answer import ask
+
+        return ask({"": self.snapshot, **{name: state.snapshot for name, state in others.items()}}, sql)
 
     def export(
         self,
