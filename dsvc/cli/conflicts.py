@@ -118,12 +118,12 @@ def _texts(conflict: Conflict) -> list[str]:
     """The candidates in a few words that tell them apart."""
     import json
 
-    from dsvc.cli.records import plain, value_text
+    from dsvc.cli.records import candidate_text, plain
 
     values = [one.value for one in conflict.candidates]
     if conflict.place.field == "exists":
         return ["no (deleted)" if value == "no" else "yes (changed)" for value in values]
-    texts = [value_text(value) for value in values]
+    texts = [candidate_text(value) for value in values]
     if len(set(texts)) == len(texts):
         return texts
     whole = [json.dumps(plain(value), ensure_ascii=False) for value in values]

@@ -57,7 +57,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "merge": ("merge", "Merge another dataset, branch, version or commit into the current branch."),
         "conflicts": ("conflicts", "List the open conflicts, each with its candidates and who brought them."),
         "resolve": ("conflicts", "Settle conflicts in the draft: say which candidate of a field holds."),
-        "query": ("query", "Ask one SELECT of SQL over inputs, annotations and concepts."),
+        "query": ("query", "Ask one SELECT of DuckDB's SQL over the tables inputs, annotations and concepts."),
         "version": ("version", "Create, list, show and delete versions."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },

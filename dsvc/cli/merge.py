@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dsvc.store.ids import ObjectId
 
 _VERBS = ("added", "removed", "changed", "combined", "restored", "conflicts")
+_NOUNS = ("inputs", "annotations", "concepts")
 _PAIRS = 5
 
 
@@ -114,6 +115,8 @@ def _print(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool
     if outcome.kind != "up to date":
         for line in table(_rows(outcome)):
             out(line)
+        if any(getattr(outcome.report, noun).restored for noun in _NOUNS):
+            out("restored: one side deleted them, and what the other side has needs them")
     _print_twins(revision, outcome, dry_run)
     if outcome.rebased:
         found = outcome.draft_conflicts
@@ -165,7 +168,7 @@ def _matching(count: int) -> str:
 
 def _rows(outcome: MergeOutcome) -> list[tuple[str, str]]:
     rows = []
-    for noun in ("inputs", "annotations", "concepts"):
+    for noun in _NOUNS:
         counts = getattr(outcome.report, noun)
         words = [
             f"{getattr(counts, verb):,} {'in conflict' if verb == 'conflicts' else verb}"

@@ -28,6 +28,7 @@ from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, Dra
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.core.diffing.diff import Diff
     from dsvc.core.filters.bulk import Noun, Outcome, Plan
     from dsvc.core.filters.patch import Patch
     from dsvc.core.queries.answer import Answer
@@ -243,9 +244,18 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
         state = self.draft() if at is None else self.at(at)
         return state.query(sql, **{name: self.at(revision) for name, revision in others.items()})
 
-    def diff(self, old: str = "HEAD", new: str | None = None) -> Iterator[RecordChange]:
-        """What changed from one revision to another, or to the draft."""
-        return compare(self.at(old).snapshot, (self.at(new) if new is not None else self.draft()).snapshot)
+    def diff(
+        self,
+        old: str = "HEAD",
+        new: str | None = None,
+        *,
+        keys: Iterable[str] = (),
+        where: str | None = None,
+        progress: Progress | None = None,
+    ) -> Diff:
+        """What changed from one revision to another, or to the draft: see `State.diff`."""
+        after = self.at(new) if new is not None else self.draft()
+        return self.at(old).diff(after, keys=keys, where=where, progress=progress)
 
     def commit(
         self,

@@ -141,19 +141,33 @@ def test_diff(dsvc, commit: str) -> None:
     assert (found["from"], found["to"]) == ("HEAD", None)
     assert [(c["verb"], c["noun"], c["name"].split("#")[0]) for c in found["changes"]] == [
         ("added", "concept", "bird"),
-        ("removed", "input", "b.jpg"),
         ("added", "annotation", "a.jpg"),
+        ("removed", "input", "b.jpg"),
         ("removed", "annotation", "b.jpg"),
     ]
     assert found["changes"][0] == {
         "verb": "added",
         "noun": "concept",
         "name": "bird",
+        "old_name": None,
+        "kind": ["added"],
+        "iou": None,
+        "pixels": None,
         "fields": [],
+        "in_conflict": [],
+        "settled": [],
         "old": None,
         "new": {"id": "bird", "name": "bird"},
     }
-    assert document(dsvc, "diff", "--stat")["stat"]["annotations"] == {"added": 1, "changed": 0, "removed": 1}
+    stat = document(dsvc, "diff", "--stat")["stat"]
+    assert stat["inputs"] == {"added": 0, "changed": 0, "renamed": 0, "removed": 1}
+    assert stat["concepts"] == {"added": 1, "changed": 0, "removed": 0}
+    assert {name: count for name, count in stat["annotations"].items() if count} == {"added": 1, "removed": 1}
+    nothing = dict.fromkeys(("added", "removed", "moved", "reshaped", "relabelled_from", "relabelled_to", "other"), 0)
+    assert stat["by_concept"] == [
+        {"concept": "bird", **nothing, "added": 1},
+        {"concept": "dog", **nothing, "removed": 1},
+    ]
     assert document(dsvc, "diff", "v1", "v1") == {"from": "v1", "to": "v1", "changes": []}
 
 
