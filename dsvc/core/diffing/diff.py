@@ -11,7 +11,7 @@ from dsvc.core.diffing.annotations import Sides, annotation_changes
 from dsvc.core.diffing.change import Change, one_sided, two_sided
 from dsvc.core.diffing.fields import difference
 from dsvc.core.diffing.grouping import Group, group_of, groups
-from dsvc.core.diffing.renames import find_renames
+from dsvc.core.diffing.renames import Rename, find_renames
 from dsvc.core.recasting import concept_of
 from dsvc.errors import NotFoundError
 from dsvc.model.geometry import Size, size_of
@@ -176,16 +176,22 @@ class Diff:
         Without `annotations`, only those that differ themselves.
         """
         matching = self._matching
-        old_keys = set(self._renames.values())
+        old_keys = {rename.old_key for rename in self._renames.values()}
         for group in self._all_groups(annotations):
             if group.key in old_keys:
                 continue
             if group.key in self._renames:
-                found = group_of(self.old, self.new, group.key, self._renames[group.key])
-                assert found is not None
-                group = found
+                group = self._renamed(group, self._renames[group.key])
             if matching is None or group.key in matching[group.new is None and not group.same]:
                 yield group
+
+    def _renamed(self, group: Group, rename: Rename) -> Group:
+        if rename.is_plain:
+            old = self.old.input_tree.get(rename.old_key.encode())
+            return group._replace(old=old, annotations=[], old_key=rename.old_key)
+        found = group_of(self.old, self.new, group.key, rename.old_key)
+        assert found is not None
+        return found
 
     def _all_groups(self, annotations: bool) -> Iterator[Group]:
         if not self._wanted:
@@ -194,7 +200,7 @@ class Diff:
         return (group for group in found if group is not None)
 
     @cached_property
-    def _renames(self) -> dict[str, str]:
+    def _renames(self) -> dict[str, Rename]:
         if not self._wanted:
             return find_renames(self.old, self.new, diff_trees(self.old.input_tree, self.new.input_tree))
         gets = ((key.encode(), self.old.input_tree, self.new.input_tree) for key in self._wanted)
