@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dsvc.cli.render import plural, shown, size
 
 if TYPE_CHECKING:
-    from dsvc.model.records import Annotation, Input, Media, Shape
+    from dsvc.model.records import Annotation, Concept, Input, Media, Shape
 
 _SHOWN = 60
 _OFTEN_EMPTY = ("extras", "conflicts")
@@ -102,7 +102,16 @@ def annotation_words(annotation: Annotation) -> list[str]:
         words.append("crowd")
     if annotation.attributes:
         words.append(", ".join(f"{shown(name)}={value_text(value)}" for name, value in annotation.attributes.items()))
+    if annotation.conflicts:
+        words.append(conflict_text(annotation))
     return words
+
+
+def conflict_text(record: Input | Annotation | Concept) -> str:
+    """Which fields of a record are in conflict."""
+    from dsvc.model.clashes import clashes_of
+
+    return f"in conflict: {', '.join(shown(clash.field) for clash in clashes_of(record))}"
 
 
 def shape_text(shape: Shape) -> str:
@@ -136,3 +145,16 @@ def _cut(text: str) -> str:
 def numbers_text(values: tuple[float, ...]) -> str:
     """Numbers, with commas between them."""
     return ",".join(value_text(value) for value in values)
+
+
+def candidate_text(value: Any) -> str:
+    """A value of a field in conflict as a few words."""
+    from dsvc.model.records import Media, Shape
+
+    if isinstance(value, Shape):
+        return shape_text(value)
+    if isinstance(value, Media):
+        return media_text(value)
+    if isinstance(value, tuple) and value and all(isinstance(one, int | float) for one in value):
+        return _cut(numbers_text(value))
+    return value_text(plain(value))

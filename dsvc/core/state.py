@@ -18,6 +18,7 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.diffing.diff import Diff
     from dsvc.core.exporting import ExportReport
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.references.places import Places
     from dsvc.core.repository import Repository
 
@@ -157,6 +158,16 @@ class State:
         from dsvc.core.diffing.diff import Diff
 
         return Diff(self.snapshot, other.snapshot, keys, where, progress)
+
+    def query(self, sql: str, **others: State) -> Answer:
+        """The answer to one SELECT over the tables inputs, annotations and concepts of this state.
+
+        Those of other states go by the names that these are given by: `v2.query("... old.annotations ...", old=v1)`.
+        Raises FilterError.
+        """
+        from dsvc.core.queries.answer import ask
+
+        return ask({"": self.snapshot, **{name: state.snapshot for name, state in others.items()}}, sql)
 
     def export(
         self,

@@ -28,7 +28,14 @@ def commit(dsvc, project: Path) -> str:
 
 
 def test_list(dsvc, commit: str) -> None:
-    pets = {"name": "pets", "current": True, "description": "Cats and dogs", "branch": "main", "head": commit}
+    pets = {
+        "name": "pets",
+        "current": True,
+        "description": "Cats and dogs",
+        "branch": "main",
+        "version": None,
+        "head": commit,
+    }
     assert document(dsvc, "list") == {"datasets": [{**pets, "draft": False, **COUNTS, "versions": ["v1"]}]}
 
 
@@ -37,6 +44,7 @@ def test_status(dsvc, commit: str) -> None:
     assert document(dsvc, "status") == {
         "dataset": "pets",
         "branch": "main",
+        "version": None,
         "head": commit,
         "versions": ["v1"],
         "inputs": 1,
@@ -118,7 +126,10 @@ def test_log(dsvc, commit: str) -> None:
     }
     assert made == {"dataset": "pets", "branch": "main", **expected}
     first, second = document(dsvc, "log")["commits"]
-    assert first == expected
+    stat = {"inputs": NO_CHANGE, "annotations": NO_CHANGE, "concepts": NO_CHANGE}
+    assert first == {**expected, "branches": ["main"], "sources": {}, "stat": stat}
+    assert "stat" not in document(dsvc, "log", "--no-stat")["commits"][0]
+    assert list(second["sources"]) == ["pets"] and list(second["sources"].values()) == second["parents"]
     assert second["versions"] == ["v1"]
     assert document(dsvc, "log", "-n", "0") == {"commits": []}
 
