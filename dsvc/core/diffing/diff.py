@@ -125,14 +125,24 @@ class Diff:
             if self._holds(name):
                 found[name] = None
             elif not (mark and self._holds(key)):
-                from dsvc.core.nearest import no_input
-
-                raise no_input(name if not mark else key, self.new)
+                raise self._neither(name if not mark else key)
             elif self.old.annotation(key, id) is None and self.new.annotation(key, id) is None:
                 raise NotFoundError(f"no annotation {name!r} on either side", f"see: dsvc diff --key {key}")
             elif (ids := found.setdefault(key, set())) is not None:
                 ids.add(id)
         return found
+
+    def _neither(self, key: str) -> NotFoundError:
+        from dsvc.core.nearest import no_input
+
+        folder = key.rstrip("/") + "/"
+        hint = no_input(key, self.new).hint or ""
+        if any(next(side.input_tree.prefix(folder.encode()), None) for side in (self.old, self.new)):
+            quoted = folder.replace("'", "''")
+            hint = f"it is a folder of inputs: --where \"key like '{quoted}%'\""
+        elif not hint.startswith("did you mean"):
+            hint = "list the inputs: dsvc show --inputs"
+        return NotFoundError(f"no input {key!r} on either side", hint)
 
     def _holds(self, key: str) -> bool:
         return any(key.encode() in side.input_tree for side in (self.old, self.new))

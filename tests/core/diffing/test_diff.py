@@ -225,9 +225,9 @@ class TestChoosing:
         assert told(Diff(*sides, ["c#1#1"])) == ["annotation c#1#1: removed"]
 
     def test_what_is_on_neither_side(self, sides: tuple[Snapshot, Snapshot]) -> None:
-        with pytest.raises(NotFoundError, match="no input 'x' in the dataset"):
+        with pytest.raises(NotFoundError, match="no input 'x' on either side"):
             Diff(*sides, ["a", "x"])
-        with pytest.raises(NotFoundError, match="no input 'x' in the dataset"):
+        with pytest.raises(NotFoundError, match="no input 'x' on either side"):
             Diff(*sides, ["x#1"])
         with pytest.raises(NotFoundError, match="no annotation 'a#7' on either side") as caught:
             Diff(*sides, ["a#7"])
