@@ -25,6 +25,7 @@ SCRIPTS = (
     "one_annotation",
     "startup",
     "diff",
+    "blame",
     "rewrite",
     "filter",
     "stored_size",
