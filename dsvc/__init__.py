@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsvc.core.dataset import Dataset
+    from dsvc.core.diffing.change import Change
+    from dsvc.core.diffing.diff import Diff
     from dsvc.core.draft import Draft
     from dsvc.core.filters.patch import Patch
     from dsvc.core.repository import Repository
@@ -33,8 +35,10 @@ __version__ = "0.1.0"
 _PLACES = {
     "Annotation": "dsvc.model.records",
     "Author": "dsvc.model.commit",
+    "Change": "dsvc.core.diffing.change",
     "Concept": "dsvc.model.records",
     "Dataset": "dsvc.core.dataset",
+    "Diff": "dsvc.core.diffing.diff",
     "Draft": "dsvc.core.draft",
     "DsvcError": "dsvc.errors",
     "Input": "dsvc.model.records",
@@ -50,8 +54,10 @@ _PLACES = {
 __all__ = [
     "Annotation",
     "Author",
+    "Change",
     "Concept",
     "Dataset",
+    "Diff",
     "Draft",
     "DsvcError",
     "Input",
