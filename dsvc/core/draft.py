@@ -33,6 +33,7 @@ from dsvc.model.records import (
     encode_concept,
     encode_input,
 )
+from dsvc.model.settling import left_open
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
 from dsvc.model.validate import check_annotation
 from dsvc.model.view import BRANCH, DATASET, DRAFT, BranchRef, DraftRef, View
@@ -288,7 +289,7 @@ class Draft:
             old = snapshot.annotation(key, id)
             if old is None:
                 raise _no_annotation(key, id)
-            new = msgspec.structs.replace(old, **fields)
+            new = msgspec.structs.replace(old, **fields, conflicts=left_open(old, fields))
             check_annotation(new)
             self._ensure_concept(snapshot, edits, new.concept)
             edits.annotations[annotation_key(key, id)] = encode_annotation(new)

@@ -13,6 +13,8 @@ from dsvc.core.selecting import selected
 from dsvc.errors import UsageError
 from dsvc.model.node import Store
 from dsvc.model.numbers import pack_numbers
+from dsvc.model.records import CONFLICTS
+from dsvc.model.settling import settle
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
 from dsvc.store import codec
 
@@ -34,6 +36,8 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
 
     def lay_over(self, fields: dict[str, Any]) -> None:
         """Change the decoded fields of an input."""
+        if CONFLICTS in fields:
+            settle(fields, self._paths)
         metadata = {**fields.get("metadata", {}), **self.metadata}
         for name in self.unset:
             if name.startswith(METADATA):
@@ -45,6 +49,13 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
                 fields[name] = value
         if not metadata:
             fields.pop("metadata", None)
+
+    @property
+    def _paths(self) -> frozenset[str]:
+        """Of the fields that are set or taken away."""
+        names = {name.removeprefix(METADATA) for name in self.unset if name.startswith(METADATA)} | self.metadata.keys()
+        plain = {name for name in ("split", "geo") if getattr(self, name) is not None or name in self.unset}
+        return frozenset(plain | {f"metadata\0{name}" for name in names})
 
 
 class SetReport(msgspec.Struct):

@@ -9,7 +9,17 @@ from typing import Any
 import msgspec
 
 from dsvc.errors import RefusedError, UsageError
-from dsvc.model.records import Annotation, Numbers, Shape, Unit, annotation_fields, concept_id, decode_shape
+from dsvc.model.records import (
+    CONFLICTS,
+    Annotation,
+    Numbers,
+    Shape,
+    Unit,
+    annotation_fields,
+    concept_id,
+    decode_shape,
+)
+from dsvc.model.settling import annotation_paths, settle
 from dsvc.model.validate import REFERENCE, wrong_annotation, wrong_part
 from dsvc.store import codec
 
@@ -59,6 +69,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
         Raises RefusedError where its shape stands in the way, DamagedError.
         """
         fields = {**codec.decode(stored, "annotation"), **encoded}
+        if CONFLICTS in fields:
+            settle(fields, self._paths)
         if self.attributes:
             fields["at"] = codec.canonical({**fields.get("at", NOTHING), **self.attributes})
         if self._has_shape:
@@ -76,6 +88,13 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(fields.get("concept"), str):
             fields["concept"] = concept_id(fields["concept"])
         return fields
+
+    @property
+    def _paths(self) -> frozenset[str]:
+        """Of the fields that get a value."""
+        given = {name: value for name, value in self.fields.items() if value is not None}
+        shape = {"shape": True} if self._has_shape else {}
+        return annotation_paths({**given, **shape, "attributes": self.attributes})
 
     @property
     def _has_shape(self) -> bool:
