@@ -72,12 +72,14 @@ def _json(conflict: Conflict) -> dict[str, Any]:
 
 
 def _print(conflict: Conflict) -> None:
-    from dsvc.cli.records import value_text
+    from dsvc.cli.records import candidate_text
 
     place = conflict.place
     noun = "concept " if place.noun == "concept" else ""
     out(f"{noun}{shown(place.name)}  {shown(place.field)}")
-    rows = [(f"  {number}", value_text(one.value), *_origin(one)) for number, one in enumerate(conflict.candidates, 1)]
+    rows = [
+        (f"  {number}", candidate_text(one.value), *_origin(one)) for number, one in enumerate(conflict.candidates, 1)
+    ]
     for line in table(rows):
         out(line)
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from dsvc.core.compare import Summary
     from dsvc.model.commit import Author, Moment
 
 F = TypeVar("F", bound=Callable[..., Any])
 NEXT = "next: dsvc commit -m TEXT"
 NOUNS = ("input", "annotation", "concept")
+SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def json_option(function: F) -> F:
@@ -70,6 +72,21 @@ def plural(count: int, noun: str) -> str:
 def holdings(counts: Mapping[str, int]) -> str:
     """Counts of a state in words."""
     return ", ".join(plural(counts[f"{noun}s"], noun) for noun in NOUNS)
+
+
+def counts_text(summary: Summary) -> str:
+    """Counts of changes in a line: `inputs +1 -2 ~3, annotations +4`; added, removed, changed."""
+    parts = []
+    for noun in ("inputs", "annotations", "concepts"):
+        verbs = getattr(summary, noun)
+        words = [f"{sign}{verbs[verb]:,}" for verb, sign in SIGNS.items() if verbs[verb]]
+        parts += [f"{noun} {' '.join(words)}"] if words else []
+    return ", ".join(parts) or "no records"
+
+
+def subject(message: str) -> str:
+    """The first line of a message."""
+    return message.strip().partition("\n")[0]
 
 
 def listed(names: Sequence[str], limit: int = 5) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
@@ -13,6 +13,7 @@ from dsvc.core.merging.states import Content, Merger
 from dsvc.core.merging.taking import take_part
 from dsvc.core.merging.twins import Twins, find_twins, fold_twins
 from dsvc.core.rebase import rebase
+from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.transaction import Refs
 from dsvc.errors import RefusedError
 from dsvc.model.commit import Author, Commit, Moment, store_commit
@@ -65,6 +66,7 @@ class MergeOutcome(msgspec.Struct, frozen=True):
 
 def merge(dataset: Dataset, revision: Revision, asked: Request, dry_run: bool = False) -> MergeOutcome:
     """Merge what a revision names into a dataset's branch. Raises RefusedError, FilterError."""
+    require_writable(dataset)
     theirs = _require_other(dataset, revision)
     name = revision_name(revision)
     author = dataset._author(asked.author)
@@ -115,7 +117,7 @@ class _Merging:
         self._cache = dataset.repository.cache
         self._merger = Merger(self._store, self._cache)
         self._branch = (BRANCH, dataset.name, dataset.branch)
-        self._head = cast(BranchRef, refs.get(*self._branch) or BranchRef()).commit
+        self._head = selected_head(refs, dataset)
 
     def run(self) -> MergeOutcome:
         """Merge."""
