@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.draft import Draft
     from dsvc.core.filters.patch import Patch
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.repository import Repository
     from dsvc.core.state import State
     from dsvc.errors import DsvcError
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Annotation": "dsvc.model.records",
+    "Answer": "dsvc.core.queries.answer",
     "Author": "dsvc.model.commit",
     "Concept": "dsvc.model.records",
     "Dataset": "dsvc.core.dataset",
@@ -49,6 +51,7 @@ _PLACES = {
 
 __all__ = [
     "Annotation",
+    "Answer",
     "Author",
     "Concept",
     "Dataset",
