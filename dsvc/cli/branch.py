@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
-from dsvc.cli.render import counts_text, dry_run_option, iso, json_option, out, print_json, shown, subject, table, when
+from dsvc.cli.progress import progress
+from dsvc.cli.render import (
+    counts_text,
+    dry_run_option,
+    holdings,
+    iso,
+    json_option,
+    out,
+    print_json,
+    shown,
+    subject,
+    table,
+    when,
+)
 from dsvc.cli.session import Session, pass_session, shared_options, warn_of_override
 from dsvc.errors import UsageError
 
@@ -20,6 +33,7 @@ if TYPE_CHECKING:
 @click.command("branch")
 @click.argument("name", type=TEXT, required=False)
 @click.option("--from", "revision", metavar="REV", type=TEXT, help="Begin it at this revision, not at HEAD.")
+@click.option("--where", metavar="EXPR", type=TEXT, help="Begin it with the inputs that match, and what is on them.")
 @click.option("--delete", metavar="NAME", type=TEXT, help="Take a branch away.")
 @click.option("--force", is_flag=True, help="With --delete: even where commits or staged changes go with it.")
 @dry_run_option
@@ -30,6 +44,7 @@ def branch_command(
     session: Session,
     name: str | None,
     revision: str | None,
+    where: str | None,
     delete: str | None,
     force: bool,
     dry_run: bool,
@@ -38,24 +53,28 @@ def branch_command(
     """List the branches, begin one, or take one away.
 
     Without NAME they are listed; `*` marks the current one. With NAME a branch begins at HEAD or at --from REV, and the
-    current one stays: `dsvc switch` goes there. --delete is refused for the current branch, and where commits would be
-    out of reach, or staged changes lost; `dsvc undo` brings the branch back.
+    current one stays: `dsvc switch` goes there. With --where it begins with a part: the inputs that a filter is true
+    of, with their annotations; what is changed there can be merged back, and nothing else is taken away by that.
+    --delete is refused for the current branch, and where commits would be out of reach, or staged changes lost;
+    `dsvc undo` brings the branch back.
 
     \b
     JSON: {"dataset", "branches": [{"name", "current", "head", "time", "message", "staged"}...]}
           of NAME and --delete: {"dataset", "branch", "head", "created" or "deleted": whether it was done}
     """
-    _check(name, revision, delete, force, dry_run)
+    _check(name, revision or where, delete, force, dry_run)
     dataset = session.dataset(signed=name is not None or delete is not None)
     if delete is not None:
         head = dataset.delete_branch(delete, force=force, dry_run=dry_run)
         _tell_deleted(dataset, delete, head, dry_run, as_json)
     elif name is not None:
-        made = dataset.create_branch(name, revision or "HEAD")
+        with progress() as report:
+            made = dataset.create_branch(name, revision or "HEAD", where, report)
         if as_json:
             print_json({"dataset": made.name, "branch": name, "head": _hex(made.head), "created": True})
         else:
-            out(f"made branch {name} of {made.name}, {_at(made.head)}")
+            held = f", holds {holdings(made.at().counts())}" if where is not None else ""
+            out(f"made branch {name} of {made.name}, {_at(made.head)}{held}")
             out(f"next: dsvc switch {name}")
     elif as_json:
         print_json({"dataset": dataset.name, "branches": [_json(branch) for branch in dataset.branches()]})
@@ -71,7 +90,7 @@ def _check(name: str | None, revision: str | None, delete: str | None, force: bo
     if delete is not None and (name is not None or revision is not None):
         raise UsageError("--delete takes one name, and nothing else", "dsvc branch --delete NAME")
     if name is None and revision is not None:
-        raise UsageError("--from needs a name for the branch", "dsvc branch NAME --from REV")
+        raise UsageError("--from and --where need a name for the branch", "dsvc branch NAME --from REV")
 
 
 def _list(dataset: Dataset) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.core.revisions import Revision
     from dsvc.core.transaction import Refs
+    from dsvc.model.incoming import Progress
+    from dsvc.model.node import Store
 
 
 class Branch(NamedTuple):
@@ -67,21 +69,27 @@ class Branching:
             found.append(Branch(ref[2], id, history.commit(id) if id is not None else None, is_current, has_draft))
         return found
 
-    def create_branch(self: _Open, name: str, revision: str = "HEAD") -> Dataset:
+    def create_branch(
+        self: _Open, name: str, revision: str = "HEAD", where: str | None = None, progress: Progress | None = None
+    ) -> Dataset:
         """Begin a branch at a revision; the current one stays. The dataset on that branch.
 
-        Raises RefusedError where there is a branch or a version of that name.
+        With `where` it begins with a part of it: the inputs that the filter is true of, their annotations, and the
+        concepts that those name. What is changed there can be merged back. Raises RefusedError where there is a branch
+        or a version of that name or where nothing matches, FilterError.
         """
         check_name(name, "branch")
         id = self._resolve(revision).commit
-
-        def change(refs: Refs) -> None:
-            _require_free(refs, self.name, name)
-            refs.set((BRANCH, self.name, name), BranchRef(id))
-
         if id is not None:
             _require_state(self.repository, id, revision)
-        self.repository.change(f"branch {name}", change)
+        with self.repository.transaction(f"branch {name}") as transaction:
+            start = id if where is None else _part(transaction.writer, id, where, progress)
+
+            def change(refs: Refs) -> None:
+                _require_free(refs, self.name, name)
+                refs.set((BRANCH, self.name, name), BranchRef(start))
+
+            transaction.run(change)
         return self.repository.dataset(self.name, name)
 
     def delete_branch(self: _Open, name: str, *, force: bool = False, dry_run: bool = False) -> ObjectId | None:
@@ -129,6 +137,17 @@ class Branching:
         is_there = self.pinned is None and self.branch == name
         dataset.branch, dataset.pinned = name, None
         return Switched(name, None, None, None) if is_there else Switched(name, came_from, left, _staged(dataset))
+
+
+def _part(store: Store, id: ObjectId | None, where: str, progress: Progress | None) -> ObjectId:
+    """A commit of what a filter is true of in another one."""
+    from dsvc.core.merging.states import Merger
+    from dsvc.core.merging.taking import take_part
+
+    part = take_part(Merger(store), [], id, where, progress).commit if id is not None else None
+    if part is None:
+        raise RefusedError("no input matches, and the branch would be empty", "see what there is: dsvc query SQL")
+    return part
 
 
 def _staged(dataset: Dataset) -> Summary | None:

@@ -82,7 +82,7 @@ def test_delete(dsvc, first: str) -> None:
         (("branch", "x", "--from", "nope"), 4, "error: no dataset, branch, version or commit named 'nope'\n"),
         (("branch", "x", "--force"), 2, "error: --force goes with --delete\nhint: dsvc branch --delete NAME --force\n"),
         (("branch", "x", "--delete", "y"), 2, "error: --delete takes one name, and nothing else\n"),
-        (("branch", "--from", "v1"), 2, "error: --from needs a name for the branch\n"),
+        (("branch", "--from", "v1"), 2, "error: --from and --where need a name for the branch\n"),
         (("branch", "--delete", "nope"), 4, "error: dataset 'pets' has no branch 'nope'\n"),
         (("switch", "mian"), 4, "error: dataset 'pets' has no branch 'mian'\nhint: did you mean main?"),
         (("switch", "v1"), 4, "error: dataset 'pets' has no branch 'v1'\nhint: v1 is a version: pets@v1;"),
