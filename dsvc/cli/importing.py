@@ -205,9 +205,8 @@ def _print_records(result: ImportReport, dry_run: bool) -> None:
 
 def _tallied(result: ImportReport) -> str:
     tally = result.tally
-    parts = [f"{tally.unchanged:,} unchanged"] if result.again else []
-    if tally.renumbered:
-        parts[0] += f" ({tally.renumbered:,} with another number)"
+    numbers = f" ({tally.renumbered:,} with another number)" if tally.renumbered else ""
+    parts = [f"{tally.unchanged:,} unchanged{numbers}"] if result.again and tally.unchanged else []
     if tally.changed:
         rules = {"number": tally.by_number, "place": tally.by_place}
         parts.append(f"{tally.changed:,} changed ({', '.join(f'{n:,} by {rule}' for rule, n in rules.items() if n)})")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.files.adding import clash_notes
-from dsvc.core.imports.delivery import Sync, Tally
+from dsvc.core.imports.delivery import Tally
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.imports.near import unknown_key
 from dsvc.core.imports.originals import listed_keys, take_images, take_origins
@@ -240,6 +240,8 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
         if given.sync == "inputs" and taken.tally.unlisted_inputs and given.approve is not None and not given.dry_run:
             given.approve(Unlisted(name, taken.tally.unlisted_inputs, taken.tally.unlisted_annotations))
     split = f"--split {given.split}" if given.split is not None else ""
+    tally = taken.tally
+    staying = [] if refused else _staying(tally, given, path, followed)
     report = ImportReport(
         source=name,
         inputs=stored.inputs,
@@ -249,31 +251,35 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
         refused=refused,
         rejects=None,
         problems=tuple(incoming.problems.found),
-        notes=(*incoming.notes, *clashes, *_tally_notes(taken.tally, given.sync, refused, followed)),
+        notes=(*incoming.notes, *clashes, *_doubled(tally.doubled), *staying),
         rejects_options=" ".join(filter(None, [f"--source {name}" if followed else "", split])),
     )
     return Part(report.with_taken(taken), stored.roots)
 
 
-def _tally_notes(tally: Tally, sync: Sync, refused: int, followed: bool) -> list[str]:
-    """What stays though a source may have meant something else by it."""
-    notes: list[str] = []
-    if tally.doubled:
-        count = "1 annotation has" if tally.doubled == 1 else f"{tally.doubled:,} annotations have"
-        notes.append(f"{count} the number of one that was there, but say{'s' * (tally.doubled == 1)} something else: "
-                     "both stand")  # fmt: skip
-    annotations = 0 if sync or followed else tally.gone
-    inputs = 0 if sync == "inputs" else tally.unlisted_inputs
-    if refused or not (annotations or inputs):
-        return notes
-    what = [_counted(annotations, "annotation")] if annotations else []
-    what += [_counted(inputs, "input")] if inputs else []
-    ways = ["--sync"] if annotations else []
-    ways += ["--sync=inputs"] if inputs else []
-    verb, them = ("stays", "it") if annotations + inputs == 1 else ("stay", "them")
-    notes.append(f"{' and '.join(what)} that the source listed before, and does not list now, {verb}; "
-                 f"remove {them} with {' or '.join(ways)}")  # fmt: skip
-    return notes
+def _doubled(count: int) -> list[str]:
+    if not count:
+        return []
+    who = "1 annotation has" if count == 1 else f"{count:,} annotations have"
+    says = "says" if count == 1 else "say"
+    return [f"{who} the number of one that was there, but {says} something else: both stand"]
+
+
+def _staying(tally: Tally, given: Options, path: Path, followed: bool) -> list[str]:
+    """What stays though the source lists it no more, and how to remove it."""
+    counts = {
+        "annotation": 0 if given.sync or followed else tally.gone,
+        "input": 0 if given.sync == "inputs" else tally.unlisted_inputs,
+    }
+    if not any(counts.values()):
+        return []
+    what = " and ".join(_counted(count, noun) for noun, count in counts.items() if count)
+    verb, them = ("stays", "it") if sum(counts.values()) == 1 else ("stay", "them")
+    note = f"{what} that the source listed before, and does not list now, {verb}"
+    if ".rejects" in path.name:
+        return [note]
+    ways = {"annotation": "--sync", "input": "--sync=inputs"}
+    return [f"{note}; remove {them} with {' or '.join(ways[noun] for noun, count in counts.items() if count)}"]
 
 
 def _counted(count: int, noun: str) -> str:
