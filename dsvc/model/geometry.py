@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from dsvc.model.records import Annotation, Numbers, Shape, annotation_fields
+from dsvc.model.records import Annotation, Input, Numbers, Shape, annotation_fields
 from dsvc.model.runs import extent, runs
 from dsvc.store import codec
 
@@ -117,6 +117,35 @@ class Place(NamedTuple):
     box: Box
 
 
+class Extent(NamedTuple):
+    """A box and what it is measured in: `picture`, or `span` and `time`, where a length is a box of height 1."""
+
+    measure: str
+    box: Box
+
+
+def extent_of(annotation: Annotation, size: Size | None = None) -> Extent | None:
+    """How far an annotation reaches on the picture (see `box_of`), else in the text, else in time; or None."""
+    box = box_of(annotation, size)
+    if box is not None:
+        return Extent("picture", box)
+    for measure, ends in (("span", annotation.span), ("time", annotation.time)):
+        if ends is not None:
+            return Extent(measure, (ends[0], 0.0, ends[1] - ends[0], 1.0))
+    return None
+
+
+def size_of(record: Input | None) -> Size | None:
+    """The width and height of an input in pixels: as declared, else as its media has them; None where unknown."""
+    if record is None:
+        return None
+    width, height = record.declared_width, record.declared_height
+    if record.media is not None:
+        width = record.media.width if width is None else width
+        height = record.media.height if height is None else height
+    return (width, height) if width and height else None
+
+
 class _Placed(NamedTuple):
     annotation: Annotation
     place: Place
@@ -163,19 +192,15 @@ def _content(annotation: Annotation) -> bytes:
 
 
 def _place(annotation: Annotation, size: Size | None, same_concept: bool = True) -> Place | None:
-    """Where an annotation lies: on the picture, else in the text or in time as a box of height 1."""
-    box = box_of(annotation, size or (1.0, 1.0))
-    span, time = annotation.span, annotation.time
-    measure = "picture"
-    if box is None and span is not None:
-        measure, box, span = "span", (span[0], 0.0, span[1] - span[0], 1.0), None
-    elif box is None and time is not None:
-        measure, box, time = "time", (time[0], 0.0, time[1] - time[0], 1.0), None
-    if box is None:
+    # Relative numbers can be compared with each other without a size.
+    extent = extent_of(annotation, size or (1.0, 1.0))
+    if extent is None:
         return None
     unit = annotation.shape.unit if size is None and annotation.shape is not None else None
     concept = annotation.concept if same_concept else None
-    return Place((measure, unit, concept, bool(annotation.crowd), annotation.frame, span, time), box)
+    span = annotation.span if extent.measure != "span" else None
+    time = annotation.time if extent.measure != "time" else None
+    return Place((extent.measure, unit, concept, bool(annotation.crowd), annotation.frame, span, time), extent.box)
 
 
 def _all_placed(side: dict[str, Annotation], same_concept: bool, size: Size | None) -> dict[str, _Placed]:

@@ -19,10 +19,11 @@ class Sides(NamedTuple):
 
 
 def walk_sides(base: Tree | None, ours: Tree, theirs: Tree) -> Iterator[Sides]:
-    """The keys that either side changed since the base, in order; without a base, those that differ between the two."""
+    """The keys that either side changed since the base, in order; without a base, theirs that ours has not alike."""
     if base is None:
         for key, mine, other in diff_trees(ours, theirs):
-            yield Sides(key, None, mine, other)
+            if other is not None:
+                yield Sides(key, None, mine, other)
         return
     left, right = diff_trees(base, ours), diff_trees(base, theirs)
     a, b = next(left, None), next(right, None)

@@ -46,6 +46,14 @@ def matching_roots(store: Store, snapshot: Snapshot, where: str, progress: Progr
     return narrowed_roots(store, snapshot, matching_keys(snapshot, where, progress))
 
 
+def named_concepts(snapshot: Snapshot, keys: Sequence[bytes]) -> set[bytes]:
+    """The concepts, by tree key, that some inputs, given by sorted tree keys, and their annotations name."""
+    names = set[bytes]()
+    for _ in _noting(chain(input_entries(snapshot, keys), annotation_entries(snapshot, keys)), names):
+        pass
+    return names
+
+
 def narrowed_roots(store: Store, snapshot: Snapshot, keys: Sequence[bytes]) -> Roots:
     """The snapshot of some inputs, given by sorted tree keys that it has: these, all their annotations, the concepts
     that both name, and the metadata of the whole. Raises DamagedError.

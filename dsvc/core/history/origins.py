@@ -37,7 +37,8 @@ def who_set(
 
     A value is followed from each commit to every parent that has it too. The commit where no parent has it brought it:
     one per line on which it was brought independently, and the last time where it had gone in between. A merge counts
-    as the one that brought a value only where none of its parents has the value. What does not stand at `head` is not
+    as the one that brought a value only where none of its parents has the value, and a commit that took a part of
+    another one only where that one has not. What does not stand at `head` is not
     looked for: ask of a head that has it.
 
     `source` names the source that the value came from: what that commit took in from the source has the value, and
@@ -52,7 +53,7 @@ def who_set(
         wanted = pending.pop(id, set()) - done.setdefault(id, set())
         done[id] |= wanted
         left = set(wanted)
-        for parent in history.parents(id) if wanted else ():
+        for parent in history.givers(id) if wanted else ():
             passed = wanted & set(values.at(parent))
             left -= passed
             if passed:

@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
+from dsvc.core.merging.graph import TAKEN_FROM
+from dsvc.errors import DsvcError
 from dsvc.model.commit import Commit, load_commit
 from dsvc.model.node import Reader
 from dsvc.model.snapshot import Roots, Snapshot, load_roots
@@ -62,6 +64,17 @@ class History:
         if "source" in commit.notes:
             return commit.parents
         return tuple(parent for parent in commit.parents if not self.is_source(parent))
+
+    def givers(self, id: ObjectId) -> tuple[ObjectId, ...]:
+        """The commits that a commit may have its records from: its parents, then the one that it took a part of."""
+        parents, origin = self.parents(id), self.commit(id).notes.get(TAKEN_FROM)
+        if not isinstance(origin, bytes) or len(origin) != ObjectId.SIZE:
+            return parents
+        try:
+            self.commit(ObjectId(origin))
+        except DsvcError:  # a part can be here without the line that it was taken from
+            return parents
+        return (*parents, ObjectId(origin))
 
     def sources(self, id: ObjectId) -> dict[str, ObjectId]:
         """The sources that a commit took something in from: a source's name -> the commit of its line."""

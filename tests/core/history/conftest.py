@@ -1,10 +1,12 @@
 """Histories made by hand: commits of any shape, with a few annotations each."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from dsvc.core.history.walking import History
+from dsvc.errors import DamagedError
 from dsvc.model.commit import Author, Commit, Moment, store_commit
 from dsvc.model.records import Annotation, Input, annotation_key, encode_annotation, encode_input
 from dsvc.model.snapshot import SnapshotEdits, edit_roots, empty_roots, store_roots
@@ -25,6 +27,8 @@ class MemoryStore:
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         self.reads.append(id)
+        if id not in self.objects:
+            raise DamagedError(f"{id.short()} is missing")
         return self.objects[id]
 
 
@@ -43,6 +47,7 @@ class Graph:
         concepts: Mapping[str, str] | None = None,
         seconds: int | None = None,
         source: str | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> ObjectId:
         """A commit of inputs with annotations: "a.jpg#1" -> the concept of the annotation."""
         edits = SnapshotEdits()
@@ -58,7 +63,7 @@ class Graph:
             author=Author(name),
             time=Moment(len(self.ids) if seconds is None else seconds),
             message=name,
-            notes={"source": source} if source else {},
+            notes={"source": source} if source else notes or {},
         )
         self.ids[name] = id = store_commit(self.store, commit)
         self.names[id] = name
