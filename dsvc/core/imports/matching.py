@@ -53,6 +53,7 @@ def match(key: str, before: Values, incoming: Values) -> Matches:
 
 def _take_same(before: Values, incoming: Values, found: Matches) -> tuple[list[str], list[str]]:
     """Match equal content, of equal copies the lowest ids first; the ids on both sides that are left."""
+    before, incoming = _without_equal(before, incoming, found)
     waiting: dict[bytes, list[tuple[str, Any]]] = {}
     for id in _in_order(before)[::-1]:
         content, number = _content(before[id])
@@ -70,6 +71,20 @@ def _take_same(before: Values, incoming: Values, found: Matches) -> tuple[list[s
     return [id for left in waiting.values() for id, _ in left], new
 
 
+def _without_equal(before: Values, incoming: Values, found: Matches) -> tuple[Values, Values]:
+    """Match what is stored alike, its number too, and give the rest. Where there are copies, their order counts."""
+    if any("-" in id for side in (before, incoming) for id in side):
+        return before, incoming
+    known = {value: id for id, value in before.items()}
+    same = {id: known[value] for id, value in incoming.items() if value in known}
+    found.same |= same
+    taken = set(same.values())
+    return (
+        {id: value for id, value in before.items() if id not in taken},
+        {id: value for id, value in incoming.items() if id not in same},
+    )
+
+
 def _in_order(ids: Iterable[str]) -> list[str]:
     """Ids with ordinals in their order: the 10th copy after the 9th."""
     return sorted(ids, key=lambda id: (len(id), id))
@@ -79,7 +94,10 @@ def _content(value: bytes) -> tuple[bytes, Any]:
     """An annotation's content and its number."""
     fields = codec.decode(value, "annotation")
     number = fields.pop("n", None)
-    return codec.encode(fields), number
+    try:
+        return codec.pack(fields), number  # what was decoded is in canonical order
+    except OverflowError:  # integers beyond 64 bits
+        return codec.encode(fields), number
 
 
 Scored = tuple[float, str, str]

@@ -9,7 +9,7 @@ import msgspec
 
 from dsvc.core.imports.delivery import Sync, Tally, deliver
 from dsvc.core.imports.following import follow
-from dsvc.core.imports.sorter import Sorter
+from dsvc.core.imports.sorter import Sorter, many_objects
 from dsvc.core.merging.report import MergeReport
 from dsvc.core.merging.states import store_source_commit
 from dsvc.errors import RefusedError
@@ -18,7 +18,8 @@ from dsvc.model.incoming import Incoming, Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Concept, encode_concept, encode_input
 from dsvc.model.snapshot import Roots, empty_roots, load_roots
-from dsvc.model.tree import build_tree
+from dsvc.model.tree import Tree, build_tree
+from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
@@ -61,32 +62,45 @@ def store_source(
     draft: Draft, incoming: Incoming, name: str, progress: Progress | None, split: str | None = None
 ) -> Stored:
     """Store the three trees of a source's records; with `split`, all its inputs are of that split."""
-    store: Store = draft.transaction.writer
     root = draft.dataset.repository.root
     sorter = Sorter(root / ".dsvc" if root is not None else None)
-    annotations = 0
     try:
-        concepts = incoming.concepts()
-        found = incoming.inputs()
-        if split is not None:
-            found = (msgspec.structs.replace(record, split=split) for record in found)
-        inputs = sorted((record.key.encode(), encode_input(record)) for record in found)
-        for batch in incoming.annotations():
-            sorter.extend(batch)
-            annotations += len(batch)
-            if progress:
-                progress("read annotations", annotations, None)
-        if incoming.problems.count and not annotations and not inputs:
-            return Stored(empty_roots(store))
-        roots = Roots(
-            concepts=build_tree(store, _concept_entries(concepts)),
-            inputs=build_tree(store, inputs),
-            annotations=build_tree(store, _counted(with_ordinals(sorter.sorted()), annotations, progress)),
-            meta={incoming.format: {name: {**incoming.meta, **({"split": split} if split is not None else {})}}},
-        )
+        with many_objects():
+            return _store(draft, incoming, sorter, name, progress, split)
     finally:
         sorter.close()
+
+
+def _store(
+    draft: Draft, incoming: Incoming, sorter: Sorter, name: str, progress: Progress | None, split: str | None
+) -> Stored:
+    store, annotations = draft.transaction.writer, 0
+    concepts = incoming.concepts()
+    found = incoming.inputs()
+    if split is not None:
+        found = (msgspec.structs.replace(record, split=split) for record in found)
+    inputs = sorted((record.key.encode(), encode_input(record)) for record in found)
+    for batch in incoming.annotations():
+        sorter.extend(batch)
+        annotations += len(batch)
+        if progress:
+            progress("read annotations", annotations, None)
+    if incoming.problems.count and not annotations and not inputs:
+        return Stored(empty_roots(store))
+    last = _last(store, draft.sources.get(name))
+    entries = _counted(with_ordinals(sorter.sorted()), annotations, progress)
+    roots = Roots(
+        concepts=build_tree(store, _concept_entries(concepts)),
+        inputs=build_tree(store, inputs, Tree(store, last.inputs) if last is not None else None),
+        annotations=build_tree(store, entries, Tree(store, last.annotations) if last is not None else None),
+        meta={incoming.format: {name: {**incoming.meta, **({"split": split} if split is not None else {})}}},
+    )
     return Stored(roots, len(inputs), annotations, len(concepts))
+
+
+def _last(store: Store, line: ObjectId | None) -> Roots | None:
+    """What a source said last, by the commit of its line."""
+    return load_roots(store, load_commit(store, line).snapshot) if line is not None else None
 
 
 def _concept_entries(concepts: Iterable[Concept]) -> list[tuple[bytes, bytes]]:
@@ -142,7 +156,7 @@ def take_source(draft: Draft, name: str, new: Roots, format: str, sync: Sync) ->
     def step(store: Store, state: DraftState) -> DraftState:
         nonlocal taken
         id = state.sources.get(name)
-        last = load_roots(store, load_commit(store, id).snapshot) if id is not None else None
+        last = _last(store, id)
         if last is not None:
             _require_format(last, format, name)
         delivery = deliver(store, last, state.roots, new, sync)
