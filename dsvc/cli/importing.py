@@ -190,7 +190,8 @@ def _print_imported(result: ImportReport, with_images: bool, dry_run: bool) -> N
 def _print_records(result: ImportReport, dry_run: bool) -> None:
     """What became of the records of a source that was imported before, or that speaks of what others brought."""
     tally = result.tally
-    if (result.again and (tally.renumbered or tally.changed or tally.new or tally.gone)) or tally.joined:
+    differs = tally.renumbered or tally.changed or tally.new or tally.gone
+    if result.changed and (tally.joined or (result.again and differs)):
         out(f"annotations: {_tallied(result)}")
     if any(result.removed):
         inputs, annotations = result.removed
@@ -205,11 +206,13 @@ def _print_records(result: ImportReport, dry_run: bool) -> None:
 
 def _tallied(result: ImportReport) -> str:
     tally = result.tally
-    numbers = f" ({tally.renumbered:,} with another number)" if tally.renumbered else ""
+    count = "" if tally.renumbered == tally.unchanged else f"{tally.renumbered:,} "
+    numbers = f" ({count}renumbered)" if tally.renumbered else ""
     parts = [f"{tally.unchanged:,} unchanged{numbers}"] if result.again and tally.unchanged else []
     if tally.changed:
         rules = {"number": tally.by_number, "place": tally.by_place}
-        parts.append(f"{tally.changed:,} changed ({', '.join(f'{n:,} by {rule}' for rule, n in rules.items() if n)})")
+        counts = ", ".join(f"{count:,} by {rule}" for rule, count in rules.items() if count)
+        parts.append(f"{tally.changed:,} changed (matched {counts})")
     others = ((tally.joined, "of other sources"), (tally.new, "new"), (tally.gone, "listed no more"))
     parts += [f"{count:,} {what}" for count, what in others if count]
     return ", ".join(parts)

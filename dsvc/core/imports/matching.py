@@ -1,8 +1,8 @@
 """Matching one input's annotations as a source delivers them with those that it delivered before.
 
 Two are one where their content is the same; then where their numbers are, and their places agree; then where concept
-and place are the same; then where number and concept are. The best pairs come first, each annotation has one partner
-at most, and the order in a file makes no difference.
+and place are the same, or all but the concept is; then where number and concept are. The best pairs come first, each
+annotation has one partner at most, and the order in a file makes no difference.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dsvc.model.geometry import SAME_PLACE, box_of, iou, pair_by_place
-from dsvc.model.records import Annotation, annotation_key, decode_annotation
+from dsvc.model.records import Annotation, annotation_fields, annotation_key, decode_annotation
 from dsvc.store import codec
 
 # From this IoU on, two annotations of one number are one, whatever their concepts.
@@ -45,6 +45,7 @@ def match(key: str, before: Values, incoming: Values) -> Matches:
         found.by_number |= left.take(left.numbered(is_near=True))
         pairs = pair_by_place(left.old.values(), left.new.values(), SAME_PLACE)
         found.by_place |= left.take((0.0, pair.old.id, pair.new.id) for pair in pairs)
+        found.by_place |= left.take(left.relabelled())
         # Where what is the same has new numbers, a number alone says nothing.
         if found.renumbered * 2 <= len(found.same):
             found.by_number |= left.take(left.numbered(is_near=False))
@@ -123,6 +124,14 @@ class _Left:
                     found.append((-(share or 0.0) - agrees, old.id, new.id))
         return found
 
+    def relabelled(self) -> list[Scored]:
+        """The pairs that have a place, and differ in nothing but the concept and the number."""
+        waiting: dict[bytes, list[str]] = {}
+        for id, old in self.old.items():
+            if box_of(old, _WHOLE) is not None:
+                waiting.setdefault(_all_but_concept(old), []).append(id)
+        return [(0.0, old, id) for id, new in self.new.items() for old in waiting.get(_all_but_concept(new), ())]
+
     def take(self, pairs: Iterable[Scored]) -> dict[str, str]:
         """Take pairs out, the best first: id of the incoming -> id from before."""
         taken: dict[str, str] = {}
@@ -135,6 +144,10 @@ class _Left:
 
 def _decoded(key: str, id: str, value: bytes) -> Annotation:
     return decode_annotation(annotation_key(key, id), value)
+
+
+def _all_but_concept(one: Annotation) -> bytes:
+    return codec.encode({name: value for name, value in annotation_fields(one).items() if name not in ("c", "n")})
 
 
 def _share(a: Annotation, b: Annotation) -> float | None:
