@@ -13,7 +13,11 @@ from typing import Any
 from dsvc.errors import UsageError
 from dsvc.model.incoming import FolderImporter, Importer
 
-IMPORTERS = {"coco": "dsvc.formats.coco_read:CocoImporter", "table": "dsvc.formats.table:TableImporter"}
+IMPORTERS = {
+    "clarifai": "dsvc.formats.clarifai.importer:ClarifaiImporter",
+    "coco": "dsvc.formats.coco_read:CocoImporter",
+    "table": "dsvc.formats.table:TableImporter",
+}
 FOLDER_IMPORTERS = {
     "folder": "dsvc.formats.folder_read:ClassFolderImporter",
     "mask": "dsvc.formats.mask_read:MaskImporter",

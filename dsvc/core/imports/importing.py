@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.files.adding import clash_notes
+from dsvc.core.imports.archived import DraftMedia, settle_meta, take_media
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.imports.near import unknown_key
 from dsvc.core.imports.originals import take_images, take_origins
@@ -41,6 +42,7 @@ _NAMES = {
     "coco": "COCO files",
     _BESIDE: "folders of COCO files beside their images",
     "table": "tables",
+    "clarifai": "Clarifai's archives",
     "folder": "--format folder",
     "mask": "--format mask",
 }
@@ -108,6 +110,8 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
         more: dict[str, Any] = {"prefix": place.prefix} if place else {}
         if getattr(reader, "wants_path", False):
             more |= {"path": path, "wrong_key": unknown_key(draft), "wrong_path": finder.problem}
+        if getattr(reader, "wants_store", False):
+            more["store"] = DraftMedia(draft)
         if place is None:
             _check_options(given, *_kinds(reader))
         incoming = reader.open(data, path.name, given.progress, **more)
@@ -116,6 +120,8 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
             rows = getattr(incoming, "rows", {})
             media = take_origins(draft, incoming.origins, path, finder, rows, given.progress, given.hash)
             report = report.with_media(media)
+        elif hasattr(incoming, "media"):
+            report = report.with_media(take_media(draft, incoming.media))
         elif folders := (given.images,) if given.images is not None else place.images if place else ():
             prefix = place.prefix if place else ""
             is_named = given.images is not None
@@ -223,10 +229,14 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
     stored = store_source(draft, incoming, name, given.progress, given.split)
     stop_on_errors(incoming, path, given.on_error)
     clashes = () if incoming.format == "coco" else _clashes(draft, stored.roots)
-    refused, taken = incoming.problems.count, Taken(False, 0, 0)
+    refused, taken, before = incoming.problems.count, Taken(False, 0, 0), draft.snapshot.roots
     # Where all was refused, or there are no rows, the source says nothing, and is as it was.
     if stored.inputs or stored.annotations or not (refused or incoming.format in FOLLOWED):
         taken = take_source(draft, name, stored.roots, incoming.format)
+        meta = getattr(incoming, "dataset_meta", None)
+        if meta is not None:
+            settle_meta(draft, incoming.format, name, meta, before.meta)
+            taken = taken._replace(changed=draft.snapshot.roots != before)
     notes = [*incoming.notes, *clashes]
     if taken.doubled:
         count = f"{taken.doubled} annotations have"

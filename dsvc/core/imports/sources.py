@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Formats whose records are known by their ids from one delivery to the next. Those of a COCO file are not: a box that
 # was moved has another one.
-FOLLOWED = frozenset({"table", "folder", "mask"})
+FOLLOWED = frozenset({"table", "folder", "mask", "clarifai"})
 
 
 class Stored(NamedTuple):
