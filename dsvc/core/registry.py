@@ -64,6 +64,22 @@ def ignore_reader() -> Any:
     return import_module("dsvc.git.ignore").read_patterns
 
 
+def archive() -> Any:
+    """The module that tells what ZIP archives hold."""
+    return import_module("dsvc.formats.archive")
+
+
+def packed_format(path: Path, data: memoryview) -> str | None:
+    """The format of what is in a ZIP archive: clarifai or coco; None for another file, and for a packed table.
+
+    Raises InvalidRecordsError for an archive that is neither.
+    """
+    if import_module("dsvc.formats.table").looks_like_table(path.name) or not archive().looks_packed(path.name, data):
+        return None
+    found: str = archive().kind_of(data, path.name)
+    return found
+
+
 def container() -> Any:
     """The module that knows folders, archives and single files as targets."""
     return import_module("dsvc.formats.container")

@@ -13,11 +13,12 @@ from dsvc.core.imports.archived import DraftMedia, settle_meta, take_media
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.imports.near import unknown_key
 from dsvc.core.imports.originals import take_images, take_origins
+from dsvc.core.imports.packed import told_of, unpacked
 from dsvc.core.imports.rejects import stop_on_errors, write_rejects
 from dsvc.core.imports.reports import ImportReport, Options, join_reports
 from dsvc.core.imports.sources import FOLLOWED, Taken, source_name, store_source, take_source
 from dsvc.core.names import check_name
-from dsvc.core.registry import coco_parts, folder_importer, importer
+from dsvc.core.registry import coco_parts, folder_importer, importer, packed_format
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
 from dsvc.model.incoming import Incoming, Setup
 from dsvc.model.snapshot import Roots
@@ -106,7 +107,12 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
     name = source_name(given.source or path.stem)
     finder = FileFinder(given.images or path.parent, draft.dataset.repository.root)
     with _mapped(path) as data:
-        reader: Any = importer(given.format, path, data)
+        packed = packed_format(path, data) if given.format in (None, "coco") and place is None else None
+        if packed == "coco":
+            return _import_packed(draft, path, data, given)
+        if packed is not None and given.format is not None:
+            raise UsageError(f"{path} is an archive of Clarifai's, and no COCO", f"dsvc import {path}")
+        reader: Any = importer(packed or given.format, path, data)
         more: dict[str, Any] = {"prefix": place.prefix} if place else {}
         if getattr(reader, "wants_path", False):
             more |= {"path": path, "wrong_key": unknown_key(draft), "wrong_path": finder.problem}
@@ -185,6 +191,20 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     report = join_reports(draft, reports)
     notes = [f"{other.relative_to(folder)} was passed over: its name says no task or split" for other in found.others]
     return report._replace(notes=(*report.notes, *notes))
+
+
+def _import_packed(draft: Draft, path: Path, data: memoryview, given: Options) -> ImportReport:
+    """A ZIP archive of COCO files, with or without their images."""
+    if given.on_error != "stop":
+        hint = f"unpack {path}, and import the folder: what is refused is written beside its files"
+        raise UsageError("--on-error skip goes with files and folders, and not with an archive of COCO files", hint)
+    name = source_name(given.source or path.stem)
+    with unpacked(data, path) as folder:
+        found = coco_parts(folder)
+        asked = given._replace(format="coco", source=name)
+        if not found.parts and len(found.others) == 1:
+            return told_of(_import_file(draft, found.others[0], asked), folder, path)
+        return told_of(_import_parts(draft, folder, asked), folder, path)
 
 
 def _check_split(name: str, file: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dsvc.formats.clarifai.geometry import PLAIN, Size
@@ -24,8 +24,8 @@ _PLACES = ("frames", "timeSegments", "tracks")
 class _Where(NamedTuple):
     """What all annotations of one Data have: frame, time and track; `id` for one of them that has none."""
 
-    fields: Fields = {}
-    more: dict[str, Any] = {}
+    fields: Mapping[str, Any]
+    more: Mapping[str, Any]
     id: str = ""
 
 
@@ -41,7 +41,7 @@ class ForeignReader:
 
     def annotations(self, data: dict[str, Any]) -> Iterator[tuple[str, Fields]]:
         """Id, empty where there is none, and fields of each annotation. Raises BadMessage."""
-        yield from self._data(data, _Where())
+        yield from self._data(data, _Where({}, {}))
         for raw in data.get("frames", ()):
             yield from self._frame(self._form.fields("Frame", raw))
         for kind, name in (("TimeSegment", "timeSegments"), ("Track", "tracks")):
@@ -91,7 +91,7 @@ class ForeignReader:
 
     def _region(self, region: dict[str, Any], where: _Where) -> Iterator[tuple[str, Fields]]:
         fields, form = dict(where.fields), self._form
-        more = where.more | left_over(form, "Region", region, ("id", "regionInfo", "data", "trackId"))
+        more = dict(where.more) | left_over(form, "Region", region, ("id", "regionInfo", "data", "trackId"))
         if track := region.get("trackId"):
             fields["tr"] = track
         if "regionInfo" in region:
@@ -165,7 +165,7 @@ class ForeignReader:
             more["regionInfo"] = info
 
 
-def _with_extras(fields: Fields, more: dict[str, Any]) -> Fields:
+def _with_extras(fields: Fields, more: Mapping[str, Any]) -> Fields:
     if more:
-        fields["x"] = {"clarifai": more}
+        fields["x"] = {"clarifai": dict(more)}
     return fields

@@ -15,7 +15,9 @@ _MAX_DEPTH = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def left_over(form: Any, kind: str, fields: dict[str, Any], known: Collection[str] = (), depth: int = 0) -> dict[str, Any]:
+def left_over(
+    form: Any, kind: str, fields: dict[str, Any], known: Collection[str] = (), depth: int = 0
+) -> dict[str, Any]:
     """The fields of a message but for the known ones. Raises BadMessage."""
     if depth > _MAX_DEPTH:
         raise BadMessage("holds messages that are nested too deeply")

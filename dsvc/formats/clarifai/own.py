@@ -43,7 +43,9 @@ class _Place:
         return next(self.regions, None) is None and next(self.concepts, None) is None
 
 
-def own_annotations(parts: Parts, data: dict[str, Any], rows: list[Kept], drawn: Size | None) -> Iterator[tuple[str, Fields]]:
+def own_annotations(
+    parts: Parts, data: dict[str, Any], rows: list[Kept], drawn: Size | None
+) -> Iterator[tuple[str, Fields]]:
     """Id and fields of each annotation. Raises DiffersError before the first, BadMessage."""
     pairs = _pairs(parts, data, rows)
     return ((pair.id, _fields(parts, pair, drawn)) for pair in pairs)

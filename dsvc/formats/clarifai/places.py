@@ -180,7 +180,9 @@ def _not_finite(np: Any, values: Any, lengths: Any) -> list[int]:
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if not len(bad):
         return []
-    found: list[int] = (bad if lengths is None else np.unique(lengths.cumsum().searchsorted(bad, side="right"))).tolist()
+    found: list[int] = (
+        bad if lengths is None else np.unique(lengths.cumsum().searchsorted(bad, side="right"))
+    ).tolist()
     return found
 
 

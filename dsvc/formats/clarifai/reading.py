@@ -254,7 +254,9 @@ class Reading:
         fields = self._form.fields("GeoPoint", point) if point is not None else None
         return (fields.get("longitude", 0.0), fields.get("latitude", 0.0)) if fields is not None else None
 
-    def _kept_embeddings(self, data: dict[str, Any], kept: dict[str, Any] | None) -> dict[str, tuple[float, ...]] | None:
+    def _kept_embeddings(
+        self, data: dict[str, Any], kept: dict[str, Any] | None
+    ) -> dict[str, tuple[float, ...]] | None:
         if not kept:
             return None
         raw = data.get("embeddings", ())

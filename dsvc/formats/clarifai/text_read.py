@@ -24,7 +24,15 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_string = msgspec.json.Decoder(str).decode
 _NUMBER = rb"(-?[0-9][-+.0-9eE]*)"
 _BOX = re.compile(
-    rb'\{"topRow":' + _NUMBER + rb',"leftCol":' + _NUMBER + rb',"bottomRow":' + _NUMBER + rb',"rightCol":' + _NUMBER + rb"\}"
+    rb'\{"topRow":'
+    + _NUMBER
+    + rb',"leftCol":'
+    + _NUMBER
+    + rb',"bottomRow":'
+    + _NUMBER
+    + rb',"rightCol":'
+    + _NUMBER
+    + rb"\}"
 )
 _INFO = re.compile(rb'\{(?:"boundingBox":(\{[^{}]*\}))?,?(?:"polygon":(\{"points":\[[^\]]*\]\}))?\}')
 _BLANK = b" \t\r\n"

@@ -72,7 +72,9 @@ class WireReader:
                     if size > 127:
                         size, at = _varint(raw, at - 1)
                     if size > end - at:
-                        raise BadMessage(f"is cut short: field {tag >> 3} of {kind} has {size:,} bytes, not {end - at:,}")
+                        raise BadMessage(
+                            f"is cut short: field {tag >> 3} of {kind} has {size:,} bytes, not {end - at:,}"
+                        )
                     value: Any = raw[at : at + size]
                     at += size
                 elif wire == 0:
