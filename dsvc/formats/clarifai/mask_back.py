@@ -57,7 +57,8 @@ def _own_picture(data: bytes) -> Pixels | None:
     rows = np.frombuffer(raw, dtype=np.uint8).reshape(height, stride)
     if rows[:, 0].any():
         return None
-    return np.unpackbits(rows[:, 1:], axis=1, count=width).view(np.bool_)
+    pixels: Pixels = np.unpackbits(rows[:, 1:], axis=1, count=width).view(np.bool_)
+    return pixels
 
 
 def _any_picture(data: bytes) -> Pixels:

@@ -43,7 +43,7 @@ class FoundMedia(NamedTuple):
 
 def own_media(form: Any, data: dict[str, Any], said: Media | None, store: MediaStore | None, key: str) -> FoundMedia:
     """The media of an input that dsvc wrote, of which it said `said`. Raises BadMessage."""
-    kind, message = _message(form, data)
+    _, message = _message(form, data)
     content = _content(message)
     if content is not None and store is not None:
         made = store.put(content, key)

@@ -94,7 +94,7 @@ def _pair(parts: Parts, kept: Kept, place: _Place | None) -> _Pair:
         concept = next(place.concepts, None)
         if concept is None or kept.id is None:
             raise DiffersError
-        return _Pair(kept, kept.id, [], Said((parts.named(concept),), {}))
+        return _Pair(kept, kept.id, [], Said((parts.named(concept, kept.c),), {}))
     raw = [region for _, region in zip(range(max(kept.r, 1)), place.regions, strict=False)]
     if len(raw) != kept.r:
         raise DiffersError
@@ -104,7 +104,7 @@ def _pair(parts: Parts, kept: Kept, place: _Place | None) -> _Pair:
     others = [region.get("id") for region in regions[1:]]
     if short_id(id_) != name or others != [part_id(name, part) for part in range(2, kept.r + 1)]:
         raise DiffersError
-    said = parts.said(regions[0].get("data"))
+    said = parts.said(regions[0].get("data"), kept.c)
     if len(said.concepts) > 1 or said.rest:
         raise DiffersError
     return _Pair(kept, id_, regions, said)

@@ -49,29 +49,30 @@ class Parts:
         """Begin with new coordinates."""
         self.places = Places(self.form)
 
-    def said(self, raw: Any) -> Said:
-        """What the Data of a region says. Raises BadMessage."""
+    def said(self, raw: Any, concept: str | None = None) -> Said:
+        """What the Data of a region says; of `concept`, where that is known already. Raises BadMessage."""
         if raw is None:
             return NOTHING
         key = bytes(raw)
-        found = self._said.get(key)
+        found = self._said.get(key) if concept is None else None
         if found is None:
             rest = self.form.fields("Data", key)
-            found = Said(tuple(self.named(one) for one in rest.pop("concepts", ())), rest)
-            if len(key) < 512:
+            found = Said(tuple(self.named(one, concept) for one in rest.pop("concepts", ())), rest)
+            if len(key) < 512 and concept is None:
                 if len(self._said) >= _CACHED:
                     self._said.clear()
                 self._said[key] = found
         return found
 
-    def named(self, raw: Any) -> Named:
-        """A Concept. Raises BadMessage."""
+    def named(self, raw: Any, concept: str | None = None) -> Named:
+        """A Concept, which is `concept` where that is known already. Raises BadMessage."""
         fields = self.form.fields("Concept", raw)
         id_, name, value = fields.get("id", ""), fields.get("name", ""), fields.get("value", 0.0)
         if not math.isfinite(value):
             raise BadMessage(f"has concept {id_ or name!r} with a value that is no number")
-        more = left_over(self.form, "Concept", fields, ("id", "name", "value")) if len(fields) > 3 else {}
-        concept = self.concepts.id_of(id_ or name, name, more)
+        if concept is None:
+            more = left_over(self.form, "Concept", fields, ("id", "name", "value")) if len(fields) > 3 else {}
+            concept = self.concepts.id_of(id_ or name, name, more)
         return Named(concept, None if value == 1.0 else plain_number(value))
 
     def keypoints(self, raw: list[Any]) -> tuple[list[tuple[float, float]], list[int]]:

@@ -35,7 +35,7 @@ class _Part(NamedTuple):
     fields: Fields
     size: Size
     way: int
-    count: int = 1
+    rows: int = 1
 
 
 class Places:
@@ -116,7 +116,7 @@ class Places:
         flat = points.astype(np.float64)
         parts = self._ring_parts
         lengths = np.array(counts, dtype=np.int64)
-        each = np.repeat(np.arange(len(parts)), [part.count for part in parts])  # the part of each ring
+        each = np.repeat(np.arange(len(parts)), [part.rows for part in parts])  # the part of each ring
         for ring in _not_finite(np, flat, lengths):
             wrong(parts[each[ring]].fields, NOT_FINITE)
         flat[~np.isfinite(flat)] = 0.0
@@ -127,7 +127,7 @@ class Places:
         values = _back(np, flat * sizes[of_point], ways[of_point][:, None]).reshape(-1)
         packed = iter(pack_ragged(values, (lengths * 2).tolist()))
         for part in parts:
-            part.fields["p"] = [next(packed) for _ in range(part.count)]
+            part.fields["p"] = [next(packed) for _ in range(part.rows)]
 
     def _solve_points(self, wrong: Callable[[Fields, str], None]) -> None:
         import numpy as np
@@ -136,7 +136,7 @@ class Places:
         if not parts:
             return
         flat = np.array(self._points, dtype=np.float64).reshape(-1, 2)
-        lengths = np.array([part.count for part in parts], dtype=np.int64)
+        lengths = np.array([part.rows for part in parts], dtype=np.int64)
         for row in _not_finite(np, flat, lengths):
             wrong(parts[row].fields, NOT_FINITE)
         flat[~np.isfinite(flat)] = 0.0
@@ -144,8 +144,8 @@ class Places:
         of_point = np.repeat(np.arange(len(parts)), lengths)
         values, at = _back(np, flat * sizes[of_point], ways[of_point][:, None]), 0
         for part, name, seen in zip(parts, self._point_names, self._seen, strict=True):
-            rows = values[at : at + part.count]
-            at += part.count
+            rows = values[at : at + part.rows]
+            at += part.rows
             if name == "k":
                 rows = np.concatenate((rows, np.array(seen, dtype=np.float64)[:, None]), axis=1)
             part.fields[name] = pack_ragged(rows.reshape(-1), [rows.size])[0]

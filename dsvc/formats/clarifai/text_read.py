@@ -53,7 +53,7 @@ class TextReader:
             if name != "inputs":
                 raise BadMessage(f"is no batch of inputs: it has a field {name[:60]!r}")
             if bytes(value) != b"null":
-                yield from map(memoryview, _guarded(_decode_list, value))
+                yield from (memoryview(one) for one in _guarded(_decode_list, value))
 
     def fields(self, kind: str, raw: Raw) -> dict[str, Any]:
         """The fields of a message by their names: messages as they are, all else as values. Raises BadMessage.
