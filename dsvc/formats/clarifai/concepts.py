@@ -18,6 +18,8 @@ class Concepts:
 
     def __init__(self) -> None:
         self.is_stale = False
+        # Where only dsvc's own table counts.
+        self.is_closed = False
         self._own: dict[str, Concept] = {}
         self._ids: dict[str, str] = {}
         self._named: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = {}
@@ -33,12 +35,19 @@ class Concepts:
             self.is_stale |= self._ids.get(row.clarifai, concept.id) != concept.id
             self._ids[row.clarifai] = concept.id
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of dsvc's own table, by those at Clarifai."""
+        return {id_: concept.id for id_, concept in self._own.items()}
+
     def id_of(self, id_: str, name: str, more: Mapping[str, Any]) -> str:
         """The id of a concept of an id and a name at Clarifai. Raises BadMessage."""
         known = self._ids.get(id_)
         return known if known is not None else self._new(id_, name or id_, more)
 
     def _new(self, id_: str, name: str, more: Mapping[str, Any]) -> str:
+        if self.is_closed:
+            raise BadMessage(f"has a concept {id_!r} that is not in the table")
         plain = concept_id(name)
         if not name or "\0" in name or len(plain.encode()) > MAX_NAME:
             raise BadMessage(f"has a concept with no name, or with one of more than {MAX_NAME:,} bytes")

@@ -12,14 +12,13 @@ from msgpack import Packer, Unpacker
 from dsvc.formats.clarifai.concepts import Concepts
 from dsvc.formats.clarifai.media_read import FoundMedia, MediaStore
 from dsvc.formats.clarifai.reading import MIMETYPE, Reading
-from dsvc.formats.clarifai.text_read import TextReader
-from dsvc.formats.clarifai.wire_read import WireReader
+from dsvc.formats.clarifai.shared_read import FORMS
+from dsvc.formats.table_rows import many_objects
 from dsvc.formats.unzip import Archive
 from dsvc.model.incoming import Entry, Problems, Progress
 from dsvc.model.records import Concept, Input
 from dsvc.store.files import refusing
 
-_FORMS: dict[bytes, Any] = {form.mimetype: form for form in (WireReader(), TextReader())}
 _MAX_MIMETYPE = 1024
 
 
@@ -56,15 +55,16 @@ class ClarifaiIncoming:
             self.problems = Problems()
             reading = Reading(archive, form, self._concepts, self.problems, store, progress)
             if first:
-                reading.tables()
+                reading.find_concepts()
             self._concepts.is_stale = first = False
-            self._read(reading)
-        self._found = reading.found
-        self.notes = [f"{what}: {count:,}" for what, count in sorted(self._found.counts.items()) if count]
+            with many_objects():
+                self._read(reading)
+        self.notes = [f"{what}: {count:,}" for what, count in sorted(reading.counts.items()) if count]
         # What belongs to the dataset as a whole, of which this archive is all; None where Clarifai wrote it.
-        self.dataset_meta: Mapping[str, Any] | None = (self._found.meta or {}) if self._found.is_own else None
+        self.dataset_meta: Mapping[str, Any] | None = reading.reader.meta
         # The media of inputs, by key.
-        self.media: Mapping[str, FoundMedia] = self._found.media
+        self.media: Mapping[str, FoundMedia] = reading.media
+        self._inputs = reading.inputs
 
     def _read(self, reading: Reading) -> None:
         self._spool.seek(0)
@@ -87,7 +87,7 @@ class ClarifaiIncoming:
 
     def inputs(self) -> Iterator[Input]:
         """The inputs, without media."""
-        return iter(self._found.inputs)
+        return iter(self._inputs)
 
     def annotations(self) -> Iterator[list[Entry]]:
         """The annotations, in batches."""
@@ -104,8 +104,8 @@ def _form(archive: Archive) -> Any:
     if MIMETYPE not in archive.entries:
         raise archive.refusal("is no archive of Clarifai's: it has no entry 'mimetype'", "see: dsvc import --help")
     kind = archive.read(MIMETYPE, _MAX_MIMETYPE).strip()
-    form = _FORMS.get(kind)
+    form = FORMS.get(kind)
     if form is None:
-        known = " and ".join(sorted(one.decode() for one in _FORMS))
+        known = " and ".join(sorted(one.decode() for one in FORMS))
         raise archive.refusal(f"is of the type {kind.decode(errors='replace')!r}", f"{known} can be read")
     return form

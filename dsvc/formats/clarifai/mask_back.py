@@ -65,7 +65,8 @@ def _any_picture(data: bytes) -> Pixels:
     from dsvc.formats.mask_png import read_picture
 
     try:
-        return read_picture(data).pixels != 0
+        shown: Pixels = read_picture(data).pixels != 0
+        return shown
     except ImportError:
         hint = "has a mask of a form that needs Pillow: pip install 'dsvc[images]'"
         raise BadMessage(hint) from None

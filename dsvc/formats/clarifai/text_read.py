@@ -22,19 +22,13 @@ Raw = bytes | memoryview
 _decode_map = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_string = msgspec.json.Decoder(str).decode
-_NUMBER = rb"(-?[0-9][-+.0-9eE]*)"
-_BOX = re.compile(
-    rb'\{"topRow":'
-    + _NUMBER
-    + rb',"leftCol":'
-    + _NUMBER
-    + rb',"bottomRow":'
-    + _NUMBER
-    + rb',"rightCol":'
-    + _NUMBER
-    + rb"\}"
+_EDGES = ("topRow", "leftCol", "bottomRow", "rightCol")
+_BOX = re.compile(rb"\{" + b",".join(b'"%b":(-?[0-9][-+.0-9eE]*)' % edge.encode() for edge in _EDGES) + rb"\}")
+_SHAPE = rb'\{(?:"boundingBox":(\{[^{}]*\}))?,?(?:"polygon":(\{"points":\[[^\]]*\]\}))?\}'
+_INFO = re.compile(_SHAPE)
+_REGION = re.compile(
+    rb'\{"id":"([A-Za-z0-9_-]{1,127})","regionInfo":' + _SHAPE + rb'(?:,"data":(\{"concepts":.*\}))?\}', re.DOTALL
 )
-_INFO = re.compile(rb'\{(?:"boundingBox":(\{[^{}]*\}))?,?(?:"polygon":(\{"points":\[[^\]]*\]\}))?\}')
 _BLANK = b" \t\r\n"
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -94,6 +88,11 @@ class TextReader:
         found = _INFO.fullmatch(info)
         return (found[1], found[2]) if found else None
 
+    def usual_region(self, raw: Raw | None) -> tuple[bytes, bytes | None, bytes | None, bytes | None] | None:
+        """Id, box, polygon and Data of a Region that dsvc wrote and that has nothing else; None for all others."""
+        found = _REGION.fullmatch(raw) if raw is not None else None
+        return (found[1], found[2], found[3], found[4]) if found is not None else None
+
     def boxes(self, raw: list[bytes]) -> Floats:
         """Boxes as rows of top, left, bottom, right. Raises BadMessage."""
         import numpy as np
@@ -103,28 +102,22 @@ class TextReader:
             numbers = _numbers(b",".join([b",".join(box.groups()) for box in found if box]))
             if numbers is not None and len(numbers) == 4 * len(raw):
                 return numbers.reshape(-1, 4)
-        names = ("topRow", "leftCol", "bottomRow", "rightCol")
         read = [self.fields("BoundingBox", box) for box in raw]
-        return _narrow(np.array([[box.get(name, 0.0) for name in names] for box in read], dtype=np.float64))
+        return _narrow(np.array([[box.get(name, 0.0) for name in _EDGES] for box in read], dtype=np.float64))
 
     def polygons(self, raw: list[bytes]) -> tuple[Floats, list[int], list[int]]:
         """The points of Polygons as rows of (x, y), how many each has, and which have more than rows and columns."""
-        counts, texts = [], []
-        for ring in raw:
-            text = ring.translate(None, _BLANK)
-            count = text.count(b'"row":')
-            inner = text[18:-3].replace(b',"col":', b",").replace(b'},{"row":', b",")
-            usual = text.startswith(b'{"points":[{"row":') and text.endswith(b"}]}")
-            if not usual or inner.count(b",") != 2 * count - 1 or text.count(b"{") != count + 1:
-                return slow_polygons(self, raw)
-            if text.count(b',"col":') != count or text.count(b'},{"row":') != count - 1:
-                return slow_polygons(self, raw)
-            counts.append(count)
-            texts.append(inner)
-        numbers = _numbers(b",".join(texts))
-        if numbers is None or len(numbers) != 2 * sum(counts):
+        text = b"|".join(raw).translate(None, _BLANK)
+        rows = text.count(b'"row":')
+        text = text.replace(b',"col":', b",").replace(b'},{"row":', b",")
+        text = text.replace(b'{"points":[{"row":', b"").replace(b"}]}", b"")
+        rings = text.split(b"|")
+        commas = [ring.count(b",") for ring in rings]
+        numbers = _numbers(text.replace(b"|", b","))
+        is_even = all(count & 1 for count in commas) and len(rings) == len(raw)
+        if numbers is None or not is_even or len(numbers) != 2 * rows:
             return slow_polygons(self, raw)
-        return numbers.reshape(-1, 2)[:, ::-1], counts, []
+        return numbers.reshape(-1, 2)[:, ::-1], [count + 1 >> 1 for count in commas], []
 
 
 def _numbers(text: bytes) -> Floats | None:

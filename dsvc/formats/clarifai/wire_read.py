@@ -20,6 +20,7 @@ _WIRE = {"float": 5, "string": 2, "bytes": 2}
 _FLOAT = struct.Struct("<f").unpack_from
 _DOUBLE = struct.Struct("<d").unpack_from
 _CUT = "ends in the middle of a field"
+_PLAIN_ID = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
 _BOX = b"\x0d\x15\x1d\x25"
 
 
@@ -120,6 +121,34 @@ class WireReader:
         size, at = _varint(data, 1)
         return (box, data[at:]) if size == len(data) - at else None
 
+    def usual_region(self, raw: Raw | None) -> tuple[bytes, bytes | None, bytes | None, bytes | None] | None:
+        """Id, box, polygon and Data of a Region that dsvc wrote and that has nothing else; None for all others."""
+        data = bytes(raw or b"")
+        try:
+            at = 2 + data[1]
+            name = data[2:at]
+            if data[0] != 0x0A or len(name) > 127 or data[at] != 0x12 or name.translate(None, _PLAIN_ID):
+                return None
+            size, at = _length(data, at + 1)
+            end, box, polygon = at + size, None, None
+            if data[at : at + 2] == b"\x0a\x14":
+                box, at = data[at + 2 : at + 22], at + 22
+            if at < end:
+                if data[at] != 0x2A:
+                    return None
+                size, at = _length(data, at + 1)
+                polygon = data[at:end]
+                if len(polygon) != size:
+                    return None
+            if end == len(data):
+                return (name, box, polygon, None) if at <= end else None
+            size, at = _length(data, end + 1)
+            if data[end] != 0x1A or size != len(data) - at:
+                return None
+        except IndexError:
+            return None
+        return name, box, polygon, data[at:]
+
     def boxes(self, raw: list[bytes]) -> Floats:
         """Boxes as rows of top, left, bottom, right. Raises BadMessage."""
         import numpy as np
@@ -161,6 +190,19 @@ def slow_polygons(form: Any, raw: list[bytes]) -> tuple[Floats, list[int], list[
     points = np.array(flat, dtype=np.float32).reshape(-1, 2)
     deeper = [at for at, ring in enumerate(found) if any(point.keys() - {"row", "col"} for point in ring)]
     return points, [len(ring) for ring in found], deeper
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """A length below 2**21, and where it ends. Raises IndexError for others, too."""
+    size = data[at]
+    if size < 128:
+        return size, at + 1
+    high = data[at + 1]
+    if high < 128:
+        return size & 127 | high << 7, at + 2
+    if data[at + 2] > 127:
+        raise IndexError
+    return size & 127 | (high & 127) << 7 | data[at + 2] << 14, at + 3
 
 
 def _varint(raw: Raw, at: int) -> tuple[int, int]:
@@ -239,14 +281,20 @@ def _parts(raw: Raw) -> Iterator[tuple[int, Any]]:
     """The fields of a message of no table: tag and value."""
     at, end = 0, len(raw)
     while at < end:
-        tag, at = _varint(raw, at)
+        tag = raw[at]
+        at += 1
+        if tag > 127:
+            tag, at = _varint(raw, at - 1)
         wire = tag & 7
         if wire == 0:
             value, at = _varint(raw, at)
             yield tag, value
             continue
         if wire == 2:
-            size, at = _varint(raw, at)
+            if at < end and raw[at] < 128:
+                size, at = raw[at], at + 1
+            else:
+                size, at = _varint(raw, at)
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
         else:
