@@ -64,9 +64,7 @@ def _pairs(parts: Parts, data: dict[str, Any], rows: list[Kept]) -> list[_Pair]:
     last = b""
     for kept in rows:
         place: _Place | None = whole
-        if kept.place == "none":
-            place = None
-        elif kept.f is not None and 0 <= kept.f < UNSIGNED:
+        if kept.f is not None and 0 <= kept.f < UNSIGNED:
             place = frames.get(kept.f)
         elif kept.ti is not None and all(abs(time) < _MAX_TIME for time in kept.ti):
             segment = next(segments, None)

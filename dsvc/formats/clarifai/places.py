@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from dsvc.formats.clarifai.geometry import PLAIN, TRIED, Size
 from dsvc.formats.clarifai.read_schema import BadMessage
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Fields = dict[str, Any]
 WAYS = frozenset(TRIED)
+T = TypeVar("T")
+Wrong = Callable[[Fields, str], None]
 DEEP = "!deep"  # stands among fields of polygons whose points have more than a row and a column
 _PARTS = ("b", "p", "k", "pt", DEEP)
 NOT_FINITE = "has a coordinate that is no number"
@@ -21,6 +23,8 @@ NOT_FINITE = "has a coordinate that is no number"
 
 class Reader(Protocol):
     """What is asked of a form to read; see `wire_read` and `text_read`."""
+
+    empty: bytes
 
     def boxes(self, raw: list[bytes]) -> Floats:
         """Rows of top, left, bottom, right."""
@@ -82,7 +86,7 @@ class Places:
         self._copies.append((fields, made))
         return made
 
-    def solve(self, wrong: Callable[[Fields, str], None]) -> None:
+    def solve(self, wrong: Wrong) -> None:
         """Give all fields their numbers. `wrong` is told of fields whose numbers are none."""
         self._solve_boxes(wrong)
         self._solve_rings(wrong)
@@ -90,12 +94,26 @@ class Places:
         for fields, made in self._copies:
             made.update({name: fields[name] for name in _PARTS if name in fields})
 
-    def _solve_boxes(self, wrong: Callable[[Fields, str], None]) -> None:
+    def _read(self, read: Callable[[list[bytes]], T], raw: list[bytes], parts: list[_Part], wrong: Wrong) -> T:
+        """Messages read. Of those that cannot be, `wrong` is told, and they are read as empty ones."""
+        try:
+            return read(raw)
+        except BadMessage:
+            owners = [part.fields for part in parts for _ in range(part.rows)]
+            for at, one in enumerate(raw):
+                try:
+                    read([one])
+                except BadMessage as error:
+                    wrong(owners[at], str(error))
+                    raw[at] = self._form.empty
+            return read(raw)
+
+    def _solve_boxes(self, wrong: Wrong) -> None:
         import numpy as np
 
         if not self._boxes:
             return
-        edges = self._form.boxes(self._boxes).astype(np.float64)
+        edges = self._read(self._form.boxes, self._boxes, self._box_parts, wrong).astype(np.float64)
         for row in _not_finite(np, edges, None):
             wrong(self._box_parts[row].fields, NOT_FINITE)
             edges[row] = 0.0
@@ -107,14 +125,14 @@ class Places:
         for part, packed in zip(self._box_parts, pack_ragged(values, [4] * len(edges)), strict=True):
             part.fields["b"] = packed
 
-    def _solve_rings(self, wrong: Callable[[Fields, str], None]) -> None:
+    def _solve_rings(self, wrong: Wrong) -> None:
         import numpy as np
 
         if not self._rings:
             return
-        points, counts, deeper = self._form.polygons(self._rings)
-        flat = points.astype(np.float64)
         parts = self._ring_parts
+        points, counts, deeper = self._read(self._form.polygons, self._rings, parts, wrong)
+        flat = points.astype(np.float64)
         lengths = np.array(counts, dtype=np.int64)
         each = np.repeat(np.arange(len(parts)), [part.rows for part in parts])  # the part of each ring
         for ring in _not_finite(np, flat, lengths):
@@ -129,7 +147,7 @@ class Places:
         for part in parts:
             part.fields["p"] = [next(packed) for _ in range(part.rows)]
 
-    def _solve_points(self, wrong: Callable[[Fields, str], None]) -> None:
+    def _solve_points(self, wrong: Wrong) -> None:
         import numpy as np
 
         parts = self._point_parts

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from dsvc.core.keys import display
 from dsvc.formats.clarifai.annotation_read import AnnotationReader, Wanted
 from dsvc.formats.clarifai.concepts import Concepts
@@ -152,4 +154,5 @@ class Reading:
         self.inputs.append(one.record)
         if one.media.media is not None:
             self.media[key] = one.media
-        return Wanted(where, one.record, one.drawn, one.data, one.kept)
+        record = msgspec.structs.replace(one.record, media=one.media.said or one.media.media)
+        return Wanted(where, record, one.drawn, one.data, one.kept)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -188,8 +189,13 @@ def _floats(value: Any, depth: int) -> Any:
 def _float(text: bytes) -> float:
     if text[:1] == b'"':
         word = _decode_string(text)
-        return _FLOATS[word] if word in _FLOATS else float(word)
-    return msgspec.json.decode(text, type=float)
+        value = _FLOATS[word] if word in _FLOATS else float(word)
+    else:
+        value = msgspec.json.decode(text, type=float)
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        raise ValueError(f"{value} is beyond what float32 holds") from None
 
 
 def _integer(text: bytes) -> int:
