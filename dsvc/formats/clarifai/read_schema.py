@@ -14,7 +14,7 @@ _MORE: dict[str, dict[str, Field]] = {
     },
     "Status": {"code": Field(1, "int32"), "description": Field(2, "string"), "details": Field(3, "string")},
     "Timestamp": {"seconds": Field(1, "int64"), "nanos": Field(2, "int32")},
-    "Data": {"tracks": Field(15, "Track", True)},
+    "Data": {"tracks": Field(15, "Track", True), "intValue": Field(21, "int64")},
     "Image": _HOSTED,
     "ImageInfo": {"format": Field(3, "string"), "colorMode": Field(4, "string")},
     "Video": {"hosted": Field(6, "HostedURL"), "thumbnailUrl": Field(5, "string")},

@@ -30,6 +30,8 @@ _INFO = re.compile(_SHAPE)
 _REGION = re.compile(
     rb'\{"id":"([A-Za-z0-9_-]{1,127})","regionInfo":' + _SHAPE + rb'(?:,"data":(\{"concepts":.*\}))?\}', re.DOTALL
 )
+# What says no more of a field than that it is not there.
+_DEFAULTS = frozenset((b"null", b'""', b"0", b"0.0", b"false", b"[]"))
 _BLANK = b" \t\r\n"
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -53,16 +55,17 @@ class TextReader:
     def fields(self, kind: str, raw: Raw) -> dict[str, Any]:
         """The fields of a message by their names: messages as they are, all else as values. Raises BadMessage.
 
-        What has no name is under `UNKNOWN`, parsed.
+        What has no name is under `UNKNOWN`, parsed; what has the value that a field has without one is not there.
         """
         table, found = _TABLES[kind], dict[str, Any]()
-        for name, value in _guarded(_decode_map, raw).items():
-            text = bytes(value)
-            if text == b"null":
+        for name, part in _guarded(_decode_map, raw).items():
+            text = bytes(part)
+            if text in _DEFAULTS:
                 continue
             row = table.get(name)
             if row is None:
-                found.setdefault(UNKNOWN, {})[name] = plain(text)
+                if text != b"{}":
+                    found.setdefault(UNKNOWN, {})[name] = plain(text)
                 continue
             known, read, repeated = row
             if known in found:
@@ -71,8 +74,10 @@ class TextReader:
                 if repeated:
                     items = [bytes(item) for item in _decode_list(text)]
                     found[known] = [read(item) for item in items] if read else items
-                else:
-                    found[known] = read(text) if read else text
+                elif read is None:
+                    found[known] = text
+                elif value := read(text):  # a number in quotes may be zero
+                    found[known] = value
             except (msgspec.MsgspecError, ValueError, binascii.Error, RecursionError) as error:
                 raise BadMessage(f"has a wrong {known} in {kind}: {error}") from None
         return found
