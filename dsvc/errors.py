@@ -22,7 +22,7 @@ class UsageError(DsvcError):
 
 
 class FilterError(UsageError):
-    """A filter that cannot be evaluated. `where` is its text, `at` the index of the character it is about, or None."""
+    """A filter or query that cannot be evaluated. `where` is its text, `at` the index of a character of it, or None."""
 
     def __init__(self, message: str, where: str, at: int | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint)

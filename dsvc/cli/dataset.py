@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dsvc.cli.arguments import TEXT
-from dsvc.cli.render import dry_run_option, holdings, json_option, note, out, plural, print_json, shown, table
-from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import RefusedError
+from dsvc.cli.render import dry_run_option, holdings, json_option, out, plural, print_json, shown, table
+from dsvc.cli.session import Session, pass_session, shared_options, warn_of_override
+from dsvc.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
@@ -31,7 +30,7 @@ def create_command(session: Session, name: str, description: str | None) -> None
     """
     session.repository(signed=True).create(name, description or "")
     out(f"made dataset {name}, now the current one")
-    _warn_of_override(name)
+    warn_of_override(name)
     out("next: dsvc add PATH, or dsvc import FILE --images DIR")
 
 
@@ -44,8 +43,10 @@ def list_command(session: Session, as_json: bool) -> None:
 
     `*` marks the current one. What is staged is counted, too.
 
-    JSON: {"datasets": [{"name", "current", "description", "branch", "head", "draft", "inputs", "annotations",
-    "concepts", "versions": [NAME...]}]}
+    \b
+    JSON: {"datasets": [{"name", "current", "description", "branch", "version": the one that is looked at or null,
+           "head", "draft", "inputs", "annotations", "concepts", "versions": [NAME...]}]}
+           "head" and the counts are null where the branch or version that is selected is no more.
     """
     repository = session.repository()
     rows = [_describe(dataset, repository.workspace.dataset) for dataset in repository.datasets()]
@@ -59,24 +60,31 @@ def list_command(session: Session, as_json: bool) -> None:
 
 
 def _describe(dataset: Dataset, current: str | None) -> dict[str, Any]:
+    try:
+        head, counts = dataset.head, dict[str, int | None](dataset.draft().counts())
+    except NotFoundError:
+        head, counts = None, {"concepts": None, "inputs": None, "annotations": None}
     return {
         "name": dataset.name,
         "current": dataset.name == current,
         "description": dataset.description,
-        "branch": dataset.branch,
-        "head": dataset.head.hex() if dataset.head else None,
+        "branch": dataset.branch if dataset.pinned is None else None,
+        "version": dataset.pinned,
+        "head": head.hex() if head else None,
         "draft": dataset.has_draft(),
-        **dataset.draft().counts(),
+        **counts,
         "versions": [version.name for version in dataset.versions()],
     }
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    counts = [plural(row[f"{noun}s"], noun) for noun in ("input", "annotation")]
+    found = row["inputs"] is not None
+    counts = [plural(row[f"{noun}s"], noun) if found else "?" for noun in ("input", "annotation")]
     staged = "staged changes" if row["draft"] else ""
     mark = "*" if row["current"] else " "
+    place = f"@{row['version']}" if row["version"] else f":{row['branch']}" if row["branch"] != "main" else ""
     return (
-        f"{mark} {row['name']}",
+        f"{mark} {row['name']}{place}{'' if found else ' (is no more)'}",
         *counts,
         plural(len(row["versions"]), "version"),
         staged,
@@ -85,23 +93,28 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 @click.command("use")
-@click.argument("name", type=TEXT)
+@click.argument("name", metavar="NAME[:BRANCH|@VERSION]", type=TEXT)
 @shared_options
 @pass_session
 def use_command(session: Session, name: str) -> None:
-    """Make a dataset the current one.
+    """Make a dataset the current one, or look at a version of it.
 
-    The choice is this workspace's own. --dataset and DSVC_DATASET override the choice.
+    With a branch, that is its current branch from then on. With a version, that is what all commands read, and nothing
+    can be changed until a branch is chosen again: `dsvc use NAME` goes back to the branch before. The choice is this
+    workspace's own. --dataset and DSVC_DATASET override the choice.
     """
-    session.repository().use(name)
-    out(f"now on dataset {name}")
-    _warn_of_override(name)
+    from dsvc.core.repository import MAIN
+    from dsvc.core.selection import parse_selection
 
-
-def _warn_of_override(name: str) -> None:
-    override = os.environ.get("DSVC_DATASET")
-    if override and override != name:
-        note(f"note: DSVC_DATASET is set, and still selects {shown(override)}")
+    selection = parse_selection(name)
+    dataset = session.repository().use(*selection)
+    if selection.version is not None:
+        out(f"now on dataset {dataset.name}, version {selection.version}, read-only")
+        out(f"back to branch {dataset.branch}: dsvc use {dataset.name}")
+    else:
+        branch = f", branch {dataset.branch}" if selection.branch or dataset.branch != MAIN else ""
+        out(f"now on dataset {dataset.name}{branch}")
+    warn_of_override(*selection)
 
 
 @click.command("describe")

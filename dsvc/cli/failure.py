@@ -10,6 +10,7 @@ import traceback
 import click
 
 from dsvc.cli.exit import Exit, exit_code
+from dsvc.cli.render import width
 from dsvc.errors import DsvcError, FilterError, InvalidRecordsError
 
 SHOWN = 20
@@ -68,15 +69,7 @@ def _tell_place(text: str, at: int) -> None:
     start = max(0, at - _AROUND)
     before, after = _line(line[start:at]), _line(line[at : at + _AROUND])
     click.echo(f"  {before}{after}", err=True)
-    click.echo(" " * (2 + _width(before)) + "^", err=True)
-
-
-def _width(text: str) -> int:
-    """How many places a text takes on a terminal."""
-    import unicodedata
-
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
+    click.echo(" " * (2 + width(before)) + "^", err=True)
 
 
 def _tell_os(error: OSError) -> None:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
-from dsvc.cli.render import author_json, holdings, iso, json_option, out, print_json, print_json_list, shown, when
+from dsvc.cli.graph import Graph
+from dsvc.cli.render import (
+    author_json,
+    counts_text,
+    holdings,
+    iso,
+    json_option,
+    out,
+    print_json,
+    print_json_list,
+    shown,
+    subject,
+    when,
+)
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.dataset import Dataset, LoggedCommit
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.looking_back import LoggedCommit
     from dsvc.model.commit import Author, Moment
+    from dsvc.store.ids import ObjectId
 
 
 @click.command("commit")
@@ -43,63 +60,136 @@ def commit_command(
     if as_json:
         print_json({"dataset": dataset.name, "branch": dataset.branch, **_json(logged, {})})
         return
-    out(f"[{dataset.name} {dataset.branch} {logged.id.short()}] {shown(_subject(message))}")
+    out(f"[{dataset.name} {dataset.branch} {logged.id.short()}] {shown(subject(message))}")
     out(f"holds {holdings(dataset.draft().counts())}")
     out("next: dsvc version create, or dsvc log")
 
 
 @click.command("log")
 @click.argument("revision", metavar="[REV]", type=TEXT, default="HEAD")
+@click.option("--key", metavar="KEY[#ANN]", type=TEXT, help="Only commits that changed this input or its annotations.")
+@click.option("--graph", is_flag=True, help="Draw which commit follows which.")
 @click.option("--oneline", is_flag=True, help="One line a commit.")
+@click.option("--no-stat", is_flag=True, help="Do not count what each commit changed.")
 @click.option("-n", "--number", metavar="N", type=click.IntRange(min=0), help="At most this many.")
 @json_option
 @shared_options
 @pass_session
-def log_command(session: Session, revision: str, oneline: bool, number: int | None, as_json: bool) -> None:
+def log_command(
+    session: Session,
+    revision: str,
+    key: str | None,
+    graph: bool,
+    oneline: bool,
+    no_stat: bool,
+    number: int | None,
+    as_json: bool,
+) -> None:
     """List the commits, the last first.
+
+    All that REV (by default HEAD) is built on, a commit before its parents, with what it changed against its first
+    parent: `+` added, `-` removed, `~` changed. What sources delivered is no commit of its own here. With --key, merges
+    are passed over that took what one of their parents had.
 
     \b
     JSON: {"commits": [{"id", "parents": [ID...], "author": {"name", "email"}, "time", "message",
-           "versions": [NAME...]}]}
+           "versions": [NAME...], "branches": [NAME...], "sources": {NAME: ID of what was taken in from it},
+           "stat": {NOUN: {"added", "removed", "changed"}}, not with --no-stat}]}
     """
+    if graph and as_json:
+        raise UsageError("--graph draws a picture, and --json has none", "the parents of each commit are in --json")
     dataset = session.dataset()
-    versions = _versions(dataset.repository.dataset(dataset.at(revision).revision.dataset))
-    commits = itertools.islice(dataset.log(revision), number)
+    found = dataset.log(revision, key)
+    owner = dataset.repository.dataset(dataset.at(revision).revision.dataset)
+    page = _Page(owner, stat=not no_stat, oneline=oneline, graph=Graph() if graph else None)
+    commits = itertools.islice(found, number)
     if as_json:
-        print_json_list({}, "commits", (_json(logged, versions) for logged in commits))
+        print_json_list({}, "commits", (page.json(logged) for logged in commits))
         return
     count = 0
     for count, logged in enumerate(commits, 1):
-        _print(logged, versions.get(logged.id, []), oneline, count)
+        for line in page.lines(logged, is_first=count == 1):
+            out(line)
     if not count and number != 0:
-        out("no commits yet; next: dsvc add PATH, then dsvc commit -m TEXT")
+        out(_nothing(dataset, key))
 
 
-def _versions(dataset: Dataset) -> dict[bytes, list[str]]:
-    found: dict[bytes, list[str]] = {}
-    for name, version in dataset.versions():
-        found.setdefault(version.commit, []).append(name)
-    return found
+def _nothing(dataset: Dataset, key: str | None) -> str:
+    """What to say where no commit is listed. Raises NotFoundError for a key that is nowhere."""
+    if key is None:
+        return "no commits yet; next: dsvc add PATH, then dsvc commit -m TEXT"
+    if all(record.brought is None for record in dataset.blame(key)):
+        return f"no commit has {shown(key)}: it is staged; next: dsvc commit -m TEXT"
+    return f"no commit behind this revision has {shown(key)}"
 
 
-def _print(logged: LoggedCommit, versions: list[str], oneline: bool, count: int) -> None:
-    tags = f" ({', '.join(versions)})" if versions else ""
-    commit = logged.commit
-    if oneline:
-        out(f"{logged.id.short()}{tags} {shown(_subject(commit.message))}")
-        return
-    if count > 1:
-        out()
-    out(f"commit {logged.id.short()}{tags}")
-    out(f"author {shown(str(commit.author))}")
-    out(f"date   {when(commit.time)}")
-    out()
-    for line in commit.message.strip().splitlines():
-        out(f"    {shown(line)}".rstrip())
+class _Page:
+    """Commits as lines and as JSON."""
 
+    def __init__(self, dataset: Dataset, *, stat: bool, oneline: bool, graph: Graph | None) -> None:
+        self._dataset = dataset
+        self._stat, self._oneline, self._graph = stat, oneline, graph
+        self._versions: dict[bytes, list[str]] = {}
+        for name, version in dataset.versions():
+            self._versions.setdefault(version.commit, []).append(name)
+        self._branches: dict[bytes, list[str]] = {}
+        for branch in dataset.branches():
+            if branch.id is not None:
+                self._branches.setdefault(branch.id, []).append(branch.name)
+        # Where there is but one, its name tells nothing.
+        self._names_branches = len(dataset.branches()) > 1
 
-def _subject(message: str) -> str:
-    return message.strip().splitlines()[0]
+    def lines(self, logged: LoggedCommit, is_first: bool) -> Iterator[str]:
+        """One commit, in its place in the picture if there is one."""
+        text = [self._short(logged)] if self._oneline else list(self._long(logged))
+        if self._graph is None:
+            if not self._oneline and not is_first:
+                yield ""
+            yield from text
+            return
+        drawn = self._graph.draw(logged.id, logged.parents)
+        yield from drawn.before
+        more = len(drawn.rows) if self._oneline else max(len(drawn.rows), len(text) + 1)
+        rows = [*drawn.rows, *[drawn.more] * (more - len(drawn.rows))]
+        width = max(map(len, rows[: len(text)]))
+        for row, line in itertools.zip_longest(rows, text, fillvalue=""):
+            yield f"{row.ljust(width) if line else row} {line}".rstrip()
+
+    def _short(self, logged: LoggedCommit) -> str:
+        return f"{logged.id.short()}{self._names(logged.id)} {shown(subject(logged.commit.message))}"
+
+    def _long(self, logged: LoggedCommit) -> Iterator[str]:
+        commit = logged.commit
+        yield f"commit {logged.id.short()}{self._names(logged.id)}"
+        parents = self._dataset.history.parents(logged.id)
+        if len(parents) > 1:
+            yield f"merge  {' '.join(parent.short() for parent in parents)}"
+        yield f"author {shown(str(commit.author))}"
+        yield f"date   {when(commit.time)}"
+        if self._stat:
+            yield f"change {counts_text(self._dataset.change_of(logged.id))}"
+        yield ""
+        for line in commit.message.strip().splitlines():
+            yield f"    {shown(line)}".rstrip()
+
+    def _names(self, id: ObjectId) -> str:
+        versions = self._versions.get(id, [])
+        branches = self._branches.get(id, []) if self._names_branches else []
+        return (f" [{', '.join(branches)}]" if branches else "") + (f" ({', '.join(versions)})" if versions else "")
+
+    def json(self, logged: LoggedCommit) -> dict[str, Any]:
+        """One commit as JSON."""
+        from dsvc.cli.status import summary_json
+
+        id = logged.id
+        sources = {name: line.hex() for name, line in self._dataset.history.sources(id).items()}
+        stat = {"stat": summary_json(self._dataset.change_of(id))} if self._stat else {}
+        return {
+            **_json(logged, self._versions),
+            "branches": self._branches.get(id, []),
+            "sources": sources,
+            **stat,
+        }
 
 
 def _json(logged: LoggedCommit, versions: dict[bytes, list[str]]) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from dsvc.core.compare import Summary
     from dsvc.model.commit import Author, Moment
 
 F = TypeVar("F", bound=Callable[..., Any])
 NEXT = "next: dsvc commit -m TEXT"
 NOUNS = ("input", "annotation", "concept")
+SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def json_option(function: F) -> F:
@@ -29,10 +31,11 @@ def dry_run_option(function: F) -> F:
 
 def out(line: str = "") -> None:
     """Print a line on stdout."""
-    _write(f"{line}\n")
+    write(f"{line}\n")
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
+    """Write text to stdout as it is."""
     try:
         sys.stdout.write(text)
     except OSError as error:
@@ -51,6 +54,16 @@ def shown(text: str) -> str:
     return display(text)
 
 
+def width(text: str) -> int:
+    """How many places a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
+
+
 def plural(count: int, noun: str) -> str:
     """A count and its noun: `1 input`, `2,000 inputs`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -59,6 +72,21 @@ def plural(count: int, noun: str) -> str:
 def holdings(counts: Mapping[str, int]) -> str:
     """Counts of a state in words."""
     return ", ".join(plural(counts[f"{noun}s"], noun) for noun in NOUNS)
+
+
+def counts_text(summary: Summary) -> str:
+    """Counts of changes in a line: `inputs +1 -2 ~3, annotations +4`; added, removed, changed."""
+    parts = []
+    for noun in ("inputs", "annotations", "concepts"):
+        verbs = getattr(summary, noun)
+        words = [f"{sign}{verbs[verb]:,}" for verb, sign in SIGNS.items() if verbs[verb]]
+        parts += [f"{noun} {' '.join(words)}"] if words else []
+    return ", ".join(parts) or "no records"
+
+
+def subject(message: str) -> str:
+    """The first line of a message."""
+    return message.strip().partition("\n")[0]
 
 
 def listed(names: Sequence[str], limit: int = 5) -> str:
@@ -134,9 +162,9 @@ def print_json(value: Any) -> None:
 def print_json_list(head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
     """Print one JSON document whose last member is a list that need not fit into memory."""
     start = json.dumps(dict(head), ensure_ascii=False, indent=2).removesuffix("\n}") + "," if head else "{"
-    _write(f"{start}\n  {json.dumps(name)}: [")
+    write(f"{start}\n  {json.dumps(name)}: [")
     separator = ""
     for item in items:
-        _write(f"{separator}\n    {json.dumps(item, ensure_ascii=False)}")
+        write(f"{separator}\n    {json.dumps(item, ensure_ascii=False)}")
         separator = ","
     out("\n  ]\n}" if separator else "]\n}")

@@ -34,7 +34,10 @@ class Session:
         from dsvc.core.repository import Repository
 
         repository = Repository.open(Path())
-        repository.workspace.selected = self.dataset_name or os.environ.get("DSVC_DATASET") or None
+        if selected := self.dataset_name or os.environ.get("DSVC_DATASET"):
+            from dsvc.core.selection import parse_selection
+
+            repository.workspace.select(*parse_selection(selected))
         if author is not None or signed:
             from dsvc.cli.author import find_author
 
@@ -58,6 +61,15 @@ class Session:
                 text = "interrupted"
         click.echo(text, err=True)
         return Exit.INTERRUPTED
+
+
+def warn_of_override(dataset: str, branch: str | None = None, version: str | None = None) -> None:
+    """Say so where DSVC_DATASET selects something else than what was just selected."""
+    override = os.environ.get("DSVC_DATASET")
+    if override and override not in (dataset, f"{dataset}:{branch}", f"{dataset}@{version}"):
+        from dsvc.cli.render import note, shown
+
+        note(f"note: DSVC_DATASET is set, and still selects {shown(override)}")
 
 
 pass_session = click.make_pass_decorator(Session)
@@ -93,9 +105,9 @@ def shared_options(function: F) -> F:
     dataset = click.option(
         "-d",
         "--dataset",
-        metavar="NAME",
+        metavar="NAME[:BRANCH|@VERSION]",
         callback=_select,
         expose_value=False,
-        help="Work on this dataset, not on the current one.",
+        help="Work on this dataset, and branch, not on the current one.",
     )
     return folder(dataset(function))

@@ -101,7 +101,7 @@ def _show_record(state: State, name: str, as_json: bool) -> None:
 
 
 def _show_input(state: State, key: str, as_json: bool) -> None:
-    from dsvc.cli.records import annotation_json, annotation_text, input_json, media_text, plain
+    from dsvc.cli.records import annotation_json, annotation_text, conflict_text, input_json, media_text, plain
 
     sample = state[key]
     record = sample.input
@@ -116,6 +116,8 @@ def _show_input(state: State, key: str, as_json: bool) -> None:
     for name in ("split", "license", "geo", "number", "metadata"):
         if getattr(record, name) not in (None, {}):
             out(f"  {name}: {shown(_short_json(plain(getattr(record, name))))}")
+    if record.conflicts:
+        out(f"  {conflict_text(record)}; see: dsvc conflicts")
     out(plural(len(sample.annotations), "annotation") + (":" if sample.annotations else ""))
     rows = [(f"  {shown(f'{key}#{a.id}')}", annotation_text(a)) for a in sample.annotations]
     for line in table(rows):
@@ -215,6 +217,8 @@ def _show_state(dataset: Dataset, state: State, revision: str | None, as_json: b
         return
     _print_head(dataset, state, revision)
     out(holdings(state.counts()))
+    if state.snapshot.conflicts:
+        out(f"{plural(state.snapshot.conflicts, 'record')} with open conflicts; see: dsvc conflicts")
     if totals.stored or totals.elsewhere:
         types = ", ".join(f"{count:,} {shown(name)}" for name, count in _sorted(totals.types).items())
         out(f"media: {plural(totals.stored + totals.elsewhere, 'file')}, {size(totals.bytes)} ({types})")

@@ -30,8 +30,8 @@ def status_command(session: Session, as_json: bool) -> None:
     A file counts as modified when its bytes are others. Files are read only where their size, time or inode changed.
 
     \b
-    JSON: {"dataset", "branch", "head", "versions": [NAME...], "inputs", "annotations", "concepts", "clean",
-           "staged": {NOUN: {"added", "changed", "removed"}}, "conflicts",
+    JSON: {"dataset", "branch", "version": the one that is looked at or null, "head", "versions": [NAME...], "inputs",
+           "annotations", "concepts", "clean", "staged": {NOUN: {"added", "changed", "removed"}}, "conflicts",
            "files": {"tracked": [FOLDER...], "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                      "renamed": [{"old", "new"}...], "absent": [FOLDER...],
                      "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]}}
@@ -46,7 +46,8 @@ def status_command(session: Session, as_json: bool) -> None:
         return
     at = f"at {status.head.short()}" if status.head else "no commits yet"
     versions = f" ({', '.join(status.versions)})" if status.versions else ""
-    out(f"dataset {status.dataset}, branch {status.branch}, {at}{versions}")
+    place = f"version {status.version}, read-only" if status.version else f"branch {status.branch}"
+    out(f"dataset {status.dataset}, {place}, {at}{versions}")
     out(f"holds {holdings(status.counts)}")
     for line in staged_lines(status.summary):
         out(line)
@@ -54,7 +55,9 @@ def status_command(session: Session, as_json: bool) -> None:
         out(f"{plural(status.conflicts, 'record')} with open conflicts; next: dsvc conflicts")
     for line in file_lines(files):
         out(line)
-    if files.absent:
+    if status.version is not None:
+        out(f"back to branch {status.branch}: dsvc use {status.dataset}")
+    elif files.absent:
         folder = shown(files.absent[0])
         out(
             f"next: bring {folder} back; if it was renamed: dsvc add NAME; to look there no more: dsvc untrack {folder}"
@@ -120,7 +123,8 @@ def staged_lines(summary: Summary) -> list[str]:
 def _json(status: Status) -> dict[str, object]:
     return {
         "dataset": status.dataset,
-        "branch": status.branch,
+        "branch": status.branch if status.version is None else None,
+        "version": status.version,
         "head": status.head.hex() if status.head else None,
         "versions": status.versions,
         **status.counts,

@@ -113,8 +113,8 @@ class _Walker:
             if value.base is not None:
                 self._commit(value.base, name)
             self._snapshot(value.snapshot, name)
-            for source in value.sources.values():
-                self._commit(source, name)
+            for commit in (*value.sources.values(), *value.merged):
+                self._commit(commit, name)
 
     def _commit(self, start: ObjectId, name: str) -> None:
         queue = [start]

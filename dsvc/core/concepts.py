@@ -18,8 +18,8 @@ from dsvc.model.rewrite import Entry, Rewriter, chunks_of, rewrite_tree
 from dsvc.model.snapshot import Roots, Snapshot
 
 if TYPE_CHECKING:
-    from dsvc.core.dataset import LoggedCommit
     from dsvc.core.draft import Draft, DraftState
+    from dsvc.core.looking_back import LoggedCommit
 
 
 class ConceptCount(NamedTuple):

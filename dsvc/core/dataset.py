@@ -6,16 +6,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from dsvc.core.branching import Branching
 from dsvc.core.compare import RecordChange, Summary, compare, summarize_states
 from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_state, require_clean
 from dsvc.core.intake import Intake
+from dsvc.core.looking_back import LoggedCommit, LookingBack
+from dsvc.core.merges import Merges
 from dsvc.core.names import check_name
 from dsvc.core.record_edits import RecordEdits
 from dsvc.core.revisions import Revision, resolve
+from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.state import State
 from dsvc.core.transaction import ReadOnly, Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
-from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
+from dsvc.model.commit import Author, Commit, Moment, store_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Annotation
@@ -24,20 +28,15 @@ from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, Dra
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.core.diffing.diff import Diff
     from dsvc.core.filters.bulk import Noun, Outcome, Plan
     from dsvc.core.filters.patch import Patch
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.repository import Repository
 
 AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
 # A clock that is behind the last operation by more than this is wrong, not merely out of step with another machine.
 CLOCK_SLACK = 86400
-
-
-class LoggedCommit(NamedTuple):
-    """A commit and its id."""
-
-    id: ObjectId
-    commit: Commit
 
 
 class NamedVersion(NamedTuple):
@@ -48,7 +47,8 @@ class NamedVersion(NamedTuple):
 
 
 class Status(NamedTuple):
-    """Where a dataset stands: its branch, that branch's head, and what the draft changes."""
+    """Where a dataset stands: its branch, that branch's head, and what the draft changes. `version` is the one that is
+    looked at instead of the branch, read-only."""
 
     dataset: str
     branch: str
@@ -57,6 +57,7 @@ class Status(NamedTuple):
     counts: dict[str, int]
     summary: Summary
     conflicts: int
+    version: str | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -64,13 +65,15 @@ class Status(NamedTuple):
         return not self.summary
 
 
-class Dataset(Intake, RecordEdits):
+class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
     """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
 
-    def __init__(self, repository: Repository, name: str, branch: str) -> None:
+    def __init__(self, repository: Repository, name: str, branch: str, pinned: str | None = None) -> None:
         self.repository = repository
         self.name = name
         self.branch = branch
+        # Where a version is selected, all that is read is read of it, and nothing can be changed.
+        self.pinned: str | None = pinned
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r})"
@@ -88,9 +91,8 @@ class Dataset(Intake, RecordEdits):
 
     @property
     def head(self) -> ObjectId | None:
-        """The commit that the current branch stands on."""
-        branch = cast("BranchRef | None", self.repository.view.get(BRANCH, self.name, self.branch))
-        return branch.commit if branch else None
+        """The commit that the current branch stands on, or that the selected version is. Raises NotFoundError."""
+        return selected_head(self.repository.view, self)
 
     # ---- states
 
@@ -107,20 +109,15 @@ class Dataset(Intake, RecordEdits):
         """The state with the uncommitted edits."""
         store = self._scratch
         state = load_state(store, Refs(self.repository.view), self)
-        return State(self.repository, state.roots, Revision(self.name, self.branch, None, None, False))
+        commit = state.base if self.pinned is not None else None
+        return State(self.repository, state.roots, Revision(self.name, self.branch, self.pinned, commit, False))
 
     @property
     def _scratch(self) -> Store:
         return ReadOnly(self.repository.store)
 
     def _resolve(self, revision: str) -> Revision:
-        if revision == "HEAD" or revision.startswith(("~", "HEAD~")):
-            revision = f"{self.name}:{self.branch}{revision.removeprefix('HEAD')}"
-        elif revision.startswith("@"):
-            revision = f"{self.name}{revision}"
-        elif self.repository.view.get(VERSION, self.name, revision) is not None:
-            revision = f"{self.name}@{revision}"
-        return resolve(self.repository, revision)
+        return resolve(self.repository, revision, self)
 
     def __len__(self) -> int:
         return len(self.draft())
@@ -141,6 +138,7 @@ class Dataset(Intake, RecordEdits):
         With a message the edits are committed in the same operation. Raises RefusedError where others are staged then.
         """
         commit = None
+        require_writable(self)
         with self.repository.transaction(command) as transaction:
             if message is not None:
                 require_clean(self.repository.view, self)
@@ -228,7 +226,7 @@ class Dataset(Intake, RecordEdits):
         head = self.head
         versions = [v.name for v in self.versions() if v.version.commit == head]
         summary = summarize_states(before, now)
-        return Status(self.name, self.branch, head, versions, now.counts(), summary, now.conflicts)
+        return Status(self.name, self.branch, head, versions, now.counts(), summary, now.conflicts, self.pinned)
 
     def changes(self) -> Iterator[RecordChange]:
         """What the draft changes."""
@@ -238,9 +236,26 @@ class Dataset(Intake, RecordEdits):
         cache = self.repository.cache
         return compare(Snapshot(store, clean.roots, cache), Snapshot(store, state.roots, cache))
 
-    def diff(self, old: str = "HEAD", new: str | None = None) -> Iterator[RecordChange]:
-        """What changed from one revision to another, or to the draft."""
-        return compare(self.at(old).snapshot, (self.at(new) if new is not None else self.draft()).snapshot)
+    def query(self, sql: str, at: str | None = None, **others: str) -> Answer:
+        """The answer to one SELECT over the draft, or over the revision `at`; see `State.query`.
+
+        Other revisions go by names: `query("... old.annotations ...", old="@v1")`. Raises FilterError, NotFoundError.
+        """
+        state = self.draft() if at is None else self.at(at)
+        return state.query(sql, **{name: self.at(revision) for name, revision in others.items()})
+
+    def diff(
+        self,
+        old: str = "HEAD",
+        new: str | None = None,
+        *,
+        keys: Iterable[str] = (),
+        where: str | None = None,
+        progress: Progress | None = None,
+    ) -> Diff:
+        """What changed from one revision to another, or to the draft: see `State.diff`."""
+        after = self.at(new) if new is not None else self.draft()
+        return self.at(old).diff(after, keys=keys, where=where, progress=progress)
 
     def commit(
         self,
@@ -251,6 +266,7 @@ class Dataset(Intake, RecordEdits):
     ) -> LoggedCommit:
         """Make a commit of the draft. Raises RefusedError where nothing is staged or nobody signs."""
         _require_message(message)
+        require_writable(self)
         who = self._author(author)
 
         def change(refs: Refs) -> LoggedCommit:
@@ -275,7 +291,7 @@ class Dataset(Intake, RecordEdits):
         lines = [id for name, id in sorted(state.sources.items()) if known.get(name) != id]
         commit = Commit(
             snapshot=store_roots(store, state.roots),
-            parents=(*([head] if head else []), *lines),
+            parents=(*([head] if head else []), *state.merged, *lines),
             author=author,
             time=time or self._now(),
             message=message,
@@ -305,15 +321,6 @@ class Dataset(Intake, RecordEdits):
                 "set the clock, or give the time: --date",
             )
         return now
-
-    def log(self, revision: str = "HEAD") -> Iterator[LoggedCommit]:
-        """The commits of a revision's line, the last first."""
-        id = self._resolve(revision).commit
-        while id is not None:
-            commit = load_commit(self.repository.store, id)
-            yield LoggedCommit(id, commit)
-            known = committed_parents(self.repository, commit)
-            id = known[0] if known else None
 
     # ---- versions
 
@@ -355,8 +362,8 @@ class Dataset(Intake, RecordEdits):
         who, message, time, name = signed
         if revision is not None:
             id = self._resolve(revision).commit
-        elif refs.get(*draft_ref(self)) is None:
-            id = cast(BranchRef, refs.get(BRANCH, self.name, self.branch) or BranchRef()).commit
+        elif self.pinned is not None or refs.get(*draft_ref(self)) is None:
+            id = selected_head(refs, self)
         elif commit:
             id = self._commit(refs, store, who, message or f"version {name or ''}".strip(), time).id
         else:
@@ -370,7 +377,7 @@ class Dataset(Intake, RecordEdits):
         self, refs: Refs, store: Store, name: str | None, id: ObjectId, signed: tuple[Author, str, Moment | None]
     ) -> str:
         who, message, time = signed
-        name = name or _free_name({ref[2] for ref, _ in refs.list(VERSION, self.name)})
+        name = name or _free_name(ref[2] for kind in (VERSION, BRANCH) for ref, _ in refs.list(kind, self.name))
         existing = cast("VersionRef | None", refs.get(VERSION, self.name, name))
         if existing is not None:
             if existing.commit == id:
@@ -380,6 +387,8 @@ class Dataset(Intake, RecordEdits):
         conflicts = Snapshot(store, committed_state(store, id).roots).conflicts
         if conflicts:
             raise RefusedError(f"{conflicts} records have open conflicts", "settle them first: dsvc conflicts")
+        if refs.get(BRANCH, self.name, name) is not None:
+            raise RefusedError(f"{name!r} is a branch of {self.name}", "a version needs a name that no branch has")
         refs.set((VERSION, self.name, name), VersionRef(id, message, who, time or self._now()))
         return name
 
@@ -404,13 +413,7 @@ class Dataset(Intake, RecordEdits):
 
     def has_draft(self) -> bool:
         """Whether this workspace has uncommitted work on the current branch."""
-        return self.repository.view.get(*draft_ref(self)) is not None
-
-
-def committed_parents(repository: Repository, commit: Commit) -> list[ObjectId]:
-    """A commit's parents on the dataset's own line: those that are no line of a source."""
-    lines = set(commit.sources.values())
-    return [parent for parent in commit.parents if parent not in lines]
+        return self.pinned is None and self.repository.view.get(*draft_ref(self)) is not None
 
 
 def _require_message(message: str) -> None:

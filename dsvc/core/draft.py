@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from dsvc.core.keys import check_key
+from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
 from dsvc.model.commit import load_commit
@@ -35,23 +36,25 @@ from dsvc.model.records import (
 )
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
 from dsvc.model.validate import check_annotation
-from dsvc.model.view import BRANCH, DATASET, DRAFT, BranchRef, DraftRef, View
+from dsvc.model.view import DATASET, DRAFT, DraftRef, View
 from dsvc.store import codec
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.core.dataset import Dataset, LoggedCommit
+    from dsvc.core.dataset import Dataset
     from dsvc.core.files.adding import AddReport
     from dsvc.core.files.tracking import Tracked
     from dsvc.core.imports.reports import ImportReport
+    from dsvc.core.looking_back import LoggedCommit
 
 
 class DraftState(msgspec.Struct, frozen=True):
-    """What a draft is between two steps."""
+    """What a draft is between two steps. `merged` are the commits that were merged into it beside its base."""
 
     base: ObjectId | None
     roots: Roots
     sources: Mapping[str, ObjectId]
+    merged: tuple[ObjectId, ...] = ()
 
 
 Step = Callable[[Store, DraftState], DraftState]
@@ -61,11 +64,11 @@ def load_state(store: Store, refs: Refs, dataset: Dataset) -> DraftState:
     """The draft of a dataset as a view has it; the branch's head where nothing is staged. Raises NotFoundError."""
     if refs.get(DATASET, dataset.name) is None:
         raise NotFoundError(f"no dataset named {dataset.name!r}", "see: dsvc list")
-    branch = cast("BranchRef | None", refs.get(BRANCH, dataset.name, dataset.branch))
-    draft = cast("DraftRef | None", refs.get(*draft_ref(dataset)))
+    head = selected_head(refs, dataset)
+    draft = cast("DraftRef | None", refs.get(*draft_ref(dataset))) if dataset.pinned is None else None
     if draft is not None:
-        return DraftState(draft.base, load_roots(store, draft.snapshot), draft.sources)
-    return committed_state(store, branch.commit if branch else None)
+        return DraftState(draft.base, load_roots(store, draft.snapshot), draft.sources, draft.merged)
+    return committed_state(store, head)
 
 
 def committed_state(store: Store, commit: ObjectId | None) -> DraftState:
@@ -77,10 +80,11 @@ def committed_state(store: Store, commit: ObjectId | None) -> DraftState:
 
 
 def save_state(store: Store, refs: Refs, dataset: Dataset, state: DraftState) -> None:
-    """Note a draft in the refs; one that changes nothing is none."""
+    """Note a draft in the refs; one that changes nothing is none. Raises RefusedError where a version is selected."""
+    require_writable(dataset)
     clean = committed_state(store, state.base)
-    unchanged = clean.roots == state.roots and dict(clean.sources) == dict(state.sources)
-    draft = None if unchanged else DraftRef(state.base, store_roots(store, state.roots), state.sources)
+    unchanged = clean.roots == state.roots and dict(clean.sources) == dict(state.sources) and not state.merged
+    draft = None if unchanged else DraftRef(state.base, store_roots(store, state.roots), state.sources, state.merged)
     refs.set(draft_ref(dataset), draft)
 
 

@@ -128,6 +128,8 @@ def _invert(repository: Repository, target: LoggedOperation, action: str) -> Non
         for ref, old, _ in moved:
             if ref[0] == DATASET and old is None:
                 _require_empty(refs, ref[1], target)
+            elif ref[0] == BRANCH and old is None:
+                _require_clean(refs, ref, target)
 
     names = _renamed(moved)
     settings = renaming(repository.workspace, names.new, names.old) if names is not None else nullcontext()
@@ -165,6 +167,13 @@ def _require_empty(refs: Refs, dataset: str, target: LoggedOperation) -> None:
         names = ", ".join(describe_ref(ref) for ref in left)
         hint = "undo what came after it first: dsvc op log"
         raise RefusedError(f"{target.operation.command!r} cannot be inverted: it would leave {names}", hint)
+
+
+def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
+    """Refuse to take a branch away and leave what was staged on it since."""
+    if any(ref[2:] == branch[1:] for ref, _ in refs.list(DRAFT)):
+        hint = f"drop it first: dsvc discard, on branch {branch[2]}"
+        raise RefusedError(f"{target.operation.command!r} cannot be inverted: something is staged on that branch", hint)
 
 
 def _encoded(view: View, ref: Ref) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -67,7 +68,7 @@ class Repository:
         self.author = author or self.workspace.author
         self.now = clock
         self.store = ObjectStore(backend)
-        self.cache = NodeCache()
+        self.cache = NodeCache(folder=lambda: self.cache_folder)
 
     @classmethod
     def init(cls, path: Path, author: Author | None = None) -> Repository:
@@ -202,13 +203,13 @@ class Repository:
             raise NotFoundError(f"no dataset named {name!r}", self._nearest(name))
         dataset = self._dataset(name)
         if branch is not None:
-            dataset.branch = branch
+            dataset.branch, dataset.pinned = branch, None
         return dataset
 
     def _dataset(self, name: str) -> Dataset:
         from dsvc.core.dataset import Dataset
 
-        return Dataset(self, name, self.workspace.branch(name))
+        return Dataset(self, name, self.workspace.branch(name), self.workspace.version(name))
 
     def _nearest(self, name: str, lead: str = "there is: ") -> str:
         import difflib
@@ -231,11 +232,22 @@ class Repository:
             self.change(f"create {name}", change)
         return self._dataset(name)
 
-    def use(self, name: str) -> None:
-        """Make a dataset the current one of this workspace. Raises NotFoundError."""
-        self.dataset(name)
+    def use(self, name: str, branch: str | None = None, version: str | None = None) -> Dataset:
+        """Make a dataset the current one of this workspace, and a branch of it its current branch, or look at a version
+        of it, which is read-only. With neither, it is the branch that was the current one. Raises NotFoundError."""
+        from dsvc.core.selection import selected_head
+
+        kept = branch or self.workspace.kept_branch(name)
+        dataset = self.dataset(name, kept or MAIN)
+        dataset.pinned = version
+        if branch is not None or version is not None:
+            selected_head(self.view, dataset)
+        changes = self.workspace.selecting(name, kept, version)
         if self.workspace.chosen != name:
-            self.workspace.save(dataset=name)
+            changes["dataset"] = name
+        if changes:
+            self.workspace.save(**changes)
+        return dataset
 
     def describe(self, name: str, description: str) -> None:
         """Set a dataset's description."""
@@ -269,7 +281,9 @@ class Repository:
             for ref, _ in list(_refs_of(refs, name)):
                 refs.set(ref, None)
 
-        self.change(f"delete {name}", change)
+        forgotten = self.workspace.selecting(name, None, None)
+        with self.workspace.saving(**forgotten) if forgotten else nullcontext():
+            self.change(f"delete {name}", change)
 
 
 def _set_locks(backend: Backend, workspace: Workspace) -> None:

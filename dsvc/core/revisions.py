@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from dsvc.core.nearest import near_names
+from dsvc.core.selection import no_branch, selected_head
 from dsvc.errors import NotFoundError, UsageError
 from dsvc.model.commit import load_commit
 from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, VersionRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
     from dsvc.core.repository import Repository
 
-_PARTS = re.compile(r"(?P<name>[^:@~]*)(?::(?P<branch>[^:@~]+))?(?:@(?P<at>[^:@~]+))?(?P<back>(?:~\d*)*)")
+_PARTS = re.compile(r"(?P<name>[^:@~\0]*)(?::(?P<branch>[^:@~\0]+))?(?:@(?P<at>[^:@~\0]+))?(?P<back>(?:~\d{0,9})*)")
 _DIGITS = re.compile(r"[0-9a-fA-F]{4,64}")
+_SHOWN = 8
 
 
 class Revision(NamedTuple):
@@ -29,87 +33,148 @@ class Revision(NamedTuple):
     is_pinned: bool
 
 
-def resolve(repository: Repository, text: str = "HEAD") -> Revision:
-    """The revision of an expression. Raises UsageError, NotFoundError."""
+def resolve(repository: Repository, text: str = "HEAD", current: Dataset | None = None) -> Revision:
+    """The revision of an expression; `current` is what HEAD and names alone are of, by default what is selected.
+
+    Raises UsageError, for an ambiguous one too, and NotFoundError.
+    """
     match = _PARTS.fullmatch(text)
-    if not match or not text:
+    if not match or not text or not _is_unicode(text):
         raise UsageError(f"{text!r} is not a revision", "such as pets, pets:branch, pets@v1, @3fa9c1, pets@v1~2")
     name, branch, at, back = match.group("name", "branch", "at", "back")
-    revision = _at(repository, name, branch, at) if at else _named(repository, name, branch)
-    steps = sum(int(part or 1) for part in back.split("~")[1:])
+    if at and branch:
+        raise UsageError(f"a revision names a branch or a version, not both: {name}:{branch}@{at}")
+    names = _Names(repository, current)
+    revision = names.at("" if name == "HEAD" else name, at) if at else names.named(name, branch)
     if not back:
         return revision
+    steps = sum(int(part or 1) for part in back.split("~")[1:])
     commit = _ancestor(repository, revision, steps, text)
     return revision._replace(commit=commit, version=None, is_pinned=True)
 
 
-def _named(repository: Repository, name: str, branch: str | None) -> Revision:
-    """A bare word: a dataset, else a branch or version of the current dataset."""
-    if name in ("", "HEAD"):
-        return _branch(repository, repository.dataset().name, branch)
-    view = repository.view
-    current = repository.workspace.dataset
-    found = []
-    if view.get(DATASET, name) is not None:
-        found.append(_branch(repository, name, branch))
-    elif branch is None and current is not None:
-        if view.get(BRANCH, current, name) is not None:
-            found.append(_branch(repository, current, name))
-        if (version := view.get(VERSION, current, name)) is not None:
-            commit = cast(VersionRef, version).commit
-            found.append(Revision(current, None, name, commit, True))
-    if len(found) > 1:
-        hint = f"say {current}:{name} for the branch, {current}@{name} for the version"
-        raise UsageError(f"{name!r} is a branch and a version", hint)
-    if not found:
+class _Names:
+    """What names mean in a repository to somebody who works on a dataset, or on none."""
+
+    def __init__(self, repository: Repository, current: Dataset | None) -> None:
+        self.repository = repository
+        self.view = repository.view
+        if current is None:
+            selected = repository.workspace.dataset
+            if selected is not None and self.view.get(DATASET, selected) is not None:
+                current = repository.dataset()
+        self.current = current
+
+    def named(self, name: str, branch: str | None) -> Revision:
+        """A bare word: a dataset, a branch or version of the current dataset, else a commit's id. Raises UsageError
+        where it is several of them."""
+        if name in ("", "HEAD"):
+            return self._head(self._selected, branch)
+        if branch is not None:
+            return self._head(self._dataset(name), branch)
+        found = list(self._candidates(name))
+        if len(found) > 1:
+            words = [f"a {kind}" for kind, _, _ in found]
+            ways = ", ".join(f"{way} for the {kind}" for kind, way, _ in found)
+            raise UsageError(f"{name!r} is {', '.join(words[:-1])} and {words[-1]}", f"say {ways}")
+        if found:
+            return found[0][2]()
         if _DIGITS.fullmatch(name):
-            return _at(repository, "", None, name)
-        raise _unknown(repository, name)
-    return found[0]
+            return self.at("", name)
+        raise self._unknown(name)
 
+    def _candidates(self, name: str) -> Iterator[tuple[str, str, Callable[[], Revision]]]:
+        """What a word may name: the kind, how to say so without doubt, and the revision."""
+        current = self.current
+        if self.view.get(DATASET, name) is not None:
+            dataset = self._dataset(name)
+            yield "dataset", f"{name}@HEAD", lambda: self._head(dataset)
+        if current is None:
+            return
+        if self.view.get(BRANCH, current.name, name) is not None:
+            yield "branch", f"{current.name}:{name}", lambda: self._head(current, name)
+        if self.view.get(VERSION, current.name, name) is not None:
+            yield "version", f"{current.name}@{name}", lambda: self.at(current.name, name)
 
-def _unknown(repository: Repository, name: str) -> NotFoundError:
-    """What to say of a word that names nothing."""
-    import difflib
+    def at(self, name: str, at: str) -> Revision:
+        """`NAME@VERSION`, `NAME@HEAD`, or `@ID` with at least 4 digits of a commit's id. A version's name goes before
+        the id that it looks like."""
+        dataset = self._dataset(name) if name else self.current
+        if at == "HEAD":
+            return self._head(dataset if dataset is not None else self._selected)
+        version = self.view.get(VERSION, dataset.name, at) if dataset is not None else None
+        if dataset is not None and version is not None:
+            return Revision(dataset.name, None, at, cast(VersionRef, version).commit, True)
+        if _DIGITS.fullmatch(at) and (found := self._by_id(name, at.lower())):
+            return found
+        raise self._no_version(dataset, at)
 
-    view, current = repository.view, repository.workspace.dataset
-    words = [ref[1] for ref, _ in view.list(DATASET)]
-    if current is not None:
-        words += [ref[2] for kind in (BRANCH, VERSION) for ref, _ in view.list(kind, current)]
-    near = difflib.get_close_matches(name, words, 5) or words[:8]
-    hint = f"there is: {', '.join(near)}" if near else "make a dataset: dsvc create NAME"
-    return NotFoundError(f"no dataset, branch, version or commit named {name!r}", hint)
+    def _by_id(self, name: str, digits: str) -> Revision | None:
+        found: dict[ObjectId, str] = {}
+        for dataset, id in reachable(self.repository, name or None):
+            if id.hex().startswith(digits) and (self.current is None or found.get(id) != self.current.name):
+                found[id] = dataset
+        if len(found) > 1:
+            candidates = "; ".join(self._words(id) for id in sorted(found)[:_SHOWN])
+            more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            raise UsageError(f"{digits!r} begins the ids of {len(found)} commits", f"it may be {candidates}{more}")
+        return next((Revision(dataset, None, None, id, True) for id, dataset in found.items()), None)
 
+    def _words(self, id: ObjectId) -> str:
+        message = load_commit(self.repository.store, id).message.strip()
+        return f"{id.short()} ({message.splitlines()[0][:60] if message else 'no message'})"
 
-def _branch(repository: Repository, name: str, branch: str | None) -> Revision:
-    dataset = repository.dataset(name, branch)
-    ref = cast("BranchRef | None", repository.view.get(BRANCH, dataset.name, dataset.branch))
-    if ref is None:
-        names = ", ".join(found[2] for found, _ in repository.view.list(BRANCH, dataset.name))
-        raise NotFoundError(f"dataset {name!r} has no branch {dataset.branch!r}", f"there is: {names}")
-    return Revision(dataset.name, dataset.branch, None, ref.commit, False)
+    def _head(self, dataset: Dataset, branch: str | None = None) -> Revision:
+        """Where a branch stands, by default what is selected of the dataset."""
+        if branch is None and dataset.pinned is not None:
+            return Revision(dataset.name, None, dataset.pinned, selected_head(self.view, dataset), True)
+        branch = branch or dataset.branch
+        ref = cast("BranchRef | None", self.view.get(BRANCH, dataset.name, branch))
+        if ref is None:
+            raise no_branch(self.view, dataset.name, branch)
+        return Revision(dataset.name, branch, None, ref.commit, False)
 
+    @property
+    def _selected(self) -> Dataset:
+        """The current dataset. Raises NotFoundError."""
+        return self.current if self.current is not None else self.repository.dataset()
 
-def _at(repository: Repository, name: str, branch: str | None, at: str) -> Revision:
-    """`NAME@VERSION`, or `@ID` with at least 4 digits of a commit's id."""
-    if branch:
-        raise UsageError(f"a revision names a branch or a version, not both: {name}:{branch}@{at}")
-    dataset = None
-    if name or repository.workspace.dataset:
-        dataset = repository.dataset(name or None)
-        version = cast("VersionRef | None", repository.view.get(VERSION, dataset.name, at))
-        if version is not None:
-            return Revision(dataset.name, None, at, version.commit, True)
-    if _DIGITS.fullmatch(at):
-        found = sorted({c for c in reachable(repository, name or None) if c[1].hex().startswith(at.lower())})
-        ids = sorted({commit for _, commit in found})
-        if len(ids) > 1:
-            raise UsageError(f"{at!r} is ambiguous", "it may be " + ", ".join(id.short() for id in ids[:8]))
-        if ids:
-            return Revision(found[0][0], None, None, ids[0], True)
-    where = f"dataset {dataset.name!r}" if dataset else "the repository"
-    hint = "see: dsvc version list" + (f" -d {dataset.name}" if dataset else "") + ", dsvc log"
-    raise NotFoundError(f"{where} has no version or commit {at!r}", hint)
+    def _dataset(self, name: str) -> Dataset:
+        if self.current is not None and self.current.name == name:
+            return self.current
+        return self.repository.dataset(name)
+
+    # ---- what is not there
+
+    def _no_version(self, dataset: Dataset | None, at: str) -> NotFoundError:
+        if dataset is None:
+            hint = "name the dataset too: NAME@VERSION; of a commit's id, give 4 digits or more"
+            return NotFoundError(f"the repository has no commit {at!r}", hint)
+        name = dataset.name
+        versions = [ref[2] for ref, _ in self.view.list(VERSION, name)]
+        if self.view.get(BRANCH, name, at) is not None:
+            hint = f"{at} is a branch: {name}:{at}"
+        elif near := near_names(at, versions):
+            hint = f"did you mean {', '.join(f'{name}@{version}' for version in near)}?"
+        else:
+            known = f"there is: {', '.join(versions[-_SHOWN:])}" if versions else f"see: dsvc log {name}"
+            hint = f"{known}; of a commit's id, give 4 digits or more"
+        return NotFoundError(f"dataset {name!r} has no version or commit {at!r}", hint)
+
+    def _unknown(self, name: str) -> NotFoundError:
+        """What to say of a word that names nothing."""
+        words = [ref[1] for ref, _ in self.view.list(DATASET)]
+        if self.current is not None:
+            words += [ref[2] for kind in (BRANCH, VERSION) for ref, _ in self.view.list(kind, self.current.name)]
+        words = list(dict.fromkeys(words))
+        if near := near_names(name, words):
+            hint = f"did you mean {', '.join(near)}?"
+        elif words:
+            more = ", ..." if len(words) > _SHOWN else ""
+            hint = f"there is: {', '.join(words[:_SHOWN])}{more}; of a commit's id, give 4 digits or more"
+        else:
+            hint = "make a dataset: dsvc create NAME"
+        return NotFoundError(f"no dataset, branch, version or commit named {name!r}", hint)
 
 
 def reachable(repository: Repository, dataset: str | None = None) -> Iterator[tuple[str, ObjectId]]:
@@ -135,10 +200,20 @@ def ancestors(repository: Repository, heads: list[ObjectId]) -> Iterator[ObjectI
 
 
 def _ancestor(repository: Repository, revision: Revision, steps: int, text: str) -> ObjectId | None:
+    if not steps:
+        return revision.commit
+    from dsvc.core.history.walking import History
+
     id = revision.commit
-    for _ in range(steps):
-        parents = load_commit(repository.store, id).parents if id is not None else ()
-        if not parents:
-            raise NotFoundError(f"{text}: history does not go back that far", "see: dsvc log")
-        id = parents[0]
-    return id
+    found = History(repository.store).ancestor(id, steps) if id is not None else None
+    if found is None:
+        raise NotFoundError(f"{text}: history does not go back that far", "see: dsvc log")
+    return found
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsvc.core.compare import RecordChange, compare
 from dsvc.core.revisions import Revision
 from dsvc.errors import NotFoundError, RefusedError
+from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Concept, Input
 from dsvc.model.snapshot import Roots, Snapshot
 from dsvc.model.walk import Sample
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.core.diffing.diff import Diff
     from dsvc.core.exporting import ExportReport
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.references.places import Places
     from dsvc.core.repository import Repository
 
@@ -141,9 +143,31 @@ class State:
             raise NotFoundError(f"no input {key!r}")
         return SampleView(self, Sample(record, tuple(self.snapshot.annotations(key))))
 
-    def diff(self, other: State) -> Iterator[RecordChange]:
-        """What changed from this state to another."""
-        return compare(self.snapshot, other.snapshot)
+    def diff(
+        self,
+        other: State,
+        *,
+        keys: Iterable[str] = (),
+        where: str | None = None,
+        progress: Progress | None = None,
+    ) -> Diff:
+        """What changed from this state to another, in the words of annotators: iterate over it, or count: `stat`.
+
+        `keys` (KEY or KEY#ANN) and `where`, a filter, choose inputs. Raises NotFoundError for a key on neither side.
+        """
+        from dsvc.core.diffing.diff import Diff
+
+        return Diff(self.snapshot, other.snapshot, keys, where, progress)
+
+    def query(self, sql: str, **others: State) -> Answer:
+        """The answer to one SELECT over the tables inputs, annotations and concepts of this state.
+
+        Those of other states go by the names that these are given by: `v2.query("... old.annotations ...", old=v1)`.
+        Raises FilterError.
+        """
+        from dsvc.core.queries.answer import ask
+
+        return ask({"": self.snapshot, **{name: state.snapshot for name, state in others.items()}}, sql)
 
     def export(
         self,

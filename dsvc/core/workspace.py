@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import tomllib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ class Workspace:
         self._values = read_toml(self._path) if self._path is not None else {}
         self._team = read_toml(folder.parent / TEAM_FILE) if folder is not None else {}
         self._id = str(self._values.get("id") or secrets.token_hex(8))
-        # A dataset to take as the current one for as long as this object lives; it is not saved.
+        # A dataset, and a branch or version of it, to take as the current ones for as long as this object lives; it is
+        # not saved.
         self.selected: str | None = None
+        self._selected_at: tuple[str | None, str | None] = (None, None)
 
     @property
     def id(self) -> str:
@@ -48,11 +50,48 @@ class Workspace:
         name = self._values.get("dataset")
         return name if isinstance(name, str) else None
 
+    def select(self, dataset: str, branch: str | None = None, version: str | None = None) -> None:
+        """Take a dataset, and a branch or a version of it, as the current ones for as long as this object lives."""
+        self.selected, self._selected_at = dataset, (branch, version)
+
     def branch(self, dataset: str) -> str:
         """The current branch of a dataset here."""
-        branches = self._values.get("branches")
-        name = branches.get(dataset) if isinstance(branches, dict) else None
-        return name if isinstance(name, str) else "main"
+        selected = self._selected_at[0] if dataset == self.selected else None
+        return selected or self._name_in("branches", dataset) or "main"
+
+    def kept_branch(self, dataset: str) -> str | None:
+        """The branch that the file names as a dataset's current one."""
+        return self._name_in("branches", dataset)
+
+    def version(self, dataset: str) -> str | None:
+        """The version of a dataset that is selected here, to be read only."""
+        if dataset == self.selected and any(self._selected_at):
+            return self._selected_at[1]
+        return self._name_in("versions", dataset)
+
+    def _name_in(self, table: str, dataset: str) -> str | None:
+        names = self._values.get(table)
+        name = names.get(dataset) if isinstance(names, dict) else None
+        return name if isinstance(name, str) else None
+
+    def selecting(self, dataset: str, branch: str | None, version: str | None) -> dict[str, Any]:
+        """What to save so that a branch and a version of a dataset are selected, or with None not mentioned."""
+        wanted = {"branches": branch, "versions": version}
+        return {
+            table: _naming(dataset, dataset, name)
+            for table, name in wanted.items()
+            if name != self._name_in(table, dataset)
+        }
+
+    def renaming(self, dataset: str, new: str) -> dict[str, Any]:
+        """What to save so that what is selected of a dataset is selected under a new name of it."""
+        names = {
+            table: (self._name_in(table, dataset), self._name_in(table, new)) for table in ("branches", "versions")
+        }
+        changes: dict[str, Any] = {
+            table: _naming(dataset, new, name) for table, (name, other) in names.items() if name or other
+        }
+        return {**changes, "dataset": new} if self.chosen == dataset else changes
 
     def setting(self, section: str, name: str) -> Any:
         """A setting of this workspace, else of the team's `dsvc.toml`, else None."""
@@ -117,6 +156,17 @@ class Workspace:
         with _replacing(path, changes):
             yield
         self._team = read_toml(path)
+
+
+def _naming(old: str, new: str, name: str | None) -> Callable[[Any], dict[str, str] | None]:
+    """A change of a table of names: what it says of `old` goes, and of `new` it says `name`, or with None nothing."""
+
+    def change(table: Any) -> dict[str, str] | None:
+        names = table.items() if isinstance(table, dict) else ()
+        kept = {key: value for key, value in names if key not in (old, new)}
+        return {**kept, **({new: name} if name is not None else {})} or None
+
+    return change
 
 
 def _change(values: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:

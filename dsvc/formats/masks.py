@@ -1,4 +1,4 @@
-"""COCO's run-length masks: their runs, their compressed text; and pictures as PNG files of fixed bytes."""
+"""COCO's run-length masks: their compressed text; and pictures as PNG files of fixed bytes."""
 
 from __future__ import annotations
 
@@ -8,43 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dsvc.model.records import Mask
+from dsvc.model.runs import MAX_PIXELS as MAX_PIXELS
+from dsvc.model.runs import runs as runs
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-MAX_PIXELS = 1 << 28
-
-
-def runs(mask: Mask) -> tuple[int, ...]:
-    """The runs of a mask, column by column, zeros first. Raises ValueError where they don't fill the picture."""
-    counts = _parse(mask.counts) if isinstance(mask.counts, str) else tuple(mask.counts)
-    pixels = mask.height * mask.width
-    if min(mask.height, mask.width) < 1 or pixels > MAX_PIXELS:
-        raise ValueError(f"a mask of {mask.width} × {mask.height} pixels cannot be drawn")
-    if sum(counts) != pixels or any(run < 0 for run in counts):
-        raise ValueError(f"the runs of a mask cover {sum(counts)} pixels, not {pixels}")
-    return counts
-
-
-def _parse(text: str) -> tuple[int, ...]:
-    """COCO's compressed text: five bits a character, and from the fourth run on the difference to the last but one."""
-    counts: list[int] = []
-    value, shift = 0, 0
-    for character in text.encode():
-        digit = character - 48
-        if not 0 <= digit < 64 or shift > 60:
-            raise ValueError("the text of a mask is damaged")
-        value |= (digit & 31) << shift
-        shift += 5
-        if not digit & 32:
-            if digit & 16:
-                value -= 1 << shift
-            counts.append(value + counts[-2] if len(counts) > 2 else value)
-            value, shift = 0, 0
-    if shift:
-        raise ValueError("the text of a mask ends too early")
-    return tuple(counts)
 
 
 def compressed(counts: Sequence[int]) -> str:

@@ -25,6 +25,9 @@ NO_EXTRAS: Mapping[str, Any] = {}
 # A record whose map begins with this key holds conflicts: field -> the values that clash. It sorts before all
 # field names, so that a tree counts conflicts without decoding.
 CONFLICTS = "!"
+# Field path -> the values that clash, as they are stored and in the order of their encodings; see `dsvc.model.facts`.
+Clashes = Mapping[str, tuple[Any, ...]]
+NO_CLASHES: Clashes = {}
 # The most bytes that a concept's name may have.
 MAX_NAME = 1024
 
@@ -56,6 +59,7 @@ class Concept(msgspec.Struct, frozen=True, kw_only=True):
     """What annotations name. `id` is the name in NFC, made unique; `name` is the spelling that came.
 
     `keypoints` names the points of a skeleton, `skeleton` joins them in pairs (numbered from 1, as COCO does).
+    In all three records, a field that is in `conflicts` is absent itself.
     """
 
     id: str
@@ -65,6 +69,7 @@ class Concept(msgspec.Struct, frozen=True, kw_only=True):
     skeleton: tuple[tuple[int, int], ...] | None = None
     number: Number | None = None
     extras: Mapping[str, Any] = NO_EXTRAS
+    conflicts: Clashes = NO_CLASHES
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +89,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     number: Number | None = None
     metadata: Mapping[str, Any] = NO_EXTRAS
     extras: Mapping[str, Any] = NO_EXTRAS
+    conflicts: Clashes = NO_CLASHES
 
 
 class Mask(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +135,7 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True):
     number: Number | None = None
     attributes: Mapping[str, Any] | None = None
     extras: Mapping[str, Any] = NO_EXTRAS
+    conflicts: Clashes = NO_CLASHES
 
 
 def plain_number(value: float | None) -> float | None:
@@ -164,6 +171,7 @@ def encode_concept(concept: Concept) -> bytes:
     """The value of a concept in its tree. Raises codec.EncodeError."""
     return _encode(
         {
+            CONFLICTS: concept.conflicts or None,
             "extras": concept.extras or None,
             "keypoints": concept.keypoints,
             "name": concept.name,
@@ -179,6 +187,7 @@ def encode_input(record: Input) -> bytes:
     embeddings = record.embeddings
     return _encode(
         {
+            CONFLICTS: record.conflicts or None,
             "embeddings": {k: pack_numbers(v) for k, v in embeddings.items()} if embeddings else None,
             "extras": record.extras or None,
             "geo": pack_numbers(record.geo) if record.geo is not None else None,
@@ -211,6 +220,7 @@ def annotation_fields(annotation: Annotation) -> dict[str, Any]:
     mask = shape.mask
     return _present(
         {
+            CONFLICTS: annotation.conflicts or None,
             "a": plain_number(shape.area),
             "at": annotation.attributes,
             "au": annotation.author,
@@ -284,6 +294,17 @@ def _encode(fields: dict[str, Any]) -> bytes:
 # ---- decoding
 
 
+def decode_clashes(fields: Mapping[str, Any]) -> Clashes:
+    """What clashes in a stored record: field path -> values. Raises TypeError, ValueError on a damaged one."""
+    found = fields.get(CONFLICTS)
+    if found is None:
+        return NO_CLASHES
+    clashes = {path: tuple(values) for path, values in found.items()}
+    if any(len(values) < 2 for values in clashes.values()):
+        raise ValueError("a conflict of fewer than two values")
+    return clashes
+
+
 def decode_concept(tree_key: bytes, value: bytes) -> Concept:
     """The concept of a tree entry. Raises DamagedError."""
     fields = _decode(value, "concept", tree_key)
@@ -297,8 +318,9 @@ def decode_concept(tree_key: bytes, value: bytes) -> Concept:
             skeleton=tuple((a, b) for a, b in skeleton) if skeleton is not None else None,
             number=fields.get("number"),
             extras=fields.get("extras", NO_EXTRAS),
+            conflicts=decode_clashes(fields),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged("concept", tree_key) from error
 
 
@@ -319,8 +341,9 @@ def decode_input(tree_key: bytes, value: bytes) -> Input:
             number=fields.get("number"),
             metadata=fields.get("metadata", NO_EXTRAS),
             extras=fields.get("extras", NO_EXTRAS),
+            conflicts=decode_clashes(fields),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged("input", tree_key) from error
 
 
@@ -362,8 +385,9 @@ def decode_annotation(tree_key: bytes, value: bytes) -> Annotation:
             number=get("n"),
             attributes=get("at"),
             extras=get("x", NO_EXTRAS),
+            conflicts=decode_clashes(fields),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged("annotation", tree_key) from error
 
 

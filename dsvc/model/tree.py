@@ -7,8 +7,9 @@ cache decoded nodes; writing gives a new root and leaves the old one as it was.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from dsvc.errors import DamagedError
@@ -26,6 +27,7 @@ from dsvc.model.node import (
     decode_node,
     encode_leaf,
     find,
+    has_conflict,
     load_value,
     store_value,
 )
@@ -35,11 +37,15 @@ Edits = Mapping[bytes, bytes | None]
 
 
 class NodeCache:
-    """Decoded nodes by id, the least recently used leaving first."""
+    """Decoded nodes by id, the least recently used leaving first.
 
-    def __init__(self, size: int = 512) -> None:
+    `folder` says where else what follows from nodes may be kept on disk, or None.
+    """
+
+    def __init__(self, size: int = 512, folder: Callable[[], Path | None] = lambda: None) -> None:
         self._nodes: OrderedDict[ObjectId, Node] = OrderedDict()
         self._size = size
+        self.folder = folder
 
     def load(self, store: Reader, id: ObjectId) -> Node:
         """The node of an id. Raises DamagedError."""
@@ -134,12 +140,48 @@ class Tree:
                 stack.append((node, at + 1))
                 stack.append((self._child(node, at), -1))
 
+    def parts(self) -> Iterator[Child]:
+        """Nodes that together hold all entries, in order: those right above the leaves, or the root where that is
+        lower. Reads only what lies above them."""
+        root = self.node(self.root)
+        if root.level <= 1:
+            yield Child(root.keys[-1] if root.keys else b"", self.root, root.count, root.conflicts)
+            return
+        stack: list[Node] = [root]
+        while stack:
+            node = stack.pop()
+            assert isinstance(node, Inner)
+            if node.level == 2:
+                yield from node.children
+            else:
+                stack += [self._child(node, at) for at in range(len(node.children) - 1, -1, -1)]
+
+    def part(self, child: Child) -> Tree:
+        """The tree below a node that `parts` gave. Raises DamagedError where it is not what its parent says."""
+        below = self.node(child.id)
+        if below.count != child.entries or (below.keys[-1] if below.keys else b"") != child.key:
+            raise DamagedError(f"node {child.id.short()} is not what its parent says")
+        return Tree(self.store, child.id, self.cache)
+
     def prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Entries whose key begins with `prefix`, in order."""
         for key, value in self.items(prefix):
             if not key.startswith(prefix):
                 return
             yield key, value
+
+    def conflicting(self) -> Iterator[tuple[bytes, bytes]]:
+        """The entries that hold a conflict, in order. Reads no nodes but those on the way to them."""
+        stack = [self.node(self.root)]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Inner):
+                below = [at for at, child in enumerate(node.children) if child.conflicts]
+                stack.extend(self._child(node, at) for at in reversed(below))
+            else:
+                for key, value in zip(node.keys, node.values, strict=True):
+                    if has_conflict(value):
+                        yield key, load_value(self.store, value)
 
     def at(self, index: int) -> tuple[bytes, bytes]:
         """The entry at an index from 0, or from the end below 0. Raises IndexError. Reads one path."""

@@ -44,12 +44,14 @@ class VersionRef(msgspec.Struct, frozen=True):
 class DraftRef(msgspec.Struct, frozen=True):
     """A workspace's uncommitted work. The ref ("draft", workspace, dataset, branch).
 
-    `base` is the commit it was begun on, `snapshot` its state, `sources` what it has imported.
+    `base` is the commit it was begun on, `snapshot` its state, `sources` what it has imported, `merged` the commits
+    that were merged into it beside the base.
     """
 
     base: ObjectId | None
     snapshot: ObjectId
     sources: Mapping[str, ObjectId] = {}
+    merged: tuple[ObjectId, ...] = ()
 
 
 AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef
@@ -71,8 +73,10 @@ def encode_ref(ref: AnyRef) -> bytes:
             author, time = [ref.author.name, ref.author.email], [ref.time.seconds, ref.time.offset]
             return codec.encode({"author": author, "commit": ref.commit, "message": ref.message, "time": time})
         case DraftRef():
-            base = {"base": ref.base} if ref.base else {}
-            return codec.encode({**base, "snapshot": ref.snapshot, "sources": ref.sources})
+            fields = {"snapshot": ref.snapshot, "sources": ref.sources}
+            fields |= {"base": ref.base} if ref.base else {}
+            fields |= {"merged": list(ref.merged)} if ref.merged else {}
+            return codec.encode(fields)
 
 
 def decode_ref(kind: str, value: bytes) -> AnyRef:
@@ -88,7 +92,8 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
             return VersionRef(ObjectId(fields["commit"]), fields["message"], author, time)
         if kind == DRAFT:
             sources = {name: ObjectId(source) for name, source in fields["sources"].items()}
-            return DraftRef(_id(fields.get("base")), ObjectId(fields["snapshot"]), sources)
+            merged = tuple(ObjectId(id) for id in fields.get("merged", ()))
+            return DraftRef(_id(fields.get("base")), ObjectId(fields["snapshot"]), sources, merged)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"a {kind} ref is damaged") from error
     raise DamagedError(f"a ref of unknown kind {kind!r}")

@@ -60,14 +60,10 @@ staged:
   annotations: 1 added, 2 removed
 next: dsvc diff, then dsvc commit -m TEXT
 $ dsvc diff
-~ input images/attic.png media
-- input images/barn.png
-+ input images/beach.png
-- input images/cellar.png
+~ input images/attic.png: media blob e98a9dd5f428 -> 6c87207fbc04
+~ input images/barn.png -> images/beach.png: renamed
+- input images/cellar.png: 1 dog
 + input images/dune.png
-- annotation images/barn.png#42f40be1d8b4 cat
-+ annotation images/beach.png#42f40be1d8b4 cat
-- annotation images/cellar.png#85f155d46446 dog
 $ dsvc commit -m "What the folder has now"
 [pets main COMMIT] What the folder has now
 holds 3 inputs, 1 annotation, 2 concepts

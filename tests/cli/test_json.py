@@ -28,7 +28,14 @@ def commit(dsvc, project: Path) -> str:
 
 
 def test_list(dsvc, commit: str) -> None:
-    pets = {"name": "pets", "current": True, "description": "Cats and dogs", "branch": "main", "head": commit}
+    pets = {
+        "name": "pets",
+        "current": True,
+        "description": "Cats and dogs",
+        "branch": "main",
+        "version": None,
+        "head": commit,
+    }
     assert document(dsvc, "list") == {"datasets": [{**pets, "draft": False, **COUNTS, "versions": ["v1"]}]}
 
 
@@ -37,6 +44,7 @@ def test_status(dsvc, commit: str) -> None:
     assert document(dsvc, "status") == {
         "dataset": "pets",
         "branch": "main",
+        "version": None,
         "head": commit,
         "versions": ["v1"],
         "inputs": 1,
@@ -118,7 +126,10 @@ def test_log(dsvc, commit: str) -> None:
     }
     assert made == {"dataset": "pets", "branch": "main", **expected}
     first, second = document(dsvc, "log")["commits"]
-    assert first == expected
+    stat = {"inputs": NO_CHANGE, "annotations": NO_CHANGE, "concepts": NO_CHANGE}
+    assert first == {**expected, "branches": ["main"], "sources": {}, "stat": stat}
+    assert "stat" not in document(dsvc, "log", "--no-stat")["commits"][0]
+    assert list(second["sources"]) == ["pets"] and list(second["sources"].values()) == second["parents"]
     assert second["versions"] == ["v1"]
     assert document(dsvc, "log", "-n", "0") == {"commits": []}
 
@@ -130,19 +141,33 @@ def test_diff(dsvc, commit: str) -> None:
     assert (found["from"], found["to"]) == ("HEAD", None)
     assert [(c["verb"], c["noun"], c["name"].split("#")[0]) for c in found["changes"]] == [
         ("added", "concept", "bird"),
-        ("removed", "input", "b.jpg"),
         ("added", "annotation", "a.jpg"),
+        ("removed", "input", "b.jpg"),
         ("removed", "annotation", "b.jpg"),
     ]
     assert found["changes"][0] == {
         "verb": "added",
         "noun": "concept",
         "name": "bird",
+        "old_name": None,
+        "kind": ["added"],
+        "iou": None,
+        "pixels": None,
         "fields": [],
+        "in_conflict": [],
+        "settled": [],
         "old": None,
         "new": {"id": "bird", "name": "bird"},
     }
-    assert document(dsvc, "diff", "--stat")["stat"]["annotations"] == {"added": 1, "changed": 0, "removed": 1}
+    stat = document(dsvc, "diff", "--stat")["stat"]
+    assert stat["inputs"] == {"added": 0, "changed": 0, "renamed": 0, "removed": 1}
+    assert stat["concepts"] == {"added": 1, "changed": 0, "removed": 0}
+    assert {name: count for name, count in stat["annotations"].items() if count} == {"added": 1, "removed": 1}
+    nothing = dict.fromkeys(("added", "removed", "moved", "reshaped", "relabelled_from", "relabelled_to", "other"), 0)
+    assert stat["by_concept"] == [
+        {"concept": "bird", **nothing, "added": 1},
+        {"concept": "dog", **nothing, "removed": 1},
+    ]
     assert document(dsvc, "diff", "v1", "v1") == {"from": "v1", "to": "v1", "changes": []}
 
 

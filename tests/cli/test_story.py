@@ -315,7 +315,7 @@ class TestAnnotate:
         assert shape["box"] == [1, 1, 5, 5]
         assert shape["polygons"] == [[0.5, 0.5, 9, 0, 9, 9.25], [1, 1, 2, 2, 3, 1]]
         assert shape["area"] == 81
-        assert dsvc("diff").out == f"~ annotation b.jpg#{id} shape, crowd none -> 0\n"
+        assert dsvc("diff").out == f"  input b.jpg\n    ~ dog {id}: moved by 3 px (IoU 0.308), crowd none -> 0\n"
 
     def test_the_area_of_a_plain_box_follows_it(self, dsvc, project: Path) -> None:
         id = annotation(dsvc, "a.jpg")
@@ -365,7 +365,9 @@ class TestAnnotate:
     def test_the_concept_of_an_annotation(self, dsvc, project: Path) -> None:
         name = "a.jpg#" + annotation(dsvc, "a.jpg")
         dsvc("annotate", name, "--concept", "cafe\u0301")
-        assert dsvc("diff").out == f"+ concept caf\u00e9\n~ annotation {name} concept cat -> caf\u00e9\n"
+        id = name.partition("#")[2]
+        relabelled = f"  input a.jpg\n    ~ caf\u00e9 {id}: relabelled cat -> caf\u00e9\n"
+        assert dsvc("diff").out == f"+ concept caf\u00e9\n{relabelled}"
 
     @pytest.mark.parametrize(
         "options",
@@ -482,9 +484,11 @@ class TestHistory:
         assert dsvc("log", "--oneline").out == f"{second} Less\n{first} (v1) First batch\n"
         assert dsvc("log", "-n", "1", "--oneline").out == f"{second} Less\n"
         assert dsvc("log").out == (
-            f"commit {second}\nauthor Ada <ada@example.org>\ndate   2024-05-01 17:30:00 +0530\n\n"
+            f"commit {second}\nauthor Ada <ada@example.org>\ndate   2024-05-01 17:30:00 +0530\n"
+            "change inputs -1, annotations -1\n\n"
             f"    Less\n\n    One cat left\n\n"
-            f"commit {first} (v1)\nauthor Ada <ada@example.org>\ndate   2024-05-01 12:00:00 +0000\n\n    First batch\n"
+            f"commit {first} (v1)\nauthor Ada <ada@example.org>\ndate   2024-05-01 12:00:00 +0000\n"
+            "change inputs +2, annotations +2, concepts +2\n\n    First batch\n"
         )
         assert dsvc("log", "HEAD~1", "--oneline").out == f"{first} (v1) First batch\n"
 
@@ -492,22 +496,26 @@ class TestHistory:
         assert dsvc("diff") == (0, "", "")
         assert dsvc("diff", "--exit-code") == (0, "", "")
         assert dsvc("diff", "--stat").out == "no differences\n"
-        cat, dog = "a.jpg#" + annotation(dsvc, "a.jpg"), "b.jpg#" + annotation(dsvc, "b.jpg")
+        cat = annotation(dsvc, "a.jpg")
         dsvc("rm", "b.jpg")
-        dsvc("annotate", cat, "--concept", "bird", "--text", "x" * 100)
+        dsvc("annotate", f"a.jpg#{cat}", "--concept", "bird", "--text", "x" * 100)
         expected = (
-            f"+ concept bird\n- input b.jpg\n~ annotation {cat} concept cat -> bird, text none -> {'x' * 57}...\n"
-            f"- annotation {dog} dog\n"
+            f"+ concept bird\n  input a.jpg\n    ~ bird {cat}: relabelled cat -> bird, text none -> {'x' * 57}...\n"
+            "- input b.jpg: 1 dog\n"
         )
         assert dsvc("diff").out == expected
         assert dsvc("diff", "--exit-code", code=1).out == expected
         assert dsvc("diff", "--stat", "--exit-code", code=1).out == (
-            "inputs: 1 removed\nannotations: 1 changed, 1 removed\nconcepts: 1 added\n"
+            "inputs: 1 removed\nannotations: 1 changed, 1 removed\nconcepts: 1 added\n\n"
+            "concept  removed  relabelled from  relabelled to\n"
+            "bird           -                -              1\n"
+            "cat            -                1              -\n"
+            "dog            1                -              -\n"
         )
         dsvc("commit", "-m", "x", *SIGNED)
         dsvc("version", "create", "v2", *SIGNED)
         assert dsvc("diff", "v1", "v2").out == expected
-        assert dsvc("diff", "v2", "v1").out.startswith("- concept bird\n+ input b.jpg\n")
+        assert dsvc("diff", "v2", "v1").out.startswith("- concept bird\n  input a.jpg\n")
         assert dsvc("diff", "v2", "v2").out == ""
 
     def test_a_long_diff_is_cut(self, dsvc, project: Path) -> None:
@@ -517,7 +525,7 @@ class TestHistory:
         dsvc("add", "many")
         lines = dsvc("diff").out.splitlines()
         assert lines[0] == "+ input many/000.txt"
-        assert lines[200:] == ["... and 10 more changes; counts: --stat, all: --json"]
+        assert lines[200:] == ["... and 10 more inputs; counts: --stat, all: --json"]
         assert len(json.loads(dsvc("diff", "--json").out)["changes"]) == 210
 
     def test_names_are_shown_safely(self, dsvc, project: Path) -> None:

@@ -325,7 +325,7 @@ def test_a_draft_of_another_workspace_is_rebased_at_commit(labelled: Dataset) ->
     assert labelled.at().counts() == {"concepts": 3, "inputs": 1, "annotations": 2}
 
 
-def test_a_draft_that_clashes_with_a_commit_is_refused_by_name(labelled: Dataset) -> None:
+def test_a_draft_that_clashes_with_a_commit_is_rebased_with_a_conflict(labelled: Dataset) -> None:
     root = labelled.repository.root
     assert root is not None
     (old,) = labelled.draft().annotations("a.jpg")
@@ -336,9 +336,10 @@ def test_a_draft_that_clashes_with_a_commit_is_refused_by_name(labelled: Dataset
         with dataset.edit() as draft:
             draft.change_annotation("a.jpg", old.id, {"concept": concept})
     other.dataset("pets").commit("by another")
-    with pytest.raises(RefusedError, match=f"a.jpg#{old.id}"):
-        labelled.commit("by us")
-    assert labelled.has_draft()
+    labelled.commit("by us")
+    (both,) = labelled.at().annotations("a.jpg")
+    assert (both.id, both.concept, both.conflicts) == (old.id, None, {"c": ("dog", "bird")})
+    assert labelled.at().snapshot.conflicts == 1
 
 
 # ---- what cannot be meant

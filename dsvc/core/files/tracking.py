@@ -202,8 +202,8 @@ def renaming(workspace: Workspace, old: str, new: str) -> Iterator[None]:
         for team in (False, True):
             tables = [table for table, of_team in workspace.tables(SECTION) if of_team == team]
             changes: dict[str, Any] = {SECTION: change} if any(_is_of(table, old) for table in tables) else {}
-            if workspace.chosen == old and not team:
-                changes["dataset"] = new
+            if not team:
+                changes |= workspace.renaming(old, new)
             if changes:
                 stack.enter_context(workspace.saving_team(**changes) if team else workspace.saving(**changes))
         note_origins(workspace, new, load_origins(workspace, old))

@@ -1,39 +1,24 @@
-"""The columns that a filter can name, and how they are gathered from the trees: those that are asked for, and no more.
-
-Numbers and booleans become arrays of float64 in which NaN, which no record holds, stands for nothing; texts become
-arrays of objects with None. So a column can be spread over the rows of a join before DuckDB sees it.
-"""
+"""The columns that a filter or a query can name, and what each takes from a stored record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from dsvc.errors import DamagedError
-from dsvc.model.incoming import Progress
-from dsvc.model.numbers import unpack_joined
-from dsvc.model.tree import Tree
+from dsvc.model.records import CONFLICTS
 from dsvc.store.codec import unpack_extension
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Array = npt.NDArray[Any]
-
 TEXT, NUMBER, INTEGER, BOOLEAN, JSON = "VARCHAR", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
-_TOLD = 8192
-_EXACT = 2.0**53
-_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 
 class Column(NamedTuple):
     """A column: its SQL type, the stored fields that it needs, and what it takes from a record that has them.
 
-    With `part`, what it takes is packed numbers, `width` of them, of which it is the one of this index.
+    With `part`, what it takes is packed numbers, `width` of them, of which it is the one of this index. `clash` is the
+    path of the field that it says something of even where that is absent: where that is in conflict, it is null.
     """
 
     type: str
@@ -41,13 +26,7 @@ class Column(NamedTuple):
     get: Callable[[Any], Any]
     part: int | None = None
     width: int = 0
-
-
-class Values(NamedTuple):
-    """A gathered column: its SQL type and one value a record."""
-
-    type: str
-    array: Array
+    clash: str | None = None
 
 
 class _Reference(msgspec.Struct, gc=False):
@@ -73,7 +52,9 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("geo", "b", "ti"), bytes | None),
     **dict.fromkeys(("k", "m", "p", "pt"), msgspec.Raw),  # whether they are there is all that is asked
     "media": _Media | None,
+    "clashes": Any,
 }
+_RENAMED = {"clashes": CONFLICTS}
 
 
 def _plain(type: str, field: str) -> Column:
@@ -90,19 +71,19 @@ def _packed(field: str, part: int, width: int) -> Column:
 
 
 def _size(name: str) -> Column:
-    """The declared size, else the media's."""
+    """The declared size, else the media's; null where the declared one is in conflict."""
     get = attrgetter(name)
 
     def found(row: Any) -> Any:
         declared = get(row)
         return declared if declared is not None or row.media is None else get(row.media)
 
-    return Column(NUMBER, (name, "media"), found)
+    return Column(NUMBER, (name, "media"), found, clash=name)
 
 
-def _there(field: str) -> Column:
+def _there(field: str, clash: str) -> Column:
     get = attrgetter(field)
-    return Column(BOOLEAN, (field,), lambda row: get(row) is not None)
+    return Column(BOOLEAN, (field,), lambda row: get(row) is not None, clash=clash)
 
 
 def _bytes(row: Any) -> Any:
@@ -116,6 +97,10 @@ def _place(row: Any) -> Any:
     return row.media.reference.place if row.media is not None and row.media.reference is not None else None
 
 
+def _stored(row: Any) -> bool:
+    return row.media is not None and row.media.blob is not None
+
+
 def _unit(row: Any) -> Any:
     if row.a is None and row.b is None and row.m is None and row.p is None:
         return None
@@ -127,6 +112,7 @@ def _character(at: int) -> Callable[[Any], Any]:
 
 
 KEY = Column(TEXT, (), lambda row: None)  # it is the record's place in the tree
+CONFLICTED = Column(BOOLEAN, ("clashes",), lambda row: row.clashes is not None)
 INPUT_COLUMNS: dict[str, Column] = {
     "key": KEY,
     "split": _plain(TEXT, "split"),
@@ -140,8 +126,9 @@ INPUT_COLUMNS: dict[str, Column] = {
     "longitude": _packed("geo", 0, 2),
     "latitude": _packed("geo", 1, 2),
     "place": Column(TEXT, ("media",), _place),
-    "stored": Column(BOOLEAN, ("media",), lambda row: row.media is not None and row.media.blob is not None),
+    "stored": Column(BOOLEAN, ("media",), _stored, clash="media"),
     "metadata": _plain(JSON, "metadata"),
+    "conflicted": CONFLICTED,
 }
 ANNOTATION_COLUMNS: dict[str, Column] = {
     "id": KEY,
@@ -157,168 +144,41 @@ ANNOTATION_COLUMNS: dict[str, Column] = {
     "frame": _plain(INTEGER, "f"),
     "track": Column(TEXT, ("tr",), lambda row: str(row.tr) if row.tr is not None else None),
     "value": _plain(NUMBER, "v"),
-    "crowd": Column(BOOLEAN, ("cr",), lambda row: bool(row.cr)),
+    "crowd": Column(BOOLEAN, ("cr",), lambda row: bool(row.cr), clash="cr"),
     "status": _plain(TEXT, "st"),
     "author": _plain(TEXT, "au"),
     "attributes": _plain(JSON, "at"),
-    "has_box": _there("b"),
-    "has_polygons": _there("p"),
-    "has_mask": _there("m"),
-    "has_keypoints": _there("k"),
-    "has_point": _there("pt"),
+    "has_box": _there("b", "shape"),
+    "has_polygons": _there("p", "shape"),
+    "has_mask": _there("m", "shape"),
+    "has_keypoints": _there("k", "k"),
+    "has_point": _there("pt", "pt"),
+    "conflicted": CONFLICTED,
 }
 COLUMNS = {**INPUT_COLUMNS, **ANNOTATION_COLUMNS}
 # Whether an annotation's numbers are 0 to 1: gathered beside the columns of places.
 RELATIVE = "relative"
+RELATIVE_COLUMN = _plain(BOOLEAN, "u")
 # The box of an annotation that has no area of its own.
-_BOX_SIDES = {
+BOX_SIDES = {
     name: Column(NUMBER, ("a", "b"), lambda row: row.b if row.a is None else None, part, 4)
     for name, part in (("box_w", 2), ("box_h", 3))
 }
 PLACES = frozenset(("x", "y", "w", "h", "area"))
 
 
-class Gathered(NamedTuple):
-    """Records of a tree: their tree keys in order, and the columns by name."""
-
-    keys: list[bytes]
-    columns: dict[str, Values]
-
-
-def gather_inputs(tree: Tree, names: Iterable[str], progress: Progress | None = None) -> Gathered:
-    """All inputs with the columns of these names. Raises DamagedError."""
-    wanted = {name: INPUT_COLUMNS[name] for name in names}
-    keys, columns = _gather(tree, wanted, "input", progress)
-    if "key" in wanted:
-        columns["key"] = Values(TEXT, _texts([key.decode() for key in keys]))
-    return Gathered(keys, columns)
+def record_decoder(columns: Iterable[Column]) -> Callable[[bytes], Any]:
+    """What decodes a stored record as far as these columns need; it raises msgspec.DecodeError, ValueError."""
+    fields = {field for column in columns for field in column.fields}
+    fields |= {"clashes" for column in columns if column.clash}
+    types = [(field, _TYPES[field], None) for field in sorted(fields)]
+    record = msgspec.defstruct("Record", types, gc=False, rename=_RENAMED)
+    return msgspec.msgpack.Decoder(record, ext_hook=lambda code, data: unpack_extension(code, bytes(data))).decode
 
 
-def gather_annotations(tree: Tree, names: Iterable[str], progress: Progress | None = None) -> Gathered:
-    """All annotations with the columns of these names, places in their own unit. Raises DamagedError."""
-    wanted = {name: ANNOTATION_COLUMNS[name] for name in names}
-    if wanted.keys() & PLACES:
-        wanted[RELATIVE] = _plain(BOOLEAN, "u")
-    if "area" in wanted:
-        wanted |= _BOX_SIDES
-    keys, columns = _gather(tree, wanted, "annotation", progress)
-    if "id" in wanted:
-        columns["id"] = Values(TEXT, _texts([key.partition(b"\0")[2].decode() for key in keys]))
-    if "area" in wanted:
-        columns["area"] = Values(NUMBER, _areas(*(columns[name].array for name in ("area", *_BOX_SIDES))))
-    return Gathered(keys, columns)
-
-
-def _areas(declared: Array, width: Array, height: Array) -> Array:
-    """The declared area, else the box's."""
-    import numpy as np
-
-    return np.where(np.isnan(declared), width * height, declared)
-
-
-def _gather(
-    tree: Tree, wanted: dict[str, Column], noun: str, progress: Progress | None
-) -> tuple[list[bytes], dict[str, Values]]:
-    """Walk a tree once. A record is decoded as far as its columns need, and dropped when they are taken."""
-    fields = sorted({field for column in wanted.values() for field in column.fields})
-    record = msgspec.defstruct("Record", [(field, _TYPES[field], None) for field in fields], gc=False)
-    decode = msgspec.msgpack.Decoder(record, ext_hook=lambda code, data: unpack_extension(code, bytes(data))).decode
-    # Columns that are parts of one packed sequence share what is taken.
-    takes = {_slot(*item): (item[1].get, list[Any]()) for item in wanted.items() if item[1].fields}
-    keys, told, total = list[bytes](), 0, len(tree)
-    for some, values in tree.runs():
-        keys += some
-        if takes:
-            try:
-                rows = [decode(value) for value in values]
-            except (msgspec.DecodeError, ValueError) as error:
-                raise _damaged(noun, zip(some, values, strict=True), decode) from error
-            for get, found in takes.values():
-                found += map(get, rows)
-        if progress and len(keys) - told >= _TOLD:
-            told = len(keys)
-            progress(f"read {noun}s", told, total)
-    if progress and keys:
-        progress(f"read {noun}s", total, total)
-    taken = {slot: found for slot, (_, found) in takes.items()}
-    return keys, _columns(wanted, taken)
-
-
-def _slot(name: str, column: Column) -> tuple[str, ...]:
-    return column.fields if column.part is not None else (name,)
-
-
-def _columns(wanted: dict[str, Column], taken: dict[tuple[str, ...], list[Any]]) -> dict[str, Values]:
-    unpacked: dict[tuple[str, ...], Array] = {}
-    columns = {}
-    for name, column in wanted.items():
-        if not column.fields:
-            continue
-        slot = _slot(name, column)
-        if column.part is None:
-            columns[name] = _values(column.type, taken[slot])
-            continue
-        if slot not in unpacked:
-            unpacked[slot] = _unpacked(taken[slot], column.width)
-        columns[name] = Values(NUMBER, unpacked[slot][column.part])
-    return columns
-
-
-def _values(type: str, found: list[Any]) -> Values:
-    if type == TEXT:
-        return Values(TEXT, _texts(found))
-    if type == JSON:
-        return Values(JSON, _texts([_json(value).decode() if value is not None else None for value in found]))
-    numbers = _floats(found)
-    if type == INTEGER and (abs(numbers) >= _EXACT).any():
-        return Values(NUMBER, numbers)
-    return Values(type, numbers)
-
-
-def _texts(found: Sequence[str | None]) -> Array:
-    import numpy as np
-
-    array = np.empty(len(found), dtype=object)
-    array[:] = found
-    return array
-
-
-def _floats(found: list[Any]) -> npt.NDArray[np.float64]:
-    import numpy as np
-
-    try:
-        return np.array(found, dtype=np.float64)
-    except OverflowError:  # an integer beyond what float64 reaches
-        return np.array([_float(value) for value in found], dtype=np.float64)
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value) if value is not None else float("nan")
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
-def _unpacked(packed: list[bytes | None], width: int) -> Array:
-    """The numbers of packed sequences, an array for each place in them; NaN where there are not `width` numbers."""
-    import numpy as np
-
-    parts = np.full((width, len(packed)), np.nan)
-    filled = [at for at, data in enumerate(packed) if data]
-    numbers, counts = unpack_joined([data for data in packed if data])
-    whole = counts == width
-    rows = np.array(filled, dtype=np.int64)[whole]
-    starts = (counts.cumsum() - counts)[whole]
-    for part in range(width):
-        parts[part, rows] = numbers[starts + part]
-    return parts
-
-
-def _damaged(noun: str, batch: Iterable[tuple[bytes, bytes]], decode: Callable[[bytes], Any]) -> DamagedError:
-    for key, value in batch:
-        try:
-            decode(value)
-        except (msgspec.DecodeError, ValueError):
-            name = key.decode(errors="replace").replace("\0", "#")
-            return DamagedError(f"{noun} {name!r} cannot be read")
-    return DamagedError(f"an {noun} cannot be read")
+def getter(column: Column) -> Callable[[Any], Any]:
+    """What takes a column from a decoded record."""
+    get, clash = column.get, column.clash
+    if clash is None:
+        return get
+    return lambda row: None if row.clashes is not None and clash in row.clashes else get(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,18 +28,27 @@ _SETTINGS = {
 }
 
 
+_UNKNOWN = re.compile('column (?:named )?"([^"]+)"(?: does not exist on|$)', re.IGNORECASE)
+
+
 class Complaint(NamedTuple):
-    """What DuckDB says is wrong, in one line, and the byte of the statement that it is about, where it knows."""
+    """What DuckDB says is wrong, in one line, and the byte of the statement that it is about, where it knows.
+
+    `unknown` is the name that it does not know, if it is that.
+    """
 
     text: str
     position: int | None
+    unknown: str | None
 
 
-def connect() -> DuckDBPyConnection:
-    """A new DuckDB that can compute and nothing else; its settings are locked."""
+def connect(output: str | None = None) -> DuckDBPyConnection:
+    """A new DuckDB that can compute and nothing else; its settings are locked. It may write the file `output`."""
     import duckdb
 
     connection = duckdb.connect(":memory:")
+    if output is not None:
+        connection.execute("set allowed_paths = [" + "'" + output.replace("'", "''") + "']")
     for name, value in _SETTINGS.items():
         connection.execute(f"set {name} = '{value}'")
     return connection
@@ -46,16 +56,20 @@ def connect() -> DuckDBPyConnection:
 
 def complaint(error: Exception) -> Complaint:
     """What an error of DuckDB says."""
-    text, position = str(error), None
+    text, fields = str(error), dict[str, Any]()
     kind, _, rest = text.partition(": ")
     if kind.endswith("Error"):
         text = rest
     try:
-        fields: Any = json.loads(text)
-        text, position = fields["exception_message"], fields.get("position")
+        found = json.loads(text)
+        text, fields = found["exception_message"], found
     except (ValueError, KeyError, TypeError):
         pass
-    return Complaint(first_line(text), int(position) if position is not None else None)
+    position = fields.get("position")
+    unknown = fields.get("name") if fields.get("error_subtype") in ("COLUMN_NOT_FOUND", "MISSING_ENTRY") else None
+    if unknown is None and (named := _UNKNOWN.search(text.partition("\n")[0])):
+        unknown = named[1]
+    return Complaint(first_line(text), int(position) if position is not None else None, unknown)
 
 
 def first_line(text: str) -> str:

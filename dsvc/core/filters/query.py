@@ -6,12 +6,12 @@ the expression names, so it never sees more than the filter may.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsvc.core.filters.columns import COLUMNS, PLACES, RELATIVE, Gathered, Values, gather_annotations, gather_inputs
+from dsvc.core.filters.columns import COLUMNS, PLACES, RELATIVE
 from dsvc.core.filters.duck import complaint, connect
 from dsvc.core.filters.expression import Expression, check
+from dsvc.core.filters.gathering import Gathered, Values, gather_annotations, gather_inputs
 from dsvc.errors import DamagedError, FilterError, RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import split_annotation_key
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from duckdb import DuckDBPyConnection
 
-    from dsvc.core.filters.columns import Array
+    from dsvc.core.filters.parts import Array
 
     Rows = npt.NDArray[np.int64]
 
+_CONFLICTED = "conflicted"
 _TABLE = "dsvc_records"
 _CONVERT = "where a value may not convert, try_cast(... as TYPE) gives null"
 
@@ -49,19 +50,21 @@ def match_inputs(snapshot: Snapshot, where: str, progress: Progress | None = Non
     if not expression.annotations:
         inputs = gather_inputs(snapshot.input_tree, expression.inputs, progress)
         rows = _evaluate(connection, expression, inputs.columns, len(inputs.keys))
-        return [inputs.keys[row].decode() for row in rows.tolist()]
+        return [key.decode() for key in inputs.keys.select(rows)]
     import numpy as np
 
     annotations = gather_annotations(snapshot.annotation_tree, expression.annotations, progress)
     inputs = gather_inputs(snapshot.input_tree, _input_columns(expression, annotations), progress)
-    owners = _owners(inputs.keys, annotations.keys)
+    owners = input_rows(inputs, annotations)
     lonely = np.flatnonzero(np.bincount(owners, minlength=len(inputs.keys)) == 0)
-    _to_pixels(annotations.columns, inputs.columns, owners)
+    to_pixels(annotations.columns, inputs.columns, owners)
     columns = {name: _spread_left(values, len(lonely)) for name, values in annotations.columns.items()}
     owners = np.concatenate([owners, lonely])
-    columns |= {name: _spread(values, owners) for name, values in inputs.columns.items()}
-    rows = _evaluate(connection, expression, columns, len(owners))
-    return [inputs.keys[owner].decode() for owner in np.unique(owners[rows]).tolist()]
+    spread = {name: _spread(values, owners) for name, values in inputs.columns.items()}
+    if _CONFLICTED in columns:
+        spread[_CONFLICTED] = _either(columns[_CONFLICTED], spread[_CONFLICTED])
+    rows = _evaluate(connection, expression, columns | spread, len(owners))
+    return [key.decode() for key in inputs.keys.select(np.unique(owners[rows]))]
 
 
 def match_annotations(snapshot: Snapshot, where: str, progress: Progress | None = None) -> list[tuple[str, str]]:
@@ -75,16 +78,17 @@ def match_annotations(snapshot: Snapshot, where: str, progress: Progress | None 
 def find_annotations(snapshot: Snapshot, where: str, progress: Progress | None = None) -> Matched:
     """The same as tree keys, with the columns that the filter names."""
     connection, expression = _open(where)
-    annotations = gather_annotations(snapshot.annotation_tree, expression.annotations, progress)
+    owned = bool(expression.inputs - {_CONFLICTED} or expression.annotations & PLACES)
+    annotations = gather_annotations(snapshot.annotation_tree, expression.annotations, progress, owned=owned)
     columns = annotations.columns
-    wanted = _input_columns(expression, annotations)
+    wanted = _input_columns(expression, annotations) - {_CONFLICTED}
     if wanted:
         inputs = gather_inputs(snapshot.input_tree, wanted, progress)
-        owners = _owners(inputs.keys, annotations.keys)
-        _to_pixels(columns, inputs.columns, owners)
+        owners = input_rows(inputs, annotations)
+        to_pixels(columns, inputs.columns, owners)
         columns |= {name: _spread(values, owners) for name, values in inputs.columns.items()}
     rows = _evaluate(connection, expression, columns, len(annotations.keys))
-    return Matched([annotations.keys[row] for row in rows.tolist()], expression.columns)
+    return Matched(annotations.keys.select(rows), expression.columns)
 
 
 # ---- the join
@@ -98,21 +102,20 @@ def _input_columns(expression: Expression, annotations: Gathered) -> frozenset[s
     return expression.inputs
 
 
-def _owners(inputs: list[bytes], annotations: list[bytes]) -> Rows:
-    """For each annotation, by its tree key, the index of its input."""
+def input_rows(inputs: Gathered, annotations: Gathered) -> Rows:
+    """For each annotation the index of its input. Raises DamagedError where it has none."""
     import numpy as np
 
-    ends, end = np.empty(len(inputs), dtype=np.int64), 0
-    for at, key in enumerate(inputs):
-        # Those of one input lie between its key with a NUL and its key with what follows a NUL.
-        end = ends[at] = bisect_left(annotations, key + b"\1", end)
-    owners = np.repeat(np.arange(len(inputs)), np.diff(ends, prepend=0))
-    if len(owners) != len(annotations):
-        raise DamagedError("there are annotations without an input")
-    return owners
+    places = {key: at for at, key in enumerate(inputs.keys)}
+    try:
+        rows = [places[key] for part in annotations.owners for key in part.keys]
+    except KeyError as error:
+        raise DamagedError("there are annotations without an input") from error
+    counts = [part.counts for part in annotations.owners]
+    return np.repeat(np.array(rows, dtype=np.int64), np.concatenate(counts))
 
 
-def _to_pixels(columns: dict[str, Values], inputs: Mapping[str, Values], owners: Rows) -> None:
+def to_pixels(columns: dict[str, Values], inputs: Mapping[str, Values], owners: Rows) -> None:
     """Places that are relative to the size of their input become pixels; NaN where the size is not known."""
     relative = columns.get(RELATIVE)
     if relative is None or "width" not in inputs or "height" not in inputs:
@@ -124,6 +127,11 @@ def _to_pixels(columns: dict[str, Values], inputs: Mapping[str, Values], owners:
         array = columns[name].array.copy()
         array[chosen] *= scales[name]
         columns[name] = Values(columns[name].type, array)
+
+
+def _either(one: Values, other: Values) -> Values:
+    """Whether one of two is true; nothing counts as false."""
+    return Values(one.type, ((one.array > 0) | (other.array > 0)).astype(float))
 
 
 def _spread(values: Values, rows: Rows) -> Values:
@@ -182,13 +190,11 @@ def _run(connection: DuckDBPyConnection, expression: Expression, before: str, af
     import duckdb
 
     try:
-        return connection.execute(before + expression.sql + after)
+        return connection.execute(before + expression.bound.sql + after)
     except duckdb.OutOfMemoryException as error:
         raise RefusedError("the filter needs more memory than there is", "choose a simpler one") from error
     except duckdb.Error as error:
-        text, position = complaint(error)
+        text, position, _ = complaint(error)
         hint = _CONVERT if isinstance(error, duckdb.ConversionException) else None
         place = position - len(before.encode()) if position is not None else None
-        if place is not None and not 0 <= place <= len(expression.sql.encode()):
-            place = None
-        raise expression.wrong(text, place, hint) from error
+        raise expression.bound.wrong(text, place, hint) from error

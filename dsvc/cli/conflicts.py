@@ -1,0 +1,173 @@
+"""dsvc conflicts, resolve."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsvc.cli.arguments import TEXT
+from dsvc.cli.render import NEXT, author_json, iso, json_option, out, plural, print_json, print_json_list, shown, table
+from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsvc.core.merging.conflicts import Candidate, Conflict, Place
+    from dsvc.core.merging.resolving import Resolved
+
+SHOWN = 50
+
+
+@click.command("conflicts")
+@click.argument("key", metavar="[KEY]", type=TEXT, required=False)
+@json_option
+@shared_options
+@pass_session
+def conflicts_command(session: Session, key: str | None, as_json: bool) -> None:
+    """List the open conflicts, each with its candidates and who brought them.
+
+    With KEY, those of an input and of its annotations. The first 50 are shown; --json gives all.
+
+    \b
+    JSON: {"dataset", "conflicts": [{"noun", "name", "field", "candidates": [{"number", "value",
+           "author": {"name", "email"} or null, "time", "commit": ID or null for what is staged, "source"}]}]}
+    """
+    dataset = session.dataset()
+    found = [one for one in dataset.conflicts() if key is None or one.place.name.split("#")[0] == key.split("#")[0]]
+    if as_json:
+        print_json_list({"dataset": dataset.name}, "conflicts", map(_json, found))
+        return
+    if not found:
+        out("no open conflicts")
+        return
+    for conflict in itertools.islice(found, SHOWN):
+        _print(conflict)
+    if len(found) > SHOWN:
+        out(f"... and {len(found) - SHOWN:,} more; all: --json")
+    out(f"{plural(len(found), 'conflict')} in all; next: dsvc resolve {_words(found[0].place)} --take 1")
+
+
+def _json(conflict: Conflict) -> dict[str, Any]:
+    from dsvc.cli.records import plain
+
+    place = conflict.place
+    return {
+        "noun": place.noun,
+        "name": place.name,
+        "field": place.field,
+        "candidates": [
+            {
+                "number": number,
+                "value": plain(one.value),
+                "author": author_json(one.origin.commit.author) if one.origin else None,
+                "time": iso(one.origin.commit.time) if one.origin else None,
+                "commit": one.origin.id.hex() if one.origin else None,
+                "source": one.origin.source if one.origin else None,
+            }
+            for number, one in enumerate(conflict.candidates, 1)
+        ],
+    }
+
+
+def _print(conflict: Conflict) -> None:
+    from dsvc.cli.records import candidate_text
+
+    place = conflict.place
+    noun = "concept " if place.noun == "concept" else ""
+    out(f"{noun}{shown(place.name)}  {shown(place.field)}")
+    rows = [
+        (f"  {number}", candidate_text(one.value), *_origin(one)) for number, one in enumerate(conflict.candidates, 1)
+    ]
+    for line in table(rows):
+        out(line)
+
+
+def _origin(candidate: Candidate) -> tuple[str, str, str]:
+    origin = candidate.origin
+    if origin is None:
+        return "staged", "", ""
+    if "source" in origin.commit.notes:
+        return f"source {shown(str(origin.commit.notes['source']))}", "", origin.id.short()
+    by = f"{shown(str(origin.commit.author))}{f', source {shown(origin.source)}' if origin.source else ''}"
+    return by, iso(origin.commit.time)[:16].replace("T", " "), origin.id.short()
+
+
+def _words(place: Place) -> str:
+    """A conflict as arguments of `dsvc resolve`."""
+    field = shlex.quote(place.field)
+    return f"--concept {shlex.quote(place.name)} {field}" if place.noun == "concept" else f"{_quoted(place)} {field}"
+
+
+def _quoted(place: Place) -> str:
+    return shlex.quote(shown(place.name))
+
+
+@click.command("resolve")
+@click.argument("names", metavar="[KEY[#ANN]] [FIELD]", type=TEXT, nargs=-1)
+@click.option("--concept", metavar="NAME", type=TEXT, help="A conflict of a concept, in place of KEY.")
+@click.option("--all", "all_", is_flag=True, help="All open conflicts, with --from or --author.")
+@click.option("--take", metavar="N", type=int, help="The candidate of this number holds: see dsvc conflicts.")
+@click.option("--from", "revision", metavar="REV", type=TEXT, help="The candidate that this revision has.")
+@click.option("--author", metavar="NAME", type=TEXT, help="The candidate that this person, or source, brought.")
+@json_option
+@shared_options
+@pass_session
+def resolve_command(
+    session: Session,
+    names: tuple[str, ...],
+    concept: str | None,
+    all_: bool,
+    take: int | None,
+    revision: str | None,
+    author: str | None,
+    as_json: bool,
+) -> None:
+    """Settle conflicts in the draft: say which candidate of a field holds.
+
+    Without FIELD, those of a record are meant; of an input, its annotations' too. A record whose `exists` is settled as
+    no goes; an input goes with its annotations. Any other value can be set as always: dsvc annotate, dsvc set.
+
+    \b
+    JSON: {"dataset", "settled": [{"noun", "name", "field"}...], "left": [{"noun", "name", "field"}...],
+           "open": COUNT of conflicts}
+    """
+    name, field = _meant(names, concept, all_)
+    dataset = session.dataset(signed=True)
+    result = dataset.resolve(name, field, concept=concept is not None, take=take, revision=revision, author=author)
+    if as_json:
+        print_json(
+            {
+                "dataset": dataset.name,
+                "settled": [_place_json(place) for place in result.settled],
+                "left": [_place_json(place) for place in result.left],
+                "open": result.open,
+            }
+        )
+        return
+    _print_resolved(result)
+
+
+def _meant(names: tuple[str, ...], concept: str | None, all_: bool) -> tuple[str | None, str | None]:
+    if concept is not None:
+        names = (concept, *names)
+    if all_ == bool(names) or len(names) > 2:
+        raise UsageError("say what is to be settled", "dsvc resolve KEY[#ANN] [FIELD] --take N, or: --all --from REV")
+    return (names[0] if names else None), (names[1] if len(names) == 2 else None)
+
+
+def _place_json(place: Place) -> dict[str, str]:
+    return {"noun": place.noun, "name": place.name, "field": place.field}
+
+
+def _print_resolved(result: Resolved) -> None:
+    first = [f"{shown(place.name)} {shown(place.field)}" for place in result.settled[:3]]
+    more = f" and {len(result.settled) - 3:,} more" if len(result.settled) > 3 else ""
+    out(f"settled {plural(len(result.settled), 'conflict')}: {', '.join(first)}{more}")
+    if result.left:
+        out(f"{plural(len(result.left), 'conflict')} left as they are: none of their candidates is meant")
+    if result.open:
+        out(f"{plural(result.open, 'conflict')} still open; next: dsvc conflicts")
+    else:
+        out(NEXT)

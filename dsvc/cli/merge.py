@@ -1,0 +1,169 @@
+"""dsvc merge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsvc.cli.arguments import TEXT
+from dsvc.cli.author import signed
+from dsvc.cli.progress import progress
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown, table
+from dsvc.cli.session import Session, pass_session, shared_options
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.merging.merge import MergeOutcome
+    from dsvc.core.merging.report import Counts
+    from dsvc.model.commit import Author, Moment
+
+_VERBS = ("added", "removed", "changed", "combined", "restored", "conflicts")
+_PAIRS = 5
+
+
+@click.command("merge")
+@click.argument("revision", metavar="REV", type=TEXT)
+@click.option(
+    "--where", metavar="EXPR", type=TEXT, help="Only the inputs of REV that match, with all their annotations."
+)
+@click.option(
+    "--prefer", type=click.Choice(["ours", "theirs"]), help="Whose word holds where both changed one field; else both."
+)
+@click.option("--dedupe", is_flag=True, help="Make one of what is there twice: the same bytes, equal annotations.")
+@click.option("--no-commit", is_flag=True, help="Leave the result in the draft.")
+@click.option("-m", "--message", metavar="TEXT", type=TEXT, help="The commit's message; else: merge REV.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
+@signed
+@json_option
+@shared_options
+@pass_session
+def merge_command(
+    session: Session,
+    /,
+    revision: str,
+    no_commit: bool,
+    dry_run: bool,
+    author: Author | None,
+    date: Moment | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Merge another dataset, branch, version or commit into the current branch.
+
+    What either side added or changed since they parted is in the result, and what either took away is not. Edits of
+    different fields combine. Where both changed one field to different values, both are kept as a conflict, which
+    `dsvc conflicts` lists and `dsvc resolve` settles; until then versions and exports are refused. A record that one
+    side deleted and the other changed stays, in conflict whether it exists; an input that was deleted stays where the
+    other side gave it annotations.
+
+    With --where, the inputs of REV that a filter is true of are taken, with all their annotations and the concepts
+    those name. The same again takes what is new; a merge without --where takes the rest.
+
+    \b
+    JSON: {"dataset", "branch", "kind": "up to date" | "fast-forward" | "merged" | "staged", "commit": ID or null,
+           "theirs": ID, "matched": COUNT or null, "dry_run",
+           "inputs", "annotations", "concepts": {"added", "removed", "changed", "combined", "restored", "conflicts"},
+           "conflicts": COUNT of records with open conflicts, "folded",
+           "same_bytes": [[KEY, OTHER KEY]...], "equal_annotations": [[KEY#ANN, OTHER KEY#ANN]...],
+           "draft": null or {"conflicts": COUNT of records in the rebased draft}}
+    """
+    dataset = session.dataset(author, signed=True)
+    with progress() as report:
+        outcome = dataset.merge(
+            revision, dry_run=dry_run, commit=not no_commit, author=author, time=date, progress=report, **asked
+        )
+    if as_json:
+        print_json(_json(dataset, outcome, dry_run))
+    else:
+        _print(dataset, revision, outcome, dry_run)
+
+
+def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, Any]:
+    report, twins = outcome.report, outcome.twins
+    return {
+        "dataset": dataset.name,
+        "branch": dataset.branch,
+        "kind": outcome.kind,
+        "commit": outcome.commit.hex() if outcome.commit else None,
+        "theirs": outcome.theirs.hex(),
+        "matched": outcome.matched,
+        "dry_run": dry_run,
+        **{f"{noun}s": _counts(getattr(report, f"{noun}s")) for noun in ("input", "annotation", "concept")},
+        "conflicts": outcome.conflicts,
+        "folded": outcome.folded,
+        "same_bytes": _pairs(twins.inputs),
+        "equal_annotations": _pairs(twins.annotations),
+        "draft": {"conflicts": outcome.draft_conflicts} if outcome.rebased else None,
+    }
+
+
+def _counts(counts: Counts) -> dict[str, int]:
+    return {verb: getattr(counts, verb) for verb in _VERBS}
+
+
+def _pairs(found: dict[bytes, bytes]) -> list[list[str]]:
+    return [[key.decode().replace("\0", "#") for key in pair] for pair in found.items()]
+
+
+def _print(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool) -> None:
+    out(_headline(dataset, revision, outcome, dry_run))
+    for line in table(_rows(outcome)):
+        out(line)
+    _print_twins(outcome)
+    if outcome.rebased:
+        found = outcome.draft_conflicts
+        clash = f", {plural(found, 'record')} of them in conflict with it" if found else ""
+        out(f"staged changes were laid over it{clash}")
+    conflicts = outcome.conflicts + outcome.draft_conflicts
+    if conflicts:
+        out(f"{plural(conflicts, 'record')} with open conflicts; list them: dsvc conflicts, settle them: dsvc resolve")
+    if dry_run:
+        out("nothing was changed")
+    elif outcome.kind == "staged":
+        out(NEXT)
+    elif outcome.kind != "up to date":
+        out("next: dsvc diff HEAD~1 HEAD, or take it back: dsvc undo")
+
+
+def _headline(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool) -> str:
+    matched = f", {plural(outcome.matched, 'input')} of which match" if outcome.matched is not None else ""
+    name = shown(revision)
+    if outcome.kind == "up to date":
+        if outcome.matched == 0:
+            return f"nothing to take: no input of {name} matches"
+        return f"already up to date with {name}{matched}"
+    if outcome.kind == "staged":
+        return f"{'would stage' if dry_run else 'staged'} the merge of {name}{matched}"
+    commit = outcome.commit.short() if outcome.commit else ""
+    if outcome.kind == "fast-forward":
+        verb = "would go" if dry_run else "went"
+        return f"[{dataset.name} {dataset.branch} {commit}] {verb} forward to {name}"
+    if dry_run:
+        return f"would merge {name}{matched}, into {dataset.name} {dataset.branch}"
+    return f"[{dataset.name} {dataset.branch} {commit}] merged {name}{matched}"
+
+
+def _rows(outcome: MergeOutcome) -> list[tuple[str, str]]:
+    rows = []
+    for noun in ("inputs", "annotations", "concepts"):
+        counts = getattr(outcome.report, noun)
+        words = [
+            f"{getattr(counts, verb):,} {'in conflict' if verb == 'conflicts' else verb}"
+            for verb in _VERBS
+            if getattr(counts, verb)
+        ]
+        if words:
+            rows.append((f"  {noun}", ", ".join(words)))
+    return rows
+
+
+def _print_twins(outcome: MergeOutcome) -> None:
+    for what, found in (("same bytes", outcome.twins.inputs), ("equal annotations", outcome.twins.annotations)):
+        if not found:
+            continue
+        verb = "made one" if outcome.folded else "both stay"
+        pairs = [f"{shown(new)} and {shown(old)}" for new, old in _pairs(found)[:_PAIRS]]
+        more = f" and {len(found) - _PAIRS:,} more" if len(found) > _PAIRS else ""
+        way = "" if outcome.folded else "; to make them one: --dedupe"
+        out(f"{what}, {verb}: {', '.join(pairs)}{more}{way}")

@@ -1,0 +1,1 @@
+"""History: the graph of commits, who brought what, and bringing states back."""

@@ -1,0 +1,1 @@
+"""Merging: the three-way set union of snapshots, over the graph of commits."""

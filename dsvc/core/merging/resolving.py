@@ -1,0 +1,205 @@
+"""Resolving conflicts: one of a field's candidates becomes its value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dsvc.core.draft import Draft, DraftState
+from dsvc.core.merging.conflicts import NO, Conflict, Origins, Place, open_places, places_of
+from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.facts import EXISTS, Noun, facts_of, fields_of, stored_path
+from dsvc.model.node import Store
+from dsvc.model.snapshot import Snapshot, SnapshotEdits
+from dsvc.model.tree import Tree
+from dsvc.store import codec
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.state import State
+
+LIST = "see: dsvc conflicts"
+
+
+class Wanted(NamedTuple):
+    """Which conflicts are meant: all; those of one record, or of one of its fields; of an input without a field, those
+    of its annotations too."""
+
+    name: str | None = None
+    field: str | None = None
+    is_concept: bool = False
+
+
+class Choice(NamedTuple):
+    """Which candidate holds: by number from 1, as a revision has it, or the one that an author brought."""
+
+    take: int | None = None
+    state: State | None = None
+    author: str | None = None
+
+
+class Resolved(NamedTuple):
+    """What was settled, and what was not since the choice does not decide it; how many conflicts are open now."""
+
+    settled: tuple[Place, ...]
+    left: tuple[Place, ...]
+    open: int
+
+
+def resolve(draft: Draft, wanted: Wanted, choice: Choice) -> Resolved:
+    """Settle conflicts in a draft. Raises NotFoundError, UsageError, RefusedError."""
+    dataset = draft.dataset
+    result = Resolved((), (), 0)
+
+    def step(store: Store, state: DraftState) -> DraftState:
+        nonlocal result
+        snapshot = Snapshot(store, state.roots, dataset.repository.cache)
+        chosen = _chosen(dataset, store, state, snapshot, wanted, choice)
+        settled = {place: value for place, value in chosen if value is not None}
+        made = draft.edited(store, state, _settling(snapshot, settled))
+        left = tuple(place for place, value in chosen if value is None)
+        now = Snapshot(store, made.roots, dataset.repository.cache)
+        result = Resolved(tuple(settled), left, sum(1 for _ in open_places(now)))
+        return made
+
+    draft.apply(step)
+    return result
+
+
+def _chosen(
+    dataset: Dataset, store: Store, state: DraftState, snapshot: Snapshot, wanted: Wanted, choice: Choice
+) -> list[tuple[Place, bytes | None]]:
+    """The conflicts that are meant, each with the encoded value that holds; None where the choice does not say."""
+    places = list(_meant(snapshot, wanted))
+    if not places:
+        raise _nothing(snapshot, wanted)
+    if choice.take is not None and len(places) > 1:
+        fields = ", ".join(dict.fromkeys(f"{place.name} {place.field}" for place, _ in places[:5]))
+        raise UsageError(f"--take numbers the candidates of one field, and {len(places)} are meant: {fields}", LIST)
+    if choice.state is not None:
+        other = choice.state.snapshot
+        found = [(place, _value_at(other, place, values)) for place, values in places]
+    else:
+        origins = Origins(dataset, store, state)
+        found = [(place, _pick(origins.conflict(place, values), choice)) for place, values in places]
+    if all(value is None for _, value in found):
+        raise _undecided(places[0][0], choice)
+    return found
+
+
+def _meant(snapshot: Snapshot, wanted: Wanted) -> Iterable[tuple[Place, list[Any]]]:
+    if wanted.name is None:
+        return open_places(snapshot)
+    found: list[tuple[Place, list[Any]]] = []
+    for noun, key in _keys(snapshot, wanted):
+        tree: Tree = getattr(snapshot, f"{noun}_tree")
+        value = tree.get(key)
+        if value is not None:
+            found += [
+                (place, values)
+                for place, values in places_of(noun, key, value)
+                if wanted.field is None or place.path == stored_path(noun, wanted.field)
+            ]
+    return found
+
+
+def _keys(snapshot: Snapshot, wanted: Wanted) -> list[tuple[Noun, bytes]]:
+    """The records of a name: the concept, the annotation, or the input and, without a field, its annotations."""
+    name = wanted.name or ""
+    if wanted.is_concept:
+        return [("concept", name.encode())]
+    if name.encode() in snapshot.input_tree:
+        below = snapshot.annotation_tree.prefix(f"{name}\0".encode()) if wanted.field is None else ()
+        return [("input", name.encode()), *(("annotation", key) for key, _ in below)]
+    key, mark, id = name.rpartition("#")
+    tree_key = f"{key}\0{id}".encode()
+    if not mark or tree_key not in snapshot.annotation_tree:
+        raise NotFoundError(f"no input or annotation {name!r}", LIST)
+    return [("annotation", tree_key)]
+
+
+def _nothing(snapshot: Snapshot, wanted: Wanted) -> RefusedError:
+    if wanted.name is None:
+        return RefusedError("there are no open conflicts", "see: dsvc status")
+    what = f"{wanted.name} has no open conflict"
+    if wanted.field is None:
+        return RefusedError(what, LIST)
+    others = [place.field for place, _ in _meant(snapshot, wanted._replace(field=None)) if place.name == wanted.name]
+    hint = f"in conflict there: {', '.join(others)}" if others else LIST
+    return RefusedError(f"{what} in {wanted.field}", hint)
+
+
+def _undecided(place: Place, choice: Choice) -> RefusedError:
+    what = f"{place.name} {place.field}"
+    if choice.author is not None:
+        return RefusedError(f"{what}: not one candidate, and one alone, is by {choice.author}", LIST)
+    if choice.take is not None:
+        return RefusedError(f"{what} has no candidate {choice.take}", LIST)
+    return RefusedError(f"{what}: the revision has none of the candidates", LIST)
+
+
+def _value_at(other: Snapshot, place: Place, values: list[Any]) -> bytes | None:
+    """The candidate that a revision has."""
+    tree: Tree = getattr(other, f"{place.noun}_tree")
+    value = tree.get(place.tree_key)
+    if place.path == EXISTS:
+        return codec.encode(value is not None)
+    found = facts_of(codec.decode(value, place.noun)).get(place.path, {}) if value is not None else {}
+    candidates = {codec.encode(one) for one in values}
+    return next(iter(found)) if len(found) == 1 and found.keys() <= candidates else None
+
+
+def _pick(conflict: Conflict, choice: Choice) -> bytes | None:
+    if choice.take is not None:
+        in_range = 1 <= choice.take <= len(conflict.candidates)
+        return conflict.candidates[choice.take - 1].encoded if in_range else None
+    word = (choice.author or "").casefold()
+    theirs = [one.encoded for one in conflict.candidates if one.origin and word in _signature(one.origin)]
+    return theirs[0] if len(theirs) == 1 else None
+
+
+def _signature(origin: Any) -> str:
+    source = f" source {origin.source}" if origin.source is not None else ""
+    return f"{origin.commit.author}{source}".casefold()
+
+
+# ---- the edits
+
+
+def _settling(snapshot: Snapshot, settled: dict[Place, bytes]) -> SnapshotEdits:
+    edits = SnapshotEdits()
+    records: dict[tuple[Noun, bytes], list[Place]] = {}
+    for place in settled:
+        records.setdefault((place.noun, place.tree_key), []).append(place)
+    for (noun, key), places in records.items():
+        changes: dict[bytes, bytes | None] = getattr(edits, f"{noun}s")
+        tree: Tree = getattr(snapshot, f"{noun}_tree")
+        value = tree.get(key)
+        assert value is not None
+        facts = facts_of(codec.decode(value, noun))
+        if any(place.path == EXISTS and settled[place] == NO for place in places):
+            changes[key] = None
+            _take_along(snapshot, noun, key, edits)
+            continue
+        for place in places:
+            if place.path == EXISTS:
+                facts.pop(EXISTS)
+            else:
+                facts[place.path] = {settled[place]: facts[place.path][settled[place]]}
+        if changes.get(key, b"") is not None:
+            changes[key] = codec.encode(fields_of(facts))
+    return edits
+
+
+def _take_along(snapshot: Snapshot, noun: Noun, key: bytes, edits: SnapshotEdits) -> None:
+    """What cannot stay without a record that goes."""
+    if noun == "input":
+        edits.annotations |= dict.fromkeys(k for k, _ in snapshot.annotation_tree.prefix(key + b"\0"))
+    elif noun == "concept":
+        name = key.decode()
+        for tree_key, value in snapshot.annotation_tree:
+            facts = facts_of(codec.decode(value, "annotation"))
+            if name in facts.get("c", {}).values() and edits.annotations.get(tree_key, b"") is not None:
+                what = tree_key.decode().replace("\0", "#")
+                hint = f"keep it (--take of yes), or: dsvc concept delete {name} --with-annotations"
+                raise RefusedError(f"concept {name!r} is used by {what}, and cannot go", hint)

@@ -1,0 +1,1 @@
+"""Queries: one SELECT of DuckDB's SQL over the records of one or more states."""

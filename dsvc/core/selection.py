@@ -1,0 +1,73 @@
+"""What a workspace works on: a dataset's branch, or one of its versions, which is read-only."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from dsvc.core.nearest import near_names
+from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.view import BRANCH, VERSION, AnyRef, BranchRef, VersionRef, View
+from dsvc.store.ids import ObjectId
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+
+_FORM = re.compile(r"([^:@~\0]+)(?::([^:@~\0]+)|@([^:@~\0]+))?")
+
+
+class Selection(NamedTuple):
+    """A dataset by name, and a branch or a version of it, if one is named."""
+
+    dataset: str
+    branch: str | None = None
+    version: str | None = None
+
+
+class _Refs(Protocol):
+    def get(self, *ref: str) -> AnyRef | None: ...
+
+
+def parse_selection(text: str) -> Selection:
+    """The selection of `NAME`, `NAME:BRANCH` or `NAME@VERSION`. Raises UsageError."""
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} names no dataset", "such as pets, pets:branch, pets@v1")
+    return Selection(*match.groups())
+
+
+def selected_head(refs: _Refs, dataset: Dataset) -> ObjectId | None:
+    """The commit that a dataset's branch stands on, or that its version is; None before the first commit.
+
+    Raises NotFoundError where the branch or the version is no more.
+    """
+    name = dataset.name
+    if dataset.pinned is not None:
+        version = refs.get(VERSION, name, dataset.pinned)
+        if version is None:
+            hint = f"go back to branch {dataset.branch}: dsvc use {name}"
+            raise NotFoundError(f"dataset {name!r} has no version {dataset.pinned!r}", hint)
+        return cast(VersionRef, version).commit
+    branch = refs.get(BRANCH, name, dataset.branch)
+    if branch is None:
+        raise no_branch(dataset.repository.view, name, dataset.branch)
+    return cast(BranchRef, branch).commit
+
+
+def no_branch(view: View, dataset: str, name: str) -> NotFoundError:
+    """The error for a branch that is not there: it names those spelled like it, else some of those that are."""
+    names = [ref[2] for ref, _ in view.list(BRANCH, dataset)]
+    if view.get(VERSION, dataset, name) is not None:
+        hint = f"{name} is a version: {dataset}@{name}; to look at it: dsvc use {dataset}@{name}"
+    elif near := near_names(name, names):
+        hint = f"did you mean {', '.join(near)}? or begin it: dsvc switch -c {name}"
+    else:
+        hint = f"there is: {', '.join(names[:8])}; go there with: dsvc switch BRANCH" if names else "see: dsvc branch"
+    return NotFoundError(f"dataset {dataset!r} has no branch {name!r}", hint)
+
+
+def require_writable(dataset: Dataset) -> None:
+    """Refuse to change a dataset of which a version is selected. Raises RefusedError."""
+    if dataset.pinned is not None:
+        hint = f"go back to branch {dataset.branch}: dsvc use {dataset.name}; or begin one here: dsvc switch -c NAME"
+        raise RefusedError(f"{dataset.name}@{dataset.pinned} is a version, which is read-only", hint)
