@@ -26,6 +26,7 @@ SCRIPTS = (
     "one_annotation",
     "startup",
     "diff",
+    "blame",
     "rewrite",
     "filter",
     "stored_size",

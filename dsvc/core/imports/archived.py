@@ -9,8 +9,8 @@ import msgspec
 
 from dsvc.core.files.adding import media_notes, media_of
 from dsvc.core.imports.originals import MediaReport, gone_note
-from dsvc.core.imports.union import unite_meta
 from dsvc.core.media import probe
+from dsvc.core.merging.roots import merge_meta
 from dsvc.model.records import Media, decode_input
 from dsvc.store.ids import Kind, ObjectId, object_id
 
@@ -89,7 +89,7 @@ def settle_meta(draft: Draft, format: str, source: str, meta: Mapping[str, Any],
     """
 
     def step(store: Store, state: DraftState) -> DraftState:
-        now = {name: dict(value) for name, value in unite_meta(state.roots.meta, meta).items()}
+        now = {name: dict(value) for name, value in merge_meta({}, state.roots.meta, meta).items()}
         for about in (known, meta):
             if source in about.get(format, {}):
                 break
