@@ -211,8 +211,8 @@ class _Comparison:
         mine = {key[len(prefix) :].decode(): value for key, value in self._dataset.prefix(prefix)}
         if self._before is not None:
             mine = {id: value for id, value in mine.items() if prefix + id.encode() not in self._before}
-        is_same = (lambda id: True) if self._has_ids else lambda id: same_but_number(mine[id], group.incoming[id])
-        found = {id: id for id in left if id in mine and is_same(id)}
+        there = [id for id in left if id in mine]
+        found = {id: id for id in there if self._has_ids or same_but_number(mine[id], group.incoming[id])}
         self._tally.joined += len(found)
         others = (
             Others({id: value for id, value in mine.items() if id not in found}) if len(found) < len(mine) else None

@@ -14,7 +14,8 @@ import msgspec
 
 from dsvc.formats.clarifai.read_schema import READ, UNKNOWN, BadMessage
 from dsvc.formats.clarifai.schema import VISIBILITY, Field
-from dsvc.formats.clarifai.wire_read import MAX_DEPTH, slow_polygons
+from dsvc.formats.clarifai.struct_read import MAX_DEPTH
+from dsvc.formats.clarifai.wire_read import slow_polygons
 
 if TYPE_CHECKING:
     from dsvc.formats.clarifai.form import Floats
