@@ -18,6 +18,7 @@ SCRIPTS = (
     "import_coco",
     "export_coco",
     "export_clarifai",
+    "import_clarifai",
     "add_files",
     "add_references",
     "status",
