@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsvc.core.dataset import Dataset
+    from dsvc.core.diffing.change import Change
+    from dsvc.core.diffing.diff import Diff
     from dsvc.core.draft import Draft
     from dsvc.core.filters.patch import Patch
     from dsvc.core.queries.answer import Answer
@@ -35,8 +37,10 @@ _PLACES = {
     "Annotation": "dsvc.model.records",
     "Answer": "dsvc.core.queries.answer",
     "Author": "dsvc.model.commit",
+    "Change": "dsvc.core.diffing.change",
     "Concept": "dsvc.model.records",
     "Dataset": "dsvc.core.dataset",
+    "Diff": "dsvc.core.diffing.diff",
     "Draft": "dsvc.core.draft",
     "DsvcError": "dsvc.errors",
     "Input": "dsvc.model.records",
@@ -53,8 +57,10 @@ __all__ = [
     "Annotation",
     "Answer",
     "Author",
+    "Change",
     "Concept",
     "Dataset",
+    "Diff",
     "Draft",
     "DsvcError",
     "Input",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsvc.core.revisions import Revision
-from dsvc.errors import NotFoundError, RefusedError
+from dsvc.errors import NotFoundError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Concept, Input
 from dsvc.model.snapshot import Roots, Snapshot
@@ -187,9 +187,9 @@ class State:
         true of go out, with all their annotations, and all concepts: FilterError where it is none.
         """
         from dsvc.core.exporting import export_state
+        from dsvc.core.merging.conflicts import require_settled
 
-        if self.snapshot.conflicts:
-            raise RefusedError("there are open conflicts", "settle them first: dsvc conflicts")
+        require_settled(self.snapshot)
         walk: Walk = self
         if where is not None:
             from dsvc.core.filters.matching import Matching
