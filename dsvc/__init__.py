@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dsvc.core.diffing.diff import Diff
     from dsvc.core.draft import Draft
     from dsvc.core.filters.patch import Patch
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.repository import Repository
     from dsvc.core.state import State
     from dsvc.errors import DsvcError
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Annotation": "dsvc.model.records",
+    "Answer": "dsvc.core.queries.answer",
     "Author": "dsvc.model.commit",
     "Change": "dsvc.core.diffing.change",
     "Concept": "dsvc.model.records",
@@ -53,6 +55,7 @@ _PLACES = {
 
 __all__ = [
     "Annotation",
+    "Answer",
     "Author",
     "Change",
     "Concept",
