@@ -18,6 +18,7 @@ from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
 from dsvc.model.commit import load_commit
+from dsvc.model.facts import stored_path
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import (
@@ -291,7 +292,7 @@ class Draft:
             old = snapshot.annotation(key, id)
             if old is None:
                 raise _no_annotation(key, id)
-            new = msgspec.structs.replace(old, **fields)
+            new = _changed(old, fields)
             check_annotation(new)
             self._ensure_concept(snapshot, edits, new.concept)
             edits.annotations[annotation_key(key, id)] = encode_annotation(new)
@@ -423,6 +424,16 @@ def _no_input(key: str, snapshot: Snapshot) -> NotFoundError:
     from dsvc.core.nearest import no_input
 
     return no_input(key, snapshot)
+
+
+def _changed(old: Annotation, fields: Mapping[str, Any]) -> Annotation:
+    """An annotation with other fields; those that are taken away are in conflict no more."""
+    new = msgspec.structs.replace(old, **fields)
+    if not old.conflicts:
+        return new
+    gone = {stored_path("annotation", name) for name, value in fields.items() if value is None}
+    left = {path: some for path, some in old.conflicts.items() if path not in gone}
+    return msgspec.structs.replace(new, conflicts=left)
 
 
 def _no_annotation(key: str, id: str) -> NotFoundError:

@@ -11,6 +11,7 @@ import msgspec
 from dsvc.core.names import check_name
 from dsvc.core.selecting import selected
 from dsvc.errors import UsageError
+from dsvc.model.facts import settle
 from dsvc.model.node import Store
 from dsvc.model.numbers import pack_numbers
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
@@ -45,6 +46,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
                 fields[name] = value
         if not metadata:
             fields.pop("metadata", None)
+        settle(fields, *(name.replace(METADATA, "metadata\0", 1) for name in self.unset))
 
 
 class SetReport(msgspec.Struct):

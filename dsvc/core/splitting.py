@@ -17,6 +17,7 @@ from dsvc.core.names import check_name
 from dsvc.core.selecting import selected
 from dsvc.core.setting import METADATA
 from dsvc.errors import InvalidRecordsError, UsageError
+from dsvc.model.facts import settle
 from dsvc.model.incoming import Problems
 from dsvc.model.node import Store
 from dsvc.model.records import plain_number
@@ -164,6 +165,7 @@ def plan_split(
         else:
             report.changed += 1
             fields["split"] = name
+            settle(fields)
             edits[key] = codec.encode(fields)
     report.groups = len(known)
     return edits, report

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from dsvc.errors import RefusedError, UsageError
+from dsvc.model.facts import settle
 from dsvc.model.records import Annotation, Numbers, Shape, Unit, annotation_fields, concept_id, decode_shape
 from dsvc.model.validate import REFERENCE, wrong_annotation, wrong_part
 from dsvc.store import codec
@@ -65,6 +66,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
             shape = self._reshape(decode_shape(fields))
             fields = {name: value for name, value in fields.items() if name not in _SHAPE}
             fields |= annotation_fields(Annotation(key="", id="", shape=shape))
+        settle(fields)
         ordered = {name: fields[name] for name in sorted(fields)}
         try:
             return codec.pack(ordered)
