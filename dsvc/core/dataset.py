@@ -376,6 +376,8 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
     def _tag(
         self, refs: Refs, store: Store, name: str | None, id: ObjectId, signed: tuple[Author, str, Moment | None]
     ) -> str:
+        from dsvc.core.merging.conflicts import require_settled
+
         who, message, time = signed
         name = name or _free_name(ref[2] for kind in (VERSION, BRANCH) for ref, _ in refs.list(kind, self.name))
         existing = cast("VersionRef | None", refs.get(VERSION, self.name, name))
@@ -384,9 +386,7 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
                 return name
             hint = f"choose another name, or first: dsvc version delete {name}"
             raise RefusedError(f"version {name!r} is bound to another commit, {existing.commit.short()}", hint)
-        conflicts = Snapshot(store, committed_state(store, id).roots).conflicts
-        if conflicts:
-            raise RefusedError(f"{conflicts} records have open conflicts", "settle them first: dsvc conflicts")
+        require_settled(Snapshot(store, committed_state(store, id).roots))
         if refs.get(BRANCH, self.name, name) is not None:
             raise RefusedError(f"{name!r} is a branch of {self.name}", "a version needs a name that no branch has")
         refs.set((VERSION, self.name, name), VersionRef(id, message, who, time or self._now()))

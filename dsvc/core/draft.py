@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,8 +18,8 @@ from dsvc.core.keys import check_key
 from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
+from dsvc.model.clashes import with_fields
 from dsvc.model.commit import load_commit
-from dsvc.model.facts import stored_path
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.files.adding import AddReport
     from dsvc.core.files.tracking import Tracked
+    from dsvc.core.filters.patch import Patch
     from dsvc.core.imports.reports import ImportReport
     from dsvc.core.looking_back import LoggedCommit
 
@@ -225,7 +227,13 @@ class Draft:
         """Import a file or a folder; see `dsvc.core.imports.importing.import_path` for the options."""
         from dsvc.core.imports.importing import import_path
 
-        return import_path(self, Path(path), **options)
+        return import_path(self._trial() if options.get("dry_run") else self, Path(path), **options)
+
+    def _trial(self) -> Draft:
+        """A draft like this one whose edits go nowhere."""
+        trial = copy(self)
+        trial._steps, trial._tracked, trial._after = [], [], []
+        return trial
 
     # ---- steps
 
@@ -255,7 +263,7 @@ class Draft:
                     known = with_known(old.media, found)
                     if old.media != known:
                         changed += 1
-                        edits.inputs[tree_key] = encode_input(msgspec.structs.replace(old, media=known))
+                        edits.inputs[tree_key] = encode_input(with_fields(old, {"media": known}))
             counts = (new, changed, len(media) - new - changed)
             return self.edited(store, state, edits)
 
@@ -284,15 +292,18 @@ class Draft:
         assert self.annotated is not None
         return self.annotated
 
-    def change_annotation(self, key: str, id: str, fields: Mapping[str, Any]) -> None:
-        """Set fields of an annotation; its id stays. Raises NotFoundError."""
+    def change_annotation(self, key: str, id: str, change: Mapping[str, Any] | Patch) -> None:
+        """Set fields of an annotation, as they are or by a patch; its id stays, what is set is in conflict no more.
+
+        Raises NotFoundError, UsageError, RefusedError.
+        """
 
         def step(store: Store, state: DraftState) -> DraftState:
             snapshot, edits = self._snapshot(store, state), SnapshotEdits()
             old = snapshot.annotation(key, id)
             if old is None:
                 raise _no_annotation(key, id)
-            new = _changed(old, fields)
+            new = with_fields(old, change) if isinstance(change, Mapping) else change.changed(old)
             check_annotation(new)
             self._ensure_concept(snapshot, edits, new.concept)
             edits.annotations[annotation_key(key, id)] = encode_annotation(new)
@@ -424,16 +435,6 @@ def _no_input(key: str, snapshot: Snapshot) -> NotFoundError:
     from dsvc.core.nearest import no_input
 
     return no_input(key, snapshot)
-
-
-def _changed(old: Annotation, fields: Mapping[str, Any]) -> Annotation:
-    """An annotation with other fields; those that are taken away are in conflict no more."""
-    new = msgspec.structs.replace(old, **fields)
-    if not old.conflicts:
-        return new
-    gone = {stored_path("annotation", name) for name, value in fields.items() if value is None}
-    left = {path: some for path, some in old.conflicts.items() if path not in gone}
-    return msgspec.structs.replace(new, conflicts=left)
 
 
 def _no_annotation(key: str, id: str) -> NotFoundError:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dsvc.model.clashes import settle
+from dsvc.model.facts import clashing
 from dsvc.model.records import CONFLICTS
 
 COCO = "coco"
@@ -66,6 +68,10 @@ def forget_spelling(fields: dict[str, Any]) -> bool:
     changed = isinstance(coco, dict) and coco.pop(SPELLING, None) is not None
     if extras.get(ABSENT) == [SPELLING]:
         del extras[ABSENT]
+        changed = True
+    path = f"extras\0{COCO}\0{SPELLING}"
+    if path in clashing(fields):
+        settle(fields, (path,))
         changed = True
     if changed:
         fields["extras"] = {name: value for name, value in extras.items() if value}

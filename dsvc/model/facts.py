@@ -138,14 +138,3 @@ def clashing(fields: Mapping[str, Any]) -> Mapping[str, list[Any]]:
     """What clashes in a stored record's map: path -> values."""
     found: Mapping[str, list[Any]] = fields.get(CONFLICTS, {})
     return found
-
-
-def settle(fields: Fields, *paths: str) -> None:
-    """Of a stored record's map, drop the conflicts of fields that have a value now, and those of `paths`."""
-    clashes = fields.pop(CONFLICTS, None)
-    if not clashes:
-        return
-    values = facts_of(fields)
-    left = {path: some for path, some in clashes.items() if path not in values and path not in paths}
-    if left:
-        fields[CONFLICTS] = left

@@ -288,12 +288,7 @@ def _present(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _encode(fields: dict[str, Any]) -> bytes:
-    present = _present(fields)
-    if CONFLICTS in present:
-        from dsvc.model.facts import settle
-
-        settle(present)
-    return codec.encode(present)
+    return codec.encode(_present(fields))
 
 
 # ---- decoding
