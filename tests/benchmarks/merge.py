@@ -55,8 +55,8 @@ def run(bench: Bench) -> list[Row]:
             value=seconds / floor,
             target=3,
             unit="x",
-            measured="merge and commit, durable, beside the diff of the two branches; scattered changes of annotations, "
-            "each from `import dsvc` in a fresh process",
+            measured="merge and commit, durable, beside the diff of the branches; scattered changes of annotations, each "
+            "from `import dsvc` in a fresh process",
             times={
                 "merge": f"{seconds * 1000:.0f} ms",
                 "diff": f"{floor * 1000:.0f} ms",
