@@ -55,7 +55,7 @@ def run(bench: Bench) -> list[Row]:
             value=seconds / floor,
             target=3,
             unit="x",
-            measured="merge and commit, durable, beside the diff of the branches; scattered changes of annotations, each "
+            measured="merge and commit, durable, beside the diff of the branches; scattered changes, each "
             "from `import dsvc` in a fresh process",
             times={
                 "merge": f"{seconds * 1000:.0f} ms",
