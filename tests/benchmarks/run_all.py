@@ -26,6 +26,7 @@ SCRIPTS = (
     "one_annotation",
     "startup",
     "diff",
+    "merge",
     "blame",
     "rewrite",
     "filter",

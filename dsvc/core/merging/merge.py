@@ -123,6 +123,8 @@ class _Merging:
         """Merge."""
         graph, head = self._merger.graph, self._head
         ours = [head] if head is not None else []
+        if not self._asked.commit:  # what is staged has what was merged into it, too
+            ours += load_state(self._store, self._refs, self._dataset).merged
         bases = graph.bases(ours, [self._theirs])
         if self._theirs in bases:
             return self._nothing()
