@@ -48,7 +48,7 @@ def sayings(document: dict[str, Any]) -> Counter[str]:
 
 
 def test_all_ids_collide_and_nothing_is_lost(parts: dict[str, Dataset], corpus: Path, tmp_path: Path) -> None:
-    train, valid = parts.values()
+    train, _ = parts.values()
     sources = [read(corpus / file) for file in PARTS.values()]
     numbers = [{image["id"] for image in source["images"]} for source in sources]
     assert numbers[1] < numbers[0]
@@ -80,7 +80,7 @@ def test_merging_again_changes_nothing(parts: dict[str, Dataset]) -> None:
 
 
 def test_the_order_of_the_merge_is_no_matter(parts: dict[str, Dataset], repo: Repository) -> None:
-    train, valid = parts.values()
+    train, _ = parts.values()
     other = repo.create("other")
     other.merge("valid")
     other.merge("train")

@@ -124,10 +124,10 @@ class _Merging:
         graph, head = self._merger.graph, self._head
         ours = [head] if head is not None else []
         bases = graph.bases(ours, [self._theirs])
+        if self._asked.where is not None:  # first, since a wrong filter is told of in any case
+            return self._take(bases, self._asked.where)
         if self._theirs in bases:
             return self._nothing()
-        if self._asked.where is not None:
-            return self._take(bases, self._asked.where)
         if bases == ours and self._asked.commit:
             return self._forward()
         return self._join(bases, self._theirs, self._merger.content(self._theirs))
