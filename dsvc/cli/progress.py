@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from dsvc.core.state import State
 
 Report = Callable[[str, int, int | None], None]
+# The bars that are shown at present.
+_shown: list[Any] = []
 
 
 @contextmanager
@@ -28,7 +30,21 @@ def progress() -> Iterator[Report | None]:
         bars.update(tasks[what], completed=done, total=total)
 
     with bars:
-        yield report
+        _shown.append(bars)
+        try:
+            yield report
+        finally:
+            _shown.remove(bars)
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Take the bars off the terminal meanwhile, for a question."""
+    for bars in _shown:
+        bars.stop()
+    yield
+    for bars in _shown:
+        bars.start()
 
 
 def _bars() -> Any:

@@ -248,7 +248,8 @@ def _print_head(dataset: Dataset, state: State, revision: str | None) -> None:
     where = state.revision
     if revision is None:
         at = f"at {dataset.head.short()}" if dataset.head else "no commits yet"
-        out(f"dataset {where.dataset}, {at}{', with staged changes' if dataset.has_draft() else ''}")
+        version = f"version {where.version}, " if where.version else ""
+        out(f"dataset {where.dataset}, {version}{at}{', with staged changes' if dataset.has_draft() else ''}")
         if dataset.description:
             out(shown(dataset.description))
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -226,7 +227,13 @@ class Draft:
         """Import a file or a folder; see `dsvc.core.imports.importing.import_path` for the options."""
         from dsvc.core.imports.importing import import_path
 
-        return import_path(self, Path(path), **options)
+        return import_path(self._trial() if options.get("dry_run") else self, Path(path), **options)
+
+    def _trial(self) -> Draft:
+        """A draft like this one whose edits go nowhere."""
+        trial = copy(self)
+        trial._steps, trial._tracked, trial._after = [], [], []
+        return trial
 
     # ---- steps
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from dsvc.core.imports.sorter import many_objects
 from dsvc.formats.table_bytes import PARQUET
 from dsvc.formats.table_columns import shown
 from dsvc.formats.table_lines import LineTable
 from dsvc.formats.table_parquet import ParquetTable
-from dsvc.formats.table_rows import Records, Source, Wrong, many_objects
+from dsvc.formats.table_rows import Records, Source, Wrong
 from dsvc.formats.table_text import TextTable
 from dsvc.model.incoming import Entry, Origin, Problems, Progress
 from dsvc.model.records import Concept, Input

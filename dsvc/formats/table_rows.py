@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from dsvc.core.keys import normalize_name
@@ -65,18 +63,6 @@ class Source(Protocol):
 
     def rejects(self, rows: list[Any]) -> bytes:
         """Rows as they came as a table of their own."""
-
-
-@contextmanager
-def many_objects() -> Iterator[None]:
-    """Pause the search for cycles while many objects are made that stay, or it would look at each again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class Records:

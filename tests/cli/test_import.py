@@ -45,7 +45,9 @@ def test_a_sheet_that_is_corrected(dsvc, table) -> None:
     table("key,split,concepts,metadata.site", "a.jpg,test,sunny,1")
     assert dsvc("import", "meta.csv").out == (
         "imported 1 input, 1 annotation, 1 concept from source meta\n"
-        f"note: 1 input stays that the source listed before, and does not list now\n{NEXT}"
+        "annotations: 1 unchanged, 1 listed no more\nremoved 1 annotation\n"
+        "note: 1 input that the source listed before, and does not list now, stays; remove it with --sync=inputs\n"
+        f"{NEXT}"
     )
     shown = dsvc("show", "a.jpg").out
     assert "  split: test\n" in shown and "night" not in shown
@@ -90,7 +92,7 @@ def test_rejects_are_mended(dsvc, table, project: Path) -> None:
     rejects.write_text("key,split\na.jpg,train\n")
     assert dsvc("import", rejects.name, "--source", "meta").out == (
         "imported 1 input, 0 annotations, 0 concepts from source meta\n"
-        f"note: 1 input stays that the source listed before, and does not list now\n{NEXT}"
+        f"note: 1 input that the source listed before, and does not list now, stays\n{NEXT}"
     )
 
 
@@ -99,14 +101,16 @@ def test_what_both_changed(dsvc, table) -> None:
     dsvc("import", "meta.csv")
     dsvc("set", "a.jpg", "--split", "val")
     table("key,split", "a.jpg,test")
-    assert dsvc("import", "meta.csv", code=3).err == (
-        "error: 1 record was changed both here and in the source\n"
-        "  input 'a.jpg': split was changed here to 'val', and in the source to 'test'\n"
-        "hint: let both say the same, in the source or here (dsvc set, dsvc annotate), and import it again\n"
+    conflict = "1 record %s in conflict: what the source says and what is here differ; see: dsvc conflicts\n"
+    assert dsvc("import", "meta.csv", "--dry-run").out == (
+        "would import 1 input, 0 annotations, 0 concepts from source meta\n" + conflict % "would be"
     )
-    dsvc("set", "a.jpg", "--split", "test")
-    assert dsvc("import", "meta.csv").code == 0
-    assert "  split: test\n" in dsvc("show", "a.jpg").out
+    assert "  split: val\n" in dsvc("show", "a.jpg").out
+    assert dsvc("import", "meta.csv").out == (
+        f"imported 1 input, 0 annotations, 0 concepts from source meta\n{conflict % 'is'}{NEXT}"
+    )
+    assert json.loads(dsvc("status", "--json").out)["conflicts"] == 1
+    dsvc("version", "create", "v2", "--commit", "-m", "Open", code=3)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +219,19 @@ def test_json_has_it_all(dsvc, table) -> None:
         "refused": 1,
         "problems": ["row 3 (key 'c.jpg'): is not in the dataset; add it, or give its path, url or text"],
         "rejects": "meta.rejects.csv",
+        "dry_run": False,
+        "conflicts": 0,
+        "removed": {"inputs": 0, "annotations": 0},
+        "unlisted_inputs": 0,
+        "matched": {
+            "unchanged": 0,
+            "renumbered": 0,
+            "by_number": 0,
+            "by_place": 0,
+            "joined": 0,
+            "new": 0,
+            "gone": 0,
+        },
     }
 
 
@@ -249,6 +266,7 @@ def test_a_folder_of_classes(dsvc, shelter: Path) -> None:
     (shelter / "train/5.jpg").write_bytes(JPEG)
     assert dsvc("import", "shelter", "--format", "folder").out == (
         "imported 5 inputs, 4 annotations, 2 concepts from source shelter\n"
+        "annotations: 3 unchanged, 1 new\n"
         "note: 1 file lies in no class's folder, and has no annotation: shelter/train/5.jpg\n"
         f"note: 1 file that is no media was passed over\n{NEXT}"
     )
@@ -376,7 +394,10 @@ def test_masks_are_followed_and_come_back(dsvc, masks, project: Path) -> None:
         "nothing new from source masks: 1 input, 4 annotations, 1 concept, as before\n"
     )
     masks([[1, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    assert dsvc(*given, *ignored).out == f"imported 1 input, 1 annotation, 1 concept from source masks\n{NEXT}"
+    assert dsvc(*given, *ignored).out == (
+        "imported 1 input, 1 annotation, 1 concept from source masks\n"
+        f"annotations: 1 new, 4 listed no more\nremoved 4 annotations\n{NEXT}"
+    )
     shown = dsvc("show", "images/a.png").out
     assert "1 annotation:\n" in shown and "box 0,0,3,1, mask 4 x 3, area 3" in shown
     dsvc("commit", "-m", "Roads", *SIGNED)

@@ -12,7 +12,7 @@ import pytest
 
 from dsvc.core.dataset import Dataset
 from dsvc.core.imports.sources import with_ordinals
-from dsvc.core.imports.union import unite
+from dsvc.core.merging.roots import merge_roots
 from dsvc.formats.mask_read import MaskImporter, MaskIncoming
 from dsvc.model.incoming import Setup
 from dsvc.model.records import Input, encode_concept, encode_input
@@ -75,7 +75,8 @@ def put_inputs(dataset: Dataset, *records: Input) -> None:
         tree = build_tree(store, sorted((one.key.encode(), encode_input(one)) for one in records))
         draft.apply(
             lambda store, state: msgspec.structs.replace(
-                state, roots=unite(store, state.roots, msgspec.structs.replace(state.roots, inputs=tree)).roots
+                state,
+                roots=merge_roots(store, None, state.roots, msgspec.structs.replace(state.roots, inputs=tree)).roots,
             )
         )
 
@@ -114,7 +115,9 @@ def bring(pets: Dataset, tmp_path: Path) -> Callable[..., Brought]:
                 meta={incoming.format: {source: dict(incoming.meta)}},
             )
             draft.apply(
-                lambda store, state: msgspec.structs.replace(state, roots=unite(store, state.roots, theirs).roots)
+                lambda store, state: msgspec.structs.replace(
+                    state, roots=merge_roots(store, None, state.roots, theirs).roots
+                )
             )
         assert incoming.problems.found == (errors or [])
         return Brought(incoming, [concept.id for concept in concepts], records)

@@ -537,15 +537,16 @@ def test_a_rejects_file_is_never_overwritten(pets: Dataset, coco: Callable[..., 
 # ---- several files
 
 
-def test_a_changed_file_is_refused_with_a_hint(pets: Dataset, coco: Callable[..., Document], write: Write) -> None:
+def test_a_changed_file_is_followed(pets: Dataset, coco: Callable[..., Document], write: Write) -> None:
     document = coco()
     pets.import_(write(document))
     document["annotations"].pop()
-    with pytest.raises(RefusedError, match="imported before") as error:
-        pets.import_(write(document))
-    assert "--source" in str(error.value.hint)
-    pets.discard()
-    assert pets.import_(write(document)).annotations == 1
+    report = pets.import_(write(document))
+    assert (report.changed, report.tally.unchanged, report.tally.gone, report.removed) == (False, 1, 1, (0, 0))
+    stays = "1 annotation that the source listed before, and does not list now, stays; remove it with --sync"
+    assert report.notes == (stays,)
+    assert pets.import_(write(document), sync="annotations").removed == (0, 1)
+    assert len(list(pets.draft().annotation_entries())) == 1
 
 
 def test_instances_keypoints_and_captions_of_one_picture_meet(
@@ -578,13 +579,13 @@ def test_only_captions(pets: Dataset, coco: Callable[..., Document], write: Writ
     same_records(document, files["captions"])
 
 
-def test_files_that_disagree_are_refused_by_name(pets: Dataset, coco: Callable[..., Document], write: Write) -> None:
+def test_files_that_disagree_are_in_conflict(pets: Dataset, coco: Callable[..., Document], write: Write) -> None:
     pets.import_(write(coco(), "one.json"))
     document = coco()
     document["images"][0]["width"] = 641
-    with pytest.raises(InvalidRecordsError) as error:
-        pets.import_(write(document, "two.json"))
-    assert list(error.value.problems) == ["input 'a.jpg': width is 640 in the dataset and 641 in the file"]
+    assert pets.import_(write(document, "two.json")).conflicts == 1
+    found = pets.draft()["a.jpg"].input
+    assert (found.declared_width, found.conflicts) == (None, {"width": (640, 641)})
 
 
 # ---- media

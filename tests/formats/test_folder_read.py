@@ -173,7 +173,8 @@ def test_a_grown_folder_gives_its_new_files(pets: Dataset, folder: Callable[...,
     (path / "cat/a.jpg").write_bytes(JPEG + b"other bytes")
     (path / "dog/b.jpg").unlink()
     report = pets.import_(path, format="folder")
-    assert report.notes == ("1 input stays that the source listed before, and does not list now",)
+    stays = "1 input that the source listed before, and does not list now, stays; remove it with --sync=inputs"
+    assert report.notes == (stays,)
     found = {one.key: ([mark.concept for mark in one.annotations], one.read_bytes()[3:]) for one in pets.draft()}
     assert found == {
         "bird/d.jpg": (["bird"], b"bird/d.jpg"),

@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.files.adding import clash_notes
+<<<<<<< HEAD
+from dsvc.core.imports.delivery import Tally
+from dsvc.core.imports.finding import FileFinder
+from dsvc.core.imports.near import unknown_key
+from dsvc.core.imports.originals import listed_keys, take_images, take_origins
+=======
+from dsvc.core.imports.archived import DraftMedia, settle_meta, take_media
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.imports.near import unknown_key
 from dsvc.core.imports.originals import take_images, take_origins
+from dsvc.core.imports.packed import told_of, unpacked
+>>>>>>> wt-clarifai
 from dsvc.core.imports.rejects import stop_on_errors, write_rejects
-from dsvc.core.imports.reports import ImportReport, Options, join_reports
+from dsvc.core.imports.reports import ImportReport, Options, Part, Unlisted, join_reports
 from dsvc.core.imports.sources import FOLLOWED, Taken, source_name, store_source, take_source
 from dsvc.core.names import check_name
-from dsvc.core.registry import coco_parts, folder_importer, importer
+from dsvc.core.registry import coco_parts, folder_importer, importer, packed_format
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
 from dsvc.model.incoming import Incoming, Setup
 from dsvc.model.snapshot import Roots
@@ -41,6 +50,7 @@ _NAMES = {
     "coco": "COCO files",
     _BESIDE: "folders of COCO files beside their images",
     "table": "tables",
+    "clarifai": "Clarifai's archives",
     "folder": "--format folder",
     "mask": "--format mask",
 }
@@ -61,7 +71,9 @@ def import_path(
     name without suffix. `split` is the split of all its inputs. With `on_error="skip"` refused records go to a file
     beside it and the rest is imported. Of folders, `root` is what keys are relative to, by default the project's
     folder; `classes`, `concept`, `ignore` and `suffix` say what masks mean. Without `hash`, the bytes at the URLs of a
-    table are not read. Raises InvalidRecordsError, RefusedError, NotFoundError, UsageError.
+    table are not read. `sync` says what goes of what the source lists no more: "annotations" of the inputs that it
+    lists, or "inputs" too, which `approve` may refuse. With `dry_run` nothing changes, and media are not looked at.
+    Raises InvalidRecordsError, RefusedError, NotFoundError, UsageError.
     """
     given = Options(images=_path(images), root=_path(root), classes=_path(classes), **options)
     if given.split is not None:
@@ -74,7 +86,7 @@ def import_path(
     if given.format in FOLDER_FORMATS:
         what = "is no folder" if os.path.lexists(path) else "is not there"
         raise UsageError(f"{path} {what}", f"--format {given.format} takes a folder")
-    return _import_file(draft, path, given)
+    return _import_file(draft, path, given).report
 
 
 def _check_options(given: Options, *kinds: str) -> None:
@@ -100,30 +112,42 @@ class _Place(NamedTuple):
     images: tuple[Path, ...]
 
 
-def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None = None) -> ImportReport:
+def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None = None) -> Part:
     name = source_name(given.source or path.stem)
     finder = FileFinder(given.images or path.parent, draft.dataset.repository.root)
     with _mapped(path) as data:
-        reader: Any = importer(given.format, path, data)
+        packed = packed_format(path, data) if given.format in (None, "coco") and place is None else None
+        if packed == "coco":
+            return _import_packed(draft, path, data, given)
+        if packed is not None and given.format is not None:
+            raise UsageError(f"{path} is an archive of Clarifai's, and no COCO", f"dsvc import {path}")
+        reader: Any = importer(packed or given.format, path, data)
         more: dict[str, Any] = {"prefix": place.prefix} if place else {}
         if getattr(reader, "wants_path", False):
             more |= {"path": path, "wrong_key": unknown_key(draft), "wrong_path": finder.problem}
+        if getattr(reader, "wants_store", False):
+            more["store"] = DraftMedia(draft)
         if place is None:
             _check_options(given, *_kinds(reader))
         incoming = reader.open(data, path.name, given.progress, **more)
-        report = _take(draft, incoming, name, path, given)
-        if hasattr(incoming, "origins"):
+        report, roots = _take(draft, incoming, name, path, given)
+        if given.dry_run:
+            pass
+        elif hasattr(incoming, "origins"):
             rows = getattr(incoming, "rows", {})
             media = take_origins(draft, incoming.origins, path, finder, rows, given.progress, given.hash)
             report = report.with_media(media)
+        elif hasattr(incoming, "media"):
+            report = report.with_media(take_media(draft, incoming.media))
         elif folders := (given.images,) if given.images is not None else place.images if place else ():
             prefix = place.prefix if place else ""
-            is_named = given.images is not None
-            report = report.with_media(take_images(draft, name, folders, prefix, given.progress, path, is_named))
-        report = report._replace(rejects=write_rejects(incoming, path))
+            keys, is_named = listed_keys(draft, roots), given.images is not None
+            report = report.with_media(take_images(draft, keys, folders, prefix, given.progress, path, is_named))
+        if not given.dry_run:
+            report = report._replace(rejects=write_rejects(incoming, path))
         # Views of the mapped file live in what was read; they must be gone before it is closed.
         del incoming
-    return report
+    return Part(report, roots)
 
 
 def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
@@ -145,8 +169,8 @@ def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:
     )
     name = source_name(given.source or folder.resolve().name)
     incoming = reader.open_folder(folder, setup, given.progress)
-    report = _take(draft, incoming, name, folder, given)
-    if not hasattr(incoming, "origins"):
+    report, _ = _take(draft, incoming, name, folder, given)
+    if given.dry_run or not hasattr(incoming, "origins"):
         return report
     finder = FileFinder(folder, draft.dataset.repository.root)
     return report.with_media(take_origins(draft, incoming.origins, folder, finder, {}, given.progress))
@@ -162,7 +186,7 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     if is_beside and given.images is not None:
         raise UsageError("the images lie beside these files", f"leave out --images: dsvc import {folder}")
     stem, root = source_name(given.source or folder.resolve().name), _root(draft, folder, given)
-    reports: list[ImportReport] = []
+    reports: list[Part] = []
     errors: list[tuple[str, InvalidRecordsError]] = []
     for part in found.parts:
         name = stem if len(found.parts) == 1 or not part.name else f"{stem[: 63 - len(part.name)]}-{part.name}"
@@ -179,6 +203,20 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     report = join_reports(draft, reports)
     notes = [f"{other.relative_to(folder)} was passed over: its name says no task or split" for other in found.others]
     return report._replace(notes=(*report.notes, *notes))
+
+
+def _import_packed(draft: Draft, path: Path, data: memoryview, given: Options) -> ImportReport:
+    """A ZIP archive of COCO files, with or without their images."""
+    if given.on_error != "stop":
+        hint = f"unpack {path}, and import the folder: what is refused is written beside its files"
+        raise UsageError("--on-error skip goes with files and folders, and not with an archive of COCO files", hint)
+    name = source_name(given.source or path.stem)
+    with unpacked(data, path) as folder:
+        found = coco_parts(folder)
+        asked = given._replace(format="coco", source=name)
+        if not found.parts and len(found.others) == 1:
+            return told_of(_import_file(draft, found.others[0], asked), folder, path)
+        return told_of(_import_parts(draft, folder, asked), folder, path)
 
 
 def _check_split(name: str, file: Path) -> None:
@@ -218,15 +256,31 @@ def _root(draft: Draft, folder: Path, given: Options) -> Path:
     return root if root is not None and inside else folder
 
 
-def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Options) -> ImportReport:
-    """Store what was read, unless errors stop it, and take it into the draft."""
+def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Options) -> Part:
+    """Store what was read, unless errors stop it, and merge it into the draft."""
     stored = store_source(draft, incoming, name, given.progress, given.split)
     stop_on_errors(incoming, path, given.on_error)
+    refused, followed = incoming.problems.count, incoming.format in FOLLOWED
+    if given.sync and refused:
+        raise RefusedError(f"{path}: what is refused would count as listed no more", "mend it, or leave out --sync")
     clashes = () if incoming.format == "coco" else _clashes(draft, stored.roots)
-    refused, taken = incoming.problems.count, Taken(False, 0, 0)
+<<<<<<< HEAD
+    taken = Taken()
+    # Where all was refused, or there are no rows, the source says nothing, and is as it was.
+    if stored.inputs or stored.annotations or not (refused or followed):
+        sync = given.sync or ("annotations" if followed else "")
+        taken = take_source(draft, name, stored.roots, incoming.format, sync)
+        if given.sync == "inputs" and taken.tally.unlisted_inputs and given.approve is not None and not given.dry_run:
+            given.approve(Unlisted(name, taken.tally.unlisted_inputs, taken.tally.unlisted_annotations))
+=======
+    refused, taken, before = incoming.problems.count, Taken(False, 0, 0), draft.snapshot.roots
     # Where all was refused, or there are no rows, the source says nothing, and is as it was.
     if stored.inputs or stored.annotations or not (refused or incoming.format in FOLLOWED):
         taken = take_source(draft, name, stored.roots, incoming.format)
+        meta = getattr(incoming, "dataset_meta", None)
+        if meta is not None:
+            settle_meta(draft, incoming.format, name, meta, before.meta)
+            taken = taken._replace(changed=draft.snapshot.roots != before)
     notes = [*incoming.notes, *clashes]
     if taken.doubled:
         count = f"{taken.doubled} annotations have"
@@ -234,19 +288,52 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
     if taken.dropped and not refused:
         count = "1 input stays" if taken.dropped == 1 else f"{taken.dropped:,} inputs stay"
         notes.append(f"{count} that the source listed before, and does not list now")
+>>>>>>> wt-clarifai
     split = f"--split {given.split}" if given.split is not None else ""
-    return ImportReport(
+    tally = taken.tally
+    staying = [] if refused else _staying(tally, given, path, followed)
+    report = ImportReport(
         source=name,
         inputs=stored.inputs,
         annotations=stored.annotations,
         concepts=stored.concepts,
-        changed=taken.changed,
+        changed=False,
         refused=refused,
         rejects=None,
         problems=tuple(incoming.problems.found),
-        notes=tuple(notes),
-        rejects_options=" ".join(filter(None, [f"--source {name}" if incoming.format in FOLLOWED else "", split])),
+        notes=(*incoming.notes, *clashes, *_doubled(tally.doubled), *staying),
+        rejects_options=" ".join(filter(None, [f"--source {name}" if followed else "", split])),
     )
+    return Part(report.with_taken(taken), stored.roots)
+
+
+def _doubled(count: int) -> list[str]:
+    if not count:
+        return []
+    who = "1 annotation has" if count == 1 else f"{count:,} annotations have"
+    says = "says" if count == 1 else "say"
+    return [f"{who} the number of one that was there, but {says} something else: both stand"]
+
+
+def _staying(tally: Tally, given: Options, path: Path, followed: bool) -> list[str]:
+    """What stays though the source lists it no more, and how to remove it."""
+    counts = {
+        "annotation": 0 if given.sync or followed else tally.gone,
+        "input": 0 if given.sync == "inputs" else tally.unlisted_inputs,
+    }
+    if not any(counts.values()):
+        return []
+    what = " and ".join(_counted(count, noun) for noun, count in counts.items() if count)
+    verb, them = ("stays", "it") if sum(counts.values()) == 1 else ("stay", "them")
+    note = f"{what} that the source listed before, and does not list now, {verb}"
+    if ".rejects" in path.name:
+        return [note]
+    ways = {"annotation": "--sync", "input": "--sync=inputs"}
+    return [f"{note}; remove {them} with {' or '.join(ways[noun] for noun, count in counts.items() if count)}"]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _clashes(draft: Draft, roots: Roots) -> tuple[str, ...]:

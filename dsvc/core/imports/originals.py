@@ -12,15 +12,14 @@ from dsvc.core.files.worktree import FoundFile, Problem, find_files
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.keys import display
 from dsvc.errors import InvalidRecordsError
-from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Origin, Progress
-from dsvc.model.snapshot import load_roots
 from dsvc.model.tree import Tree
 from dsvc.store.ids import Kind
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft
     from dsvc.model.records import Media
+    from dsvc.model.snapshot import Roots
 
 
 class MediaReport(NamedTuple):
@@ -34,19 +33,18 @@ class MediaReport(NamedTuple):
 
 def take_images(
     draft: Draft,
-    source: str,
+    keys: set[str],
     folders: tuple[Path, ...],
     prefix: str,
     progress: Progress | None,
     own: Path,
     is_named: bool,
 ) -> MediaReport:
-    """Take the media of a source's inputs from a folder: of several, the one that has most of them.
+    """Take the media of inputs, by their keys, from a folder: of several, the one that has most of them.
 
     Keys are the paths below the folder, behind a prefix. `own` is the source's file, which is no medium. `is_named`
     says that somebody has named the folder, and may have meant another one.
     """
-    keys = listed_keys(draft, source)
     present, gone = _present(draft, keys)
     best: tuple[list[FoundFile], list[FoundFile], list[Problem]] = [], [], []
     # The outermost is the last; with as many it is the one, since a folder in it may have files of the same names.
@@ -57,7 +55,7 @@ def take_images(
     found, extra, problems = best
     media = read_media(draft, [file for file in found if file.key in present], problems.append, progress)
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
-    notes = [*media_notes(draft, media), *map(str, problems), *_gone_note(len(gone))]
+    notes = [*media_notes(draft, media), *map(str, problems), *gone_note(len(gone))]
     if keys and not found and is_named:
         notes.insert(0, f"none of the file's names is below {folders[0]}: is it another folder?")
     missing = tuple(sorted(present - media.keys()))
@@ -81,13 +79,9 @@ def _look(
     return found, extra, problems
 
 
-def listed_keys(draft: Draft, source: str) -> set[str]:
-    """The keys of the inputs that a source lists; none where it was not taken."""
-    if source not in draft.sources:
-        return set()
-    store = draft.transaction.writer
-    roots = load_roots(store, load_commit(store, draft.sources[source]).snapshot)
-    return {key.decode() for key, _ in Tree(store, roots.inputs)}
+def listed_keys(draft: Draft, roots: Roots) -> set[str]:
+    """The keys of the inputs that a source lists."""
+    return {key.decode() for key, _ in Tree(draft.transaction.writer, roots.inputs)}
 
 
 def _present(draft: Draft, keys: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -97,7 +91,8 @@ def _present(draft: Draft, keys: Iterable[str]) -> tuple[set[str], set[str]]:
     return wanted & known, wanted - known
 
 
-def _gone_note(count: int) -> list[str]:
+def gone_note(count: int) -> list[str]:
+    """What to tell of inputs that a source has, and that were taken away here."""
     if not count:
         return []
     return ["1 input that was taken away here stays away" if count == 1 else
@@ -148,7 +143,7 @@ def take_origins(
     is_changed = bool(new or changed)
     if places:
         is_changed |= _refer(draft, places, path, rows, progress, hash)
-    return MediaReport(changed=is_changed, notes=(*media_notes(draft, media), *_gone_note(len(gone))))
+    return MediaReport(changed=is_changed, notes=(*media_notes(draft, media), *gone_note(len(gone))))
 
 
 def _named(key: str, rows: Mapping[str, int]) -> str:

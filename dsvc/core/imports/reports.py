@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import msgspec
+
+from dsvc.core.imports.delivery import Sync, Tally
 from dsvc.core.imports.originals import MediaReport, listed_keys
-from dsvc.model.commit import load_commit
+from dsvc.core.imports.sources import Taken
 from dsvc.model.incoming import Progress
-from dsvc.model.snapshot import load_roots
+from dsvc.model.snapshot import Roots
 from dsvc.model.tree import Tree
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft
 
 OnError = Literal["stop", "skip"]
+
+
+class Unlisted(NamedTuple):
+    """What `sync="inputs"` is about to take away: inputs that a source lists no more, with their annotations of it."""
+
+    source: str
+    inputs: int
+    annotations: int
+
+
+# Raises an error where what is about to go is to stay.
+Approve = Callable[[Unlisted], None]
 
 
 class Options(NamedTuple):
@@ -31,11 +47,18 @@ class Options(NamedTuple):
     suffix: str = ""
     on_error: OnError = "stop"
     hash: bool = True
+    sync: Sync = ""
+    dry_run: bool = False
+    approve: Approve | None = None
     progress: Progress | None = None
 
 
 class ImportReport(NamedTuple):
-    """What an import did. `rejects` is the file of refused records; `missing` and `extra` are about media."""
+    """What an import did. `rejects` is the file of refused records; `missing` and `extra` are about media.
+
+    `again` says that the source had been imported before, `tally` what became of the annotations that it lists,
+    `removed` how many inputs and annotations went, `conflicts` in how many records a conflict was opened.
+    """
 
     source: str
     inputs: int
@@ -52,6 +75,10 @@ class ImportReport(NamedTuple):
     parts: tuple[ImportReport, ...] = ()
     # The options with which the file of refused records is to be imported.
     rejects_options: str = ""
+    again: bool = False
+    tally: Tally = Tally()
+    removed: tuple[int, int] = (0, 0)
+    conflicts: int = 0
 
     @property
     def about_rejects(self) -> tuple[str, ...]:
@@ -70,17 +97,34 @@ class ImportReport(NamedTuple):
             notes=(*self.notes, *media.notes),
         )
 
+    def with_taken(self, taken: Taken) -> ImportReport:
+        """The same with what became of the records."""
+        merge = taken.merge
+        return self._replace(
+            changed=taken.changed,
+            again=taken.again,
+            tally=taken.tally,
+            removed=(merge.inputs.removed, merge.annotations.removed),
+            conflicts=merge.conflicts,
+        )
 
-def join_reports(draft: Draft, parts: list[ImportReport]) -> ImportReport:
+
+class Part(NamedTuple):
+    """One of several sources: what its import did, and what it lists."""
+
+    report: ImportReport
+    roots: Roots
+
+
+def join_reports(draft: Draft, found: list[Part]) -> ImportReport:
     """The reports of several sources as one."""
-    if len(parts) == 1:
-        return parts[0]
+    if len(found) == 1:
+        return found[0].report
     store, concepts, keys = draft.transaction.writer, set[bytes](), set[str]()
-    for part in parts:
-        if part.source in draft.sources:
-            roots = load_roots(store, load_commit(store, draft.sources[part.source]).snapshot)
-            concepts.update(key for key, _ in Tree(store, roots.concepts))
-        keys |= listed_keys(draft, part.source)
+    for _, roots in found:
+        concepts.update(key for key, _ in Tree(store, roots.concepts))
+        keys |= listed_keys(draft, roots)
+    parts = [part.report for part in found]
     return ImportReport(
         source=", ".join(part.source for part in parts),
         inputs=len(keys),
@@ -95,4 +139,14 @@ def join_reports(draft: Draft, parts: list[ImportReport]) -> ImportReport:
         # What another part names is not left over.
         extra=tuple(sorted({key for part in parts for key in part.extra} - keys)),
         parts=tuple(parts),
+        again=any(part.again for part in parts),
+        tally=_summed([part.tally for part in parts]),
+        removed=(sum(part.removed[0] for part in parts), sum(part.removed[1] for part in parts)),
+        conflicts=sum(part.conflicts for part in parts),
     )
+
+
+def _summed(tallies: list[Tally]) -> Tally:
+    names = Tally.__struct_fields__
+    counts: dict[str, Any] = {name: sum(getattr(one, name) for one in tallies) for name in names}
+    return msgspec.structs.replace(Tally(), **counts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +18,18 @@ from dsvc.store.files import refusing
 RUN_BYTES = 640 << 20
 # What a tuple and two bytes objects cost beside their contents.
 _OVERHEAD = 150
+
+
+@contextmanager
+def many_objects() -> Iterator[None]:
+    """Pause the search for cycles while many objects are made that stay, or it would look at each again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Sorter:

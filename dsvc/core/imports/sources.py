@@ -1,4 +1,4 @@
-"""A source's records: stored as three trees of their own, then taken into a draft."""
+"""A source's records: stored as three trees of their own, a commit on the source's line, and merged into a draft."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from dsvc.core.imports.following import follow, last_word
-from dsvc.core.imports.sorter import Sorter
-from dsvc.core.imports.union import unite
+from dsvc.core.imports.delivery import Sync, Tally, deliver
+from dsvc.core.imports.following import follow
+from dsvc.core.imports.sorter import Sorter, many_objects
+from dsvc.core.merging.report import MergeReport
+from dsvc.core.merging.states import store_source_commit
 from dsvc.errors import RefusedError
-from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
+from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Incoming, Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Concept, encode_concept, encode_input
-from dsvc.model.snapshot import Roots, empty_roots, load_roots, store_roots
-from dsvc.model.tree import build_tree
+from dsvc.model.snapshot import Roots, empty_roots, load_roots
+from dsvc.model.tree import Tree, build_tree
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
 
+<<<<<<< HEAD
+# Formats that say all about each input that they list: what they list of it no more is taken back. A COCO file may be
+# about a part of what is annotated.
+FOLLOWED = frozenset({"table", "folder", "mask"})
+=======
 # Formats whose records are known by their ids from one delivery to the next. Those of a COCO file are not: a box that
 # was moved has another one.
-FOLLOWED = frozenset({"table", "folder", "mask"})
+FOLLOWED = frozenset({"table", "folder", "mask", "clarifai"})
+>>>>>>> wt-clarifai
 
 
 class Stored(NamedTuple):
@@ -37,14 +45,13 @@ class Stored(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Whether a draft changed by a source; how many annotations now stand beside others of their number.
+    """What taking a source in did: whether the draft changed, whether the source had been taken in before, what became
+    of the annotations that it delivers, and what the merge did."""
 
-    `dropped` is how many inputs that the source had listed it does not list now.
-    """
-
-    changed: bool
-    doubled: int
-    dropped: int
+    changed: bool = False
+    again: bool = False
+    tally: Tally = Tally()
+    merge: MergeReport = MergeReport()
 
 
 def source_name(text: str) -> str:
@@ -61,32 +68,45 @@ def store_source(
     draft: Draft, incoming: Incoming, name: str, progress: Progress | None, split: str | None = None
 ) -> Stored:
     """Store the three trees of a source's records; with `split`, all its inputs are of that split."""
-    store: Store = draft.transaction.writer
     root = draft.dataset.repository.root
     sorter = Sorter(root / ".dsvc" if root is not None else None)
-    annotations = 0
     try:
-        concepts = incoming.concepts()
-        found = incoming.inputs()
-        if split is not None:
-            found = (msgspec.structs.replace(record, split=split) for record in found)
-        inputs = sorted((record.key.encode(), encode_input(record)) for record in found)
-        for batch in incoming.annotations():
-            sorter.extend(batch)
-            annotations += len(batch)
-            if progress:
-                progress("read annotations", annotations, None)
-        if incoming.problems.count and not annotations and not inputs:
-            return Stored(empty_roots(store))
-        roots = Roots(
-            concepts=build_tree(store, _concept_entries(concepts)),
-            inputs=build_tree(store, inputs),
-            annotations=build_tree(store, _counted(with_ordinals(sorter.sorted()), annotations, progress)),
-            meta={incoming.format: {name: {**incoming.meta, **({"split": split} if split is not None else {})}}},
-        )
+        with many_objects():
+            return _store(draft, incoming, sorter, name, progress, split)
     finally:
         sorter.close()
+
+
+def _store(
+    draft: Draft, incoming: Incoming, sorter: Sorter, name: str, progress: Progress | None, split: str | None
+) -> Stored:
+    store, annotations = draft.transaction.writer, 0
+    concepts = incoming.concepts()
+    found = incoming.inputs()
+    if split is not None:
+        found = (msgspec.structs.replace(record, split=split) for record in found)
+    inputs = sorted((record.key.encode(), encode_input(record)) for record in found)
+    for batch in incoming.annotations():
+        sorter.extend(batch)
+        annotations += len(batch)
+        if progress:
+            progress("read annotations", annotations, None)
+    if incoming.problems.count and not annotations and not inputs:
+        return Stored(empty_roots(store))
+    last = _last(store, draft.sources.get(name))
+    entries = _counted(with_ordinals(sorter.sorted()), annotations, progress)
+    roots = Roots(
+        concepts=build_tree(store, _concept_entries(concepts)),
+        inputs=build_tree(store, inputs, Tree(store, last.inputs) if last is not None else None),
+        annotations=build_tree(store, entries, Tree(store, last.annotations) if last is not None else None),
+        meta={incoming.format: {name: {**incoming.meta, **({"split": split} if split is not None else {})}}},
+    )
     return Stored(roots, len(inputs), annotations, len(concepts))
+
+
+def _last(store: Store, line: ObjectId | None) -> Roots | None:
+    """What a source said last, by the commit of its line."""
+    return load_roots(store, load_commit(store, line).snapshot) if line is not None else None
 
 
 def _concept_entries(concepts: Iterable[Concept]) -> list[tuple[bytes, bytes]]:
@@ -132,57 +152,35 @@ def _numbered(stem: bytes, copies: list[bytes]) -> list[tuple[bytes, bytes]]:
     return sorted(named)
 
 
-def take_source(draft: Draft, name: str, roots: Roots, format: str) -> Taken:
-    """Note records on the source's line and take them into the draft. Raises InvalidRecordsError, RefusedError.
+def take_source(draft: Draft, name: str, new: Roots, format: str, sync: Sync) -> Taken:
+    """Note records on the source's line and merge them into the draft. Raises RefusedError.
 
-    Of a source that was taken in before, what it changed since is laid over the draft.
+    The base of the merge is what the source said last. What clashes becomes a conflict in the draft.
     """
-    store: Store = draft.transaction.writer
-    id = _store_commit(store, name, roots)
-    before, doubled, dropped = draft.snapshot.roots, 0, 0
+    before, taken = draft.snapshot.roots, Taken()
 
     def step(store: Store, state: DraftState) -> DraftState:
-        nonlocal doubled, dropped
-        last = state.sources.get(name)
-        if last == id:
+        nonlocal taken
+        id = state.sources.get(name)
+        last = _last(store, id)
+        if last is not None:
+            _require_format(last, format, name)
+        delivery = deliver(store, last, state.roots, new, sync)
+        taken = Taken(tally=delivery.tally, again=last is not None)
+        if delivery.said == last:
             return state
-        if last is None:
-            united = unite(store, state.roots, roots)
-            doubled = united.doubled
-            return msgspec.structs.replace(state, roots=united.roots, sources={**state.sources, name: id})
-        known = load_roots(store, load_commit(store, last).snapshot)
-        _refuse_changed(known, format, name)
-        said, dropped = last_word(store, known, roots)
-        after = follow(store, state.roots, known, said)
-        return msgspec.structs.replace(
-            state, roots=after, sources={**state.sources, name: _store_commit(store, name, said)}
-        )
+        merged = follow(store, last, state.roots, delivery.theirs)
+        taken = taken._replace(merge=merged.report)
+        line = store_source_commit(store, name, delivery.said, (id,) if id is not None else ())
+        return msgspec.structs.replace(state, roots=merged.roots, sources={**state.sources, name: line})
 
     draft.apply(step)
-    return Taken(draft.snapshot.roots != before, doubled, dropped)
+    return taken._replace(changed=draft.snapshot.roots != before)
 
 
-def _store_commit(store: Store, name: str, roots: Roots) -> ObjectId:
-    """A source's commit: a function of its records, so that two people who import the same file share it."""
-    commit = Commit(
-        snapshot=store_roots(store, roots),
-        author=Author(f"source {name}"),
-        time=Moment(0),
-        message=f"source {name}",
-        notes={"source": name},
-    )
-    return store_commit(store, commit)
-
-
-def _refuse_changed(known: Roots, format: str, name: str) -> None:
-    if format not in known.meta:
-        was = ", ".join(sorted(known.meta))
+def _require_format(last: Roots, format: str, name: str) -> None:
+    if format not in last.meta:
+        was = ", ".join(sorted(last.meta))
         raise RefusedError(
             f"source {name!r} is of the format {was} here, and not {format}", "give this one a name: --source NAME"
-        )
-    if format not in FOLLOWED:
-        raise RefusedError(
-            f"source {name!r} was imported before with other records",
-            "importing a changed file is not possible yet: import it into a dataset of its own (dsvc create NAME), or "
-            "undo the first import; under another name (--source NAME) the old annotations stay beside the new",
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dsvc.core.dataset import Dataset
+from dsvc.core.imports.delivery import Tally
 from dsvc.core.imports.reports import ImportReport
 from dsvc.core.imports.sources import source_name
 from dsvc.core.repository import Repository
@@ -84,10 +85,11 @@ def test_a_coco_file_does_not_touch_a_split_that_was_set(
     pets.set("a.jpg", split="test")
     pets.import_(write(coco(annotations=[]), "more.json"))
     assert inputs(pets)["a.jpg"].split == "test"
-    with pytest.raises(InvalidRecordsError) as error:
-        pets.import_(write(coco(annotations=[]), "more.json"), source="third", split="train")
-    assert error.value.problems == ("input 'a.jpg': split is 'test' in the dataset and 'train' in the file",)
-    assert inputs(pets)["b.jpg"].split is None
+    report = pets.import_(write(coco(annotations=[]), "more.json"), source="third", split="train")
+    assert (report.changed, report.conflicts) == (True, 1)
+    found = inputs(pets)
+    assert (found["a.jpg"].split, found["a.jpg"].conflicts) == (None, {"split": ("test", "train")})
+    assert found["b.jpg"].split == "train"
 
 
 def test_a_file_has_one_split(pets: Dataset, coco: Callable[..., Document], write: Write) -> None:
@@ -95,8 +97,9 @@ def test_a_file_has_one_split(pets: Dataset, coco: Callable[..., Document], writ
     pets.import_(path, split="val")
     assert {one.split for one in inputs(pets).values()} == {"val"}
     assert not pets.import_(path, split="val").changed
-    with pytest.raises(RefusedError, match="was imported before with other records"):
-        pets.import_(path, split="train")
+    pets.set("b.jpg", metadata={"ours": 1})
+    assert pets.import_(path, split="train").changed
+    assert {one.split for one in inputs(pets).values()} == {"train"}
     with pytest.raises(UsageError, match="'a b' cannot name a split"):
         pets.import_(path, split="a b", source="other")
 
@@ -133,21 +136,21 @@ def test_a_corrected_table_is_followed(pets: Dataset, boxes: Path, write: Write)
     pets.import_(write("key,split,concepts,metadata.n\na.jpg,train,x;y,1\nb.jpg,train,x,1\n", "meta.csv"))
     pets.set("a.jpg", metadata={"ours": "kept"})
     report = pets.import_(write("key,split,concepts,metadata.n\na.jpg,val,y,2\n", "meta.csv"))
-    assert report.notes == ("1 input stays that the source listed before, and does not list now",)
+    stays = "1 input that the source listed before, and does not list now, stays; remove it with --sync=inputs"
+    assert report.notes == (stays,)
     assert said(pets) == BOXES | {("a.jpg", "y", None), ("b.jpg", "x", None)}
     assert (inputs(pets)["a.jpg"].split, inputs(pets)["a.jpg"].metadata) == ("val", {"n": 2, "ours": "kept"})
     assert inputs(pets)["b.jpg"].metadata == {"n": 1}
 
 
-def test_what_both_changed_is_an_error_and_nothing_changes(pets: Dataset, boxes: Path, write: Write) -> None:
+def test_what_both_changed_is_a_conflict(pets: Dataset, boxes: Path, write: Write) -> None:
     pets.import_(write("key,split,concepts\na.jpg,train,x\nb.jpg,train,\n", "meta.csv"))
     pets.set("a.jpg", split="test")
-    before = whole(pets)
-    with pytest.raises(InvalidRecordsError) as error:
-        pets.import_(write("key,split,concepts\na.jpg,val,\nb.jpg,val,\n", "meta.csv"))
-    assert error.value.message == "1 record was changed both here and in the source"
-    assert error.value.problems == ("input 'a.jpg': split was changed here to 'test', and in the source to 'val'",)
-    assert whole(pets) == before
+    report = pets.import_(write("key,split,concepts\na.jpg,val,\nb.jpg,val,\n", "meta.csv"))
+    assert (report.conflicts, report.removed, report.tally.gone) == (1, (0, 1), 1)
+    found = inputs(pets)
+    assert (found["a.jpg"].conflicts, found["b.jpg"].split) == ({"split": ("val", "test")}, "val")
+    assert said(pets) == BOXES and pets.status().conflicts == 1
 
 
 def test_what_was_removed_here_stays_away(pets: Dataset, write: Write) -> None:
@@ -212,9 +215,8 @@ def test_a_table_of_which_all_is_refused_says_nothing(pets: Dataset, boxes: Path
 
 
 def test_no_file_of_rejects_is_left_where_nothing_was_imported(pets: Dataset, boxes: Path, write: Write) -> None:
-    pets.set("a.jpg", split="test")
-    table = write("key,split\na.jpg,train\nbb.jpg,val\n", "meta.csv")
-    with pytest.raises(InvalidRecordsError, match="1 record says something else than the dataset"):
+    table = write("key,split\na.jpg,train\nbb.jpg,val\n", "pets.csv")
+    with pytest.raises(RefusedError, match="source 'pets' is of the format coco here, and not table"):
         pets.import_(table, on_error="skip")
     assert not list(table.parent.glob("*.rejects*"))
 
@@ -310,6 +312,7 @@ def test_the_splits_of_a_folder_are_sources(pets: Dataset, splits: Path) -> None
         missing=(),
         extra=("train/more.jpg", "valid/more.jpg"),
         parts=report.parts,
+        tally=Tally(new=4),
     )
     assert {key: one.split for key, one in inputs(pets).items()} == {
         "train/a.jpg": "train",
@@ -416,15 +419,14 @@ def test_long_names_of_folders_do_not_swallow_the_split(
     assert [part.source[-6:] for part in report.parts] == ["s-test", "-train"]
 
 
-def test_two_splits_with_one_name_of_an_image_are_an_error(
+def test_two_splits_with_one_name_of_an_image_are_in_conflict(
     pets: Dataset, coco: Callable[..., Document], write: Write
 ) -> None:
     for split in ("train", "val"):
         file = write(coco(annotations=[]), f"set/annotations/instances_{split}.json")
-    with pytest.raises(InvalidRecordsError) as error:
-        pets.import_(file.parents[1])
-    assert error.value.problems[0] == "input 'a.jpg': split is 'train' in the dataset and 'val' in the file"
-    assert not pets.has_draft()
+    assert pets.import_(file.parents[1]).conflicts == 2
+    assert inputs(pets)["a.jpg"].conflicts == {"split": ("val", "train")}
+    assert not pets.import_(file.parents[1]).changed
 
 
 # ---- all of it is one operation
