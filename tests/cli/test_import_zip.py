@@ -57,6 +57,18 @@ def test_to_another_project_and_back(dsvc, project: Path, tmp_path: Path, monkey
     assert "media: image/png" in dsvc("show", "a.jpg").out
 
 
+def test_media_that_are_nowhere(dsvc, project: Path, tmp_path: Path, monkeypatch) -> None:
+    dsvc("export", "@v1", "-o", tmp_path / "pets.zip")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    dsvc("init")
+    dsvc("create", "pets")
+    assert dsvc("import", "../pets.zip").out == (
+        f"imported 2 inputs, 2 annotations, 2 concepts from source pets\n2 inputs without a file: a.jpg, b.jpg\n{NEXT}"
+    )
+    assert "  media: image/png, 4 x 3, 83 bytes\n" in dsvc("show", "a.jpg").out
+
+
 def test_as_json_and_with_the_format_named(dsvc, project: Path) -> None:
     dsvc("export", "@v1", "-o", "own.zip")
     Path("own.zip").rename("own.archive")

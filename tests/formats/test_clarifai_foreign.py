@@ -259,3 +259,25 @@ def test_what_came_in_goes_out_and_comes_back(bring: Any, pets: Dataset, tmp_pat
     again.at().export(format, second, media=True)
     assert first.read_bytes() == second.read_bytes()
     assert again.at().snapshot.roots == pets.at().snapshot.roots
+
+
+def test_ids_are_those_of_one_annotation_for_good(bring: Any, pets: Dataset) -> None:
+    """Whatever changes about it, and whatever else is like it."""
+
+    def box(left: float) -> Any:
+        return {"boundingBox": {"leftCol": left, "bottomRow": 0.9, "rightCol": 0.9}}
+
+    def said() -> dict[str, Any]:
+        return {one.id: (one.concept, one.shape.box[0]) for one in pets.draft().annotations("a") if one.shape}
+
+    dog = {"concepts": [{"id": "dog", "name": "dog", "value": 1}]}
+    bring(an_input(regions=[region(box(0.25), "a-1-x"), {**region(box(0.5), "0b-2"), "data": dog}]))
+    assert said() == {"a-1-x": ("cat", 0.25), "0b-2": ("dog", 0.5)}
+    # They change places, and one comes that says what another said.
+    bring(an_input(regions=[{**region(box(0.5), "a-1-x"), "data": dog}, region(box(0.25), "new-q")]))
+    assert said() == {"a-1-x": ("dog", 0.5), "new-q": ("cat", 0.25)}
+    # Another source that knows them says something else: both words stand, until somebody chooses.
+    bring(an_input(regions=[region(box(0.5), "a-1-x")]), name="other.zip")
+    (one, other) = pets.draft().annotations("a")
+    assert (one.id, one.concept, set(one.conflicts["c"])) == ("a-1-x", None, {"cat", "dog"})
+    assert (other.id, other.conflicts) == ("new-q", {})

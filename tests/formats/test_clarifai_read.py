@@ -208,6 +208,7 @@ def test_without_media_their_facts_stay_and_only_the_blob_is_missing(
     pets.commit("add")
     first = exported(pets, format, tmp_path / "first.zip")
     again = into_new(other, first, "again")
+    assert again.import_(first).missing == ("a.png",)
     (record,) = again.at().inputs()
     assert record.media is not None
     assert (record.media.blob, record.media.type, record.media.width) == (None, "image/png", 1)

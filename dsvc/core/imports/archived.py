@@ -9,8 +9,8 @@ import msgspec
 
 from dsvc.core.files.adding import media_notes, media_of
 from dsvc.core.imports.originals import MediaReport, gone_note
-from dsvc.core.imports.union import unite_meta
 from dsvc.core.media import probe
+from dsvc.core.merging.roots import merge_meta
 from dsvc.model.records import Media, decode_input
 from dsvc.store.ids import Kind, ObjectId, object_id
 
@@ -53,16 +53,24 @@ class DraftMedia:
 
 
 def take_media(draft: Draft, brought: Mapping[str, Brought]) -> MediaReport:
-    """Give inputs the media of an archive. Those that an input has stay where the archive has only facts of them."""
-    inputs, wanted, gone = draft.snapshot.input_tree, dict[str, Media](), 0
+    """Give inputs the media of an archive. Those that an input has stay where the archive has only facts of them.
+
+    Inputs of whose media only facts are known then are missing in the report.
+    """
+    inputs, wanted, gone, missing = draft.snapshot.input_tree, dict[str, Media](), 0, list[str]()
     for key, found in brought.items():
         value = inputs.get(key.encode())
+        old = decode_input(key.encode(), value).media if value is not None else None
         if value is None:
             gone += 1
-        elif found.media is not None and _is_news(decode_input(key.encode(), value).media, found):
-            wanted[key] = found.media
+            continue
+        if found.media is not None and _is_news(old, found):
+            wanted[key] = old = found.media
+        if old is None or (old.blob is None and old.reference is None):
+            missing.append(key)
     new, changed, _ = draft.put_media(wanted) if wanted else (0, 0, 0)
-    return MediaReport(changed=bool(new or changed), notes=(*media_notes(draft, wanted), *gone_note(gone)))
+    notes = (*media_notes(draft, wanted), *gone_note(gone))
+    return MediaReport(tuple(sorted(missing)), changed=bool(new or changed), notes=notes)
 
 
 def _is_news(old: Media | None, found: Brought) -> bool:
@@ -81,7 +89,7 @@ def settle_meta(draft: Draft, format: str, source: str, meta: Mapping[str, Any],
     """
 
     def step(store: Store, state: DraftState) -> DraftState:
-        now = {name: dict(value) for name, value in unite_meta(state.roots.meta, meta).items()}
+        now = {name: dict(value) for name, value in merge_meta({}, state.roots.meta, meta).items()}
         for about in (known, meta):
             if source in about.get(format, {}):
                 break

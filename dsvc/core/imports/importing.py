@@ -9,18 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.files.adding import clash_notes
-<<<<<<< HEAD
+from dsvc.core.imports.archived import DraftMedia, settle_meta, take_media
 from dsvc.core.imports.delivery import Tally
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.imports.near import unknown_key
 from dsvc.core.imports.originals import listed_keys, take_images, take_origins
-=======
-from dsvc.core.imports.archived import DraftMedia, settle_meta, take_media
-from dsvc.core.imports.finding import FileFinder
-from dsvc.core.imports.near import unknown_key
-from dsvc.core.imports.originals import take_images, take_origins
 from dsvc.core.imports.packed import told_of, unpacked
->>>>>>> wt-clarifai
 from dsvc.core.imports.rejects import stop_on_errors, write_rejects
 from dsvc.core.imports.reports import ImportReport, Options, Part, Unlisted, join_reports
 from dsvc.core.imports.sources import FOLLOWED, Taken, source_name, store_source, take_source
@@ -86,7 +80,13 @@ def import_path(
     if given.format in FOLDER_FORMATS:
         what = "is no folder" if os.path.lexists(path) else "is not there"
         raise UsageError(f"{path} {what}", f"--format {given.format} takes a folder")
-    return _import_file(draft, path, given).report
+    with _mapped(path) as data:
+        packed = packed_format(path, data) if given.format in (None, "coco") else None
+        if packed == "coco":
+            return _import_packed(draft, path, data, given)
+    if packed is not None and given.format is not None:
+        raise UsageError(f"{path} is an archive of Clarifai's, and no COCO", f"dsvc import {path}")
+    return _import_file(draft, path, given._replace(format=packed or given.format)).report
 
 
 def _check_options(given: Options, *kinds: str) -> None:
@@ -116,12 +116,7 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
     name = source_name(given.source or path.stem)
     finder = FileFinder(given.images or path.parent, draft.dataset.repository.root)
     with _mapped(path) as data:
-        packed = packed_format(path, data) if given.format in (None, "coco") and place is None else None
-        if packed == "coco":
-            return _import_packed(draft, path, data, given)
-        if packed is not None and given.format is not None:
-            raise UsageError(f"{path} is an archive of Clarifai's, and no COCO", f"dsvc import {path}")
-        reader: Any = importer(packed or given.format, path, data)
+        reader: Any = importer(given.format, path, data)
         more: dict[str, Any] = {"prefix": place.prefix} if place else {}
         if getattr(reader, "wants_path", False):
             more |= {"path": path, "wrong_key": unknown_key(draft), "wrong_path": finder.problem}
@@ -215,7 +210,7 @@ def _import_packed(draft: Draft, path: Path, data: memoryview, given: Options) -
         found = coco_parts(folder)
         asked = given._replace(format="coco", source=name)
         if not found.parts and len(found.others) == 1:
-            return told_of(_import_file(draft, found.others[0], asked), folder, path)
+            return told_of(_import_file(draft, found.others[0], asked).report, folder, path)
         return told_of(_import_parts(draft, folder, asked), folder, path)
 
 
@@ -264,31 +259,16 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
     if given.sync and refused:
         raise RefusedError(f"{path}: what is refused would count as listed no more", "mend it, or leave out --sync")
     clashes = () if incoming.format == "coco" else _clashes(draft, stored.roots)
-<<<<<<< HEAD
-    taken = Taken()
+    taken, before = Taken(), draft.snapshot.roots
     # Where all was refused, or there are no rows, the source says nothing, and is as it was.
     if stored.inputs or stored.annotations or not (refused or followed):
         sync = given.sync or ("annotations" if followed else "")
         taken = take_source(draft, name, stored.roots, incoming.format, sync)
         if given.sync == "inputs" and taken.tally.unlisted_inputs and given.approve is not None and not given.dry_run:
             given.approve(Unlisted(name, taken.tally.unlisted_inputs, taken.tally.unlisted_annotations))
-=======
-    refused, taken, before = incoming.problems.count, Taken(False, 0, 0), draft.snapshot.roots
-    # Where all was refused, or there are no rows, the source says nothing, and is as it was.
-    if stored.inputs or stored.annotations or not (refused or incoming.format in FOLLOWED):
-        taken = take_source(draft, name, stored.roots, incoming.format)
-        meta = getattr(incoming, "dataset_meta", None)
-        if meta is not None:
+        if (meta := getattr(incoming, "dataset_meta", None)) is not None:
             settle_meta(draft, incoming.format, name, meta, before.meta)
             taken = taken._replace(changed=draft.snapshot.roots != before)
-    notes = [*incoming.notes, *clashes]
-    if taken.doubled:
-        count = f"{taken.doubled} annotations have"
-        notes.append(f"{count} the number of one that was there, but say something else: both stand")
-    if taken.dropped and not refused:
-        count = "1 input stays" if taken.dropped == 1 else f"{taken.dropped:,} inputs stay"
-        notes.append(f"{count} that the source listed before, and does not list now")
->>>>>>> wt-clarifai
     split = f"--split {given.split}" if given.split is not None else ""
     tally = taken.tally
     staying = [] if refused else _staying(tally, given, path, followed)

@@ -24,15 +24,9 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
 
-<<<<<<< HEAD
 # Formats that say all about each input that they list: what they list of it no more is taken back. A COCO file may be
 # about a part of what is annotated.
-FOLLOWED = frozenset({"table", "folder", "mask"})
-=======
-# Formats whose records are known by their ids from one delivery to the next. Those of a COCO file are not: a box that
-# was moved has another one.
 FOLLOWED = frozenset({"table", "folder", "mask", "clarifai"})
->>>>>>> wt-clarifai
 
 
 class Stored(NamedTuple):

@@ -9,11 +9,11 @@ from typing import IO, Any
 
 from msgpack import Packer, Unpacker
 
+from dsvc.core.imports.sorter import many_objects
 from dsvc.formats.clarifai.concepts import Concepts
 from dsvc.formats.clarifai.media_read import FoundMedia, MediaStore
 from dsvc.formats.clarifai.reading import MIMETYPE, Reading
 from dsvc.formats.clarifai.shared_read import FORMS
-from dsvc.formats.table_rows import many_objects
 from dsvc.formats.unzip import Archive
 from dsvc.model.incoming import Entry, Problems, Progress
 from dsvc.model.records import Concept, Input

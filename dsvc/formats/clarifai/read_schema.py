@@ -54,8 +54,7 @@ _MORE: dict[str, dict[str, Field]] = {
     "TimeInfo": {"numFrames": Field(1, "uint32")},
 }
 READ: dict[str, dict[str, Field]] = {
-    kind: {**SCHEMA.get(kind, {}), **_MORE.get(kind, {})}
-    for kind in (*SCHEMA, *(kind for kind in _MORE if kind not in SCHEMA))
+    kind: {**SCHEMA.get(kind, {}), **_MORE.get(kind, {})} for kind in dict.fromkeys((*SCHEMA, *_MORE))
 }
 # Where what is in a message and has no name here stands among its fields.
 UNKNOWN = "?"

@@ -130,7 +130,8 @@ def concept_residue(concepts: Iterable[tuple[str, Concept]]) -> list[dict[str, A
     """All fields of all concepts, each with the id it has in the archive as `clarifai`."""
     table = []
     for id_, concept in concepts:
-        fields = {name: getattr(concept, name) for name in concept.__struct_fields__}
+        # No export is made where there are conflicts.
+        fields = {name: getattr(concept, name) for name in concept.__struct_fields__ if name != "conflicts"}
         fields["extras"] = concept.extras or None
         table.append({"clarifai": id_} | {name: value for name, value in fields.items() if value is not None})
     return table

@@ -14,7 +14,8 @@ import msgspec
 
 from dsvc.formats.clarifai.read_schema import READ, UNKNOWN, BadMessage
 from dsvc.formats.clarifai.schema import VISIBILITY, Field
-from dsvc.formats.clarifai.wire_read import MAX_DEPTH, slow_polygons
+from dsvc.formats.clarifai.struct_read import MAX_DEPTH
+from dsvc.formats.clarifai.wire_read import slow_polygons
 
 if TYPE_CHECKING:
     from dsvc.formats.clarifai.form import Floats
@@ -31,7 +32,8 @@ _REGION = re.compile(
     rb'\{"id":"([A-Za-z0-9_-]{1,127})","regionInfo":' + _SHAPE + rb'(?:,"data":(\{"concepts":.*\}))?\}', re.DOTALL
 )
 # What says no more of a field than that it is not there.
-_DEFAULTS = frozenset((b"null", b'""', b"0", b"0.0", b"false", b"[]"))
+_DEFAULTS = frozenset((b"null", b'""', b"0", b"0.0", b"false"))
+_EMPTY = frozenset((b"[]", b"{}"))
 _BLANK = b" \t\r\n"
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -64,7 +66,7 @@ class TextReader:
                 continue
             row = table.get(name)
             if row is None:
-                if text != b"{}":
+                if text not in _EMPTY:
                     found.setdefault(UNKNOWN, {})[name] = plain(text)
                 continue
             known, read, repeated = row
@@ -72,11 +74,11 @@ class TextReader:
                 raise BadMessage(f"has {known} of {kind} twice")
             try:
                 if repeated:
-                    items = [bytes(item) for item in _decode_list(text)]
-                    found[known] = [read(item) for item in items] if read else items
+                    if items := [bytes(item) for item in _decode_list(text)]:
+                        found[known] = [read(item) for item in items] if read else items
                 elif read is None:
                     found[known] = text
-                elif value := read(text):  # a number in quotes may be zero
+                elif (value := read(text)) or type(value) is float:  # a number in quotes may be zero
                     found[known] = value
             except (msgspec.MsgspecError, ValueError, binascii.Error, RecursionError) as error:
                 raise BadMessage(f"has a wrong {known} in {kind}: {error}") from None

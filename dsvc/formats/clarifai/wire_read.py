@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.formats.clarifai.read_schema import READ, UNKNOWN, BadMessage
 from dsvc.formats.clarifai.schema import Field
+from dsvc.formats.clarifai.struct_read import Raw, read_struct, read_varint
 
 if TYPE_CHECKING:
     from dsvc.formats.clarifai.form import Floats
 
-Raw = bytes | memoryview
-MAX_DEPTH = 60
 _INTEGERS = {"int32", "int64", "uint32", "uint64", "enum"}
 _WIRE = {"float": 5, "string": 2, "bytes": 2}
 _FLOAT = struct.Struct("<f").unpack_from
-_DOUBLE = struct.Struct("<d").unpack_from
 _CUT = "ends in the middle of a field"
 _PLAIN_ID = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
 _BOX = b"\x0d\x15\x1d\x25"
@@ -44,10 +42,10 @@ class WireReader:
         """The Inputs of an InputBatch. Raises BadMessage."""
         at, end = 0, len(batch)
         while at < end:
-            tag, at = _varint(batch, at)
+            tag, at = read_varint(batch, at)
             if tag != 0x0A:
                 raise BadMessage(f"is no batch of inputs: it has a field {tag >> 3} of wire type {tag & 7}")
-            size, at = _varint(batch, at)
+            size, at = read_varint(batch, at)
             if size > end - at:
                 raise BadMessage(f"is cut short: an input of {size:,} bytes has {end - at:,}")
             yield batch[at : at + size]
@@ -65,13 +63,13 @@ class WireReader:
                 tag = raw[at]
                 at += 1
                 if tag > 127:
-                    tag, at = _varint(raw, at - 1)
+                    tag, at = read_varint(raw, at - 1)
                 wire = tag & 7
                 if wire == 2:
                     size = raw[at]
                     at += 1
                     if size > 127:
-                        size, at = _varint(raw, at - 1)
+                        size, at = read_varint(raw, at - 1)
                     if size > end - at:
                         raise BadMessage(
                             f"is cut short: field {tag >> 3} of {kind} has {size:,} bytes, not {end - at:,}"
@@ -79,7 +77,7 @@ class WireReader:
                     value: Any = raw[at : at + size]
                     at += size
                 elif wire == 0:
-                    value, at = _varint(raw, at)
+                    value, at = read_varint(raw, at)
                 elif wire == 5 or wire == 1:
                     size = 4 if wire == 5 else 8
                     value = raw[at : at + size]
@@ -107,7 +105,7 @@ class WireReader:
 
     def struct(self, raw: Raw) -> dict[str, Any]:
         """The values of a google.protobuf.Struct; numbers are floats. Raises BadMessage."""
-        return _struct(raw, 0)
+        return read_struct(raw)
 
     def usual_shape(self, info: Raw) -> tuple[bytes | None, bytes | None] | None:
         """The box and the polygon of a RegionInfo that has nothing else, as they are; None for all others."""
@@ -118,7 +116,7 @@ class WireReader:
             return box, None
         if data[0] != 0x2A:
             return None
-        size, at = _varint(data, 1)
+        size, at = read_varint(data, 1)
         return (box, data[at:]) if size == len(data) - at else None
 
     def usual_region(self, raw: Raw | None) -> tuple[bytes, bytes | None, bytes | None, bytes | None] | None:
@@ -205,21 +203,6 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
     return size & 127 | (high & 127) << 7 | data[at + 2] << 14, at + 3
 
 
-def _varint(raw: Raw, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(raw):
-            raise BadMessage("ends in the middle of a number")
-        byte = raw[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value & 0xFFFFFFFFFFFFFFFF, at
-        shift += 7
-        if shift > 63:
-            raise BadMessage("has a number of more than ten bytes")
-
-
 def _unknown(found: dict[str, Any], kind: str, tag: int, value: Any) -> None:
     number, wire = tag >> 3, tag & 7
     names = [name for name, field in READ[kind].items() if field.number == number]
@@ -272,89 +255,3 @@ def _rows(kind: str) -> Iterator[tuple[int, _Row]]:
 
 
 _TABLES = {kind: dict(_rows(kind)) for kind in READ}
-
-
-# ---- google.protobuf.Struct
-
-
-def _parts(raw: Raw) -> Iterator[tuple[int, Any]]:
-    """The fields of a message of no table: tag and value."""
-    at, end = 0, len(raw)
-    while at < end:
-        tag = raw[at]
-        at += 1
-        if tag > 127:
-            tag, at = _varint(raw, at - 1)
-        wire = tag & 7
-        if wire == 0:
-            value, at = _varint(raw, at)
-            yield tag, value
-            continue
-        if wire == 2:
-            if at < end and raw[at] < 128:
-                size, at = raw[at], at + 1
-            else:
-                size, at = _varint(raw, at)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise BadMessage(f"has a field of wire type {wire} in its metadata")
-        if size > end - at:
-            raise BadMessage("has metadata that are cut short")
-        yield tag, raw[at : at + size]
-        at += size
-
-
-def _struct(raw: Raw, depth: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for tag, entry in _parts(raw):
-        if tag != 0x0A:
-            raise BadMessage(f"has metadata with a field {tag >> 3} of wire type {tag & 7}")
-        key, value = "", None
-        for part, content in _parts(entry):
-            if part == 0x0A:
-                key = _key(content)
-            elif part == 0x12:
-                value = _value(content, depth + 1)
-            else:
-                raise BadMessage(f"has metadata with a field {part >> 3} of wire type {part & 7}")
-        found[key] = value
-    return found
-
-
-def _key(raw: Raw) -> str:
-    try:
-        return str(raw, "utf-8")
-    except UnicodeDecodeError:
-        raise BadMessage("has metadata that are not UTF-8") from None
-
-
-def _value(raw: Raw, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise BadMessage(f"has metadata nested deeper than {MAX_DEPTH} levels")
-    value: Any = None
-    for tag, content in _parts(raw):
-        if tag == 0x08:
-            value = None
-        elif tag == 0x11:
-            value = _DOUBLE(content)[0]
-        elif tag == 0x1A:
-            value = _key(content)
-        elif tag == 0x20:
-            value = bool(content)
-        elif tag == 0x2A:
-            value = _struct(content, depth)
-        elif tag == 0x32:
-            value = _list(content, depth)
-        else:
-            raise BadMessage(f"has metadata with a field {tag >> 3} of wire type {tag & 7}")
-    return value
-
-
-def _list(raw: Raw, depth: int) -> list[Any]:
-    found = []
-    for tag, content in _parts(raw):
-        if tag != 0x0A:
-            raise BadMessage(f"has metadata with a field {tag >> 3} of wire type {tag & 7}")
-        found.append(_value(content, depth + 1))
-    return found
