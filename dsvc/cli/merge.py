@@ -64,8 +64,8 @@ def merge_command(
     those name. The same again takes what is new; a merge without --where takes the rest.
 
     \b
-    JSON: {"dataset", "branch", "kind": "up to date" | "fast-forward" | "merged" | "staged", "commit": ID or null,
-           "theirs": ID, "matched": COUNT or null, "dry_run",
+    JSON: {"dataset", "branch", "kind": "up to date" | "fast-forward" | "merged" | "staged", "theirs": ID,
+           "commit": ID of where the branch stands now, or null, "matched": COUNT or null, "dry_run",
            "inputs", "annotations", "concepts": {"added", "removed", "changed", "combined", "restored", "conflicts"},
            "conflicts": COUNT of records with open conflicts, "folded",
            "same_bytes": [[KEY, OTHER KEY]...], "equal_annotations": [[KEY#ANN, OTHER KEY#ANN]...],
@@ -94,7 +94,7 @@ def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, A
         "dataset": dataset.name,
         "branch": dataset.branch,
         "kind": outcome.kind,
-        "commit": outcome.commit.hex() if outcome.commit else None,
+        "commit": outcome.commit.hex() if outcome.commit and not (dry_run and outcome.kind == "merged") else None,
         "theirs": outcome.theirs.hex(),
         "matched": outcome.matched,
         "dry_run": dry_run,

@@ -228,7 +228,7 @@ nothing staged
 Ada$ dsvc annotate a.png#A1 --concept wolf
 changed a.png#A1 wolf
 new concept wolf
-still in conflict: shape; see: dsvc conflicts
+still in conflict: shape; see: dsvc conflicts 'a.png#A1'
 next: dsvc commit -m TEXT
 Ada$ dsvc annotate a.png#A1 --box 1,1,1,1
 changed a.png#A1 wolf

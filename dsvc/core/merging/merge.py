@@ -69,11 +69,10 @@ def merge(dataset: Dataset, revision: Revision, asked: Request, dry_run: bool = 
     require_writable(dataset)
     theirs = _require_other(dataset, revision)
     name = revision_name(revision)
-    author = dataset._author(asked.author)
     with dataset.repository.transaction(f"merge {name}"[:200]) as transaction:
 
         def change(refs: Refs) -> MergeOutcome:
-            return _Merging(dataset, transaction, refs, (theirs, name), asked, author).run()
+            return _Merging(dataset, transaction, refs, (theirs, name), asked).run()
 
         if dry_run:
             return change(Refs(dataset.repository.view))
@@ -109,9 +108,8 @@ class _Merging:
         refs: Refs,
         theirs: tuple[ObjectId, str],
         asked: Request,
-        author: Author,
     ) -> None:
-        self._dataset, self._refs, self._asked, self._author = dataset, refs, asked, author
+        self._dataset, self._refs, self._asked = dataset, refs, asked
         self._store = transaction.writer
         self._theirs, self._name = theirs
         self._cache = dataset.repository.cache
@@ -160,7 +158,7 @@ class _Merging:
         commit = Commit(
             snapshot=store_roots(self._store, made.roots),
             parents=(*([self._head] if self._head is not None else []), theirs),
-            author=self._author,
+            author=self._dataset._author(self._asked.author),
             time=self._asked.time or self._dataset._now(),
             message=self._asked.message or self._message(),
             sources=made.sources,
