@@ -209,8 +209,12 @@ def _disk(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else os.strerror(error.errno or 0)
-        hint = f"make room in {tempfile.gettempdir()}, or set TMPDIR to a folder with more"
+        place = tempfile.gettempdir()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"make room in {place}, or set TMPDIR to a folder with more"
+            raise RefusedError(f"{name} cannot be unpacked: the disk is full", hint) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        hint = f"unpack it yourself, and import what was in it; it was tried in {place}"
         raise RefusedError(f"{name} cannot be unpacked: {reason}", hint) from error
 
 
