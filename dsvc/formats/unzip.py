@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dsvc.core.keys import display
@@ -126,6 +126,7 @@ class Archive:
         if entry.compress_type == zipfile.ZIP_STORED:
             self._check_sum(name, _checksum(raw))
             yield raw
+            _forget(self._data, start, start + len(raw))
             return
         with tempfile.TemporaryFile() as file:
             with _disk(self.name):
@@ -194,6 +195,14 @@ def _checksum(raw: memoryview) -> int:
     for at in range(0, len(raw), PIECE):
         checksum = zlib.crc32(raw[at : at + PIECE], checksum)
     return checksum
+
+
+def _forget(data: memoryview, start: int, end: int) -> None:
+    """Let the pages of a mapped file go from memory; who reads them again has them read again."""
+    if isinstance(data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        with suppress(OSError, ValueError):
+            data.obj.madvise(mmap.MADV_DONTNEED, first, end - first)
 
 
 def _release(view: memoryview, mapped: mmap.mmap) -> None:

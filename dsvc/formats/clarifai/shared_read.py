@@ -75,7 +75,7 @@ def answer_pieces(setup: bytes) -> Callable[[bytes], bytes]:
         asked = _decode_piece(request)
         others = []
         for at, (key, drawn, regions, kept) in enumerate(asked):
-            if not reader.add_quick(key, drawn, {"regions": regions}, kept):
+            if not reader.add_own(key, drawn, {"regions": regions}, kept):
                 others.append(at)
         before = problems.count
         entries = reader.drain()
