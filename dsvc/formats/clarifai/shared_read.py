@@ -52,13 +52,15 @@ def read_shared(
 
 
 def read_here(piece: Piece, reader: AnnotationReader) -> list[Entry]:
-    """The annotations of a piece."""
+    """The annotations of a piece, and those that waited."""
     for wanted in piece:
         reader.add(wanted)
     return reader.drain()
 
 
-def _request(piece: Piece) -> bytes:
+def _request(piece: Piece) -> bytes | None:
+    if not piece:
+        return None
     return _encode([(one.record.key, one.drawn, one.data.get("regions", ()), one.kept) for one in piece])
 
 
