@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dsvc.model.tree import Tree
-from dsvc.model.treediff import Change, diff_trees
+from dsvc.model.treediff import Change, Side, diff_to, diff_trees
 
 
 class Sides(NamedTuple):
@@ -18,13 +18,22 @@ class Sides(NamedTuple):
     theirs: bytes | None
 
 
-def walk_sides(base: Tree | None, ours: Tree, theirs: Tree) -> Iterator[Sides]:
-    """The keys that either side changed since the base, in order; without a base, theirs that ours has not alike."""
+def walk_theirs(base: Tree | None, ours: Tree, theirs: Tree) -> Iterator[Sides]:
+    """The keys that theirs changed since the base, in order; without a base, those that ours has not alike.
+
+    What ours changed elsewhere is skipped unread.
+    """
     if base is None:
-        for key, mine, other in diff_trees(ours, theirs):
-            if other is not None:
-                yield Sides(key, None, mine, other)
+        for key, mine, other in diff_to(ours, theirs):
+            yield Sides(key, None, mine, other)
         return
+    side = Side(ours)
+    for key, was, other in diff_trees(base, theirs):
+        yield Sides(key, was, side.seek(key), other)
+
+
+def walk_sides(base: Tree, ours: Tree, theirs: Tree) -> Iterator[Sides]:
+    """The keys that either side changed since the base, in order."""
     left, right = diff_trees(base, ours), diff_trees(base, theirs)
     a, b = next(left, None), next(right, None)
     while a is not None or b is not None:

@@ -8,10 +8,9 @@ import json
 import os
 import random
 import shutil
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,13 @@ from harness import (
     in_child,
     is_whole,
     keys,
+    kill_at,
     needs_fork,
     pets,
     picture,
     places_of,
     project,
+    spread,
     write_files,
 )
 

@@ -99,7 +99,8 @@ class Lines:
     def part(self, bases: list[Id], theirs: Id, matched: set[bytes]) -> World:
         """What both lines have in common, with some inputs of theirs and those that were taken before."""
         ground, line = self.base(bases) or EMPTY, self.commits[theirs].world
-        keys = matched.union(*(self._taken(id) for id in bases))
+        behind = self._behind([theirs], with_parts=False)
+        keys = matched.union(*(self._taken(id, behind) for id in bases))
         part = ground.copy()
         for key in keys:
             for name in [name for name in part.annotations if owner(name) == key]:
@@ -116,15 +117,15 @@ class Lines:
             return ground
         return part._replace(meta=merge_meta({}, ground.meta, line.meta))
 
-    def _taken(self, id: Id) -> set[bytes]:
+    def _taken(self, id: Id, line: set[Id]) -> set[bytes]:
         commit = self.commits[id]
-        if commit.taken_from is None:
+        if commit.taken_from is None or id in line:
             return set()
         before, keys = self.base(sorted(commit.parents)) or EMPTY, set[bytes]()
         for noun in ("inputs", "annotations"):
             old, new = getattr(before, noun), getattr(commit.world, noun)
             keys |= {owner(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-        return keys.union(*map(self._taken, commit.parents))
+        return keys.union(*(self._taken(parent, line) for parent in commit.parents))
 
 
 def count_conflicts(world: World) -> int:

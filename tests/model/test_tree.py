@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dsvc.errors import DamagedError
 from dsvc.model.node import LEAF_LATE, LEAF_MAX, Inner, decode_node, encode_leaf
 from dsvc.model.tree import Tree, build_tree, empty_tree
-from dsvc.model.treediff import diff_trees
+from dsvc.model.treediff import diff_to, diff_trees
+from dsvc.model.treemerge import walk_sides, walk_theirs
 from dsvc.store.ids import Kind, ObjectId, object_id
 
 
@@ -166,3 +167,42 @@ def test_unsorted_entries_are_refused() -> None:
 def test_what_is_no_node_is_refused(data: bytes) -> None:
     with pytest.raises(DamagedError):
         decode_node(data, object_id(Kind.NODE, data))
+
+
+owned = st.builds(
+    lambda owner, rest: owner + rest,
+    st.binary(min_size=1, max_size=2).map(lambda b: b.hex().encode()),
+    st.sampled_from([b"", b"\0a", b"\0b", b"\0\xff"]),
+)
+contents = st.dictionaries(owned, st.sampled_from([b"1", b"2", b"v" * 5000]), max_size=400)
+
+
+@given(contents, contents, contents, st.sets(st.binary(min_size=1, max_size=2).map(lambda b: b.hex().encode())))
+@settings(max_examples=60, deadline=None)
+def test_a_comparison_in_part_gives_what_the_whole_one_does(one: dict, two: dict, three: dict, owners: set) -> None:
+    """Trees that share the entries of `one`, so that there are equal subtrees to be skipped."""
+    store = DictStore()
+    many = {key(n): b"%d" % n for n in range(1500)}
+    base, ours, theirs = (build(store, many | side) for side in (one, one | two, one | three))
+    changes = list(diff_trees(ours, theirs))
+    assert list(diff_to(ours, theirs)) == [change for change in changes if change.new is not None]
+    narrow = [change for change in diff_trees(ours, theirs, sorted(owners)) if change.key.partition(b"\0")[0] in owners]
+    assert narrow == [change for change in changes if change.key.partition(b"\0")[0] in owners]
+    sides = walk_sides(base, ours, theirs)
+    assert list(walk_theirs(base, ours, theirs)) == [side for side in sides if side.base != side.theirs]
+
+
+def test_what_only_the_other_side_has_is_not_read(big: tuple[DictStore, Tree, dict[bytes, bytes]]) -> None:
+    store, tree, _ = big
+    few = build(store, {b"m%d" % n: b"" for n in range(500)})
+    some = build(store, {key(n): b"" for n in range(1, 300, 3)})
+    for read in (
+        lambda: list(diff_to(tree, few)),
+        lambda: list(diff_to(tree, some)),
+        lambda: list(diff_trees(few, tree, [key(30), key(90_000)])),
+        lambda: list(walk_theirs(some, Tree(store, tree.root), build(store, {key(7): b"new"}))),
+    ):
+        store.reads = 0
+        tree.cache, few.cache = type(tree.cache)(), type(few.cache)()
+        read()
+        assert store.reads < 100, "a part of one tree reads much of the other"

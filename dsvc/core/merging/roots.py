@@ -13,7 +13,7 @@ from dsvc.model.node import Store
 from dsvc.model.records import CONFLICTS
 from dsvc.model.snapshot import Roots
 from dsvc.model.tree import NodeCache, Tree
-from dsvc.model.treemerge import Sides, walk_sides
+from dsvc.model.treemerge import Sides, walk_sides, walk_theirs
 from dsvc.store import codec
 from dsvc.store.ids import ObjectId
 
@@ -91,6 +91,8 @@ class _Merge:
         # Which of these a surviving record names.
         self._needed_concepts: set[bytes] = set()
         self._needed_inputs: set[bytes] = set()
+        # Whether they deleted a concept: then any record of ours may need it, and all that we changed is looked at.
+        self._is_all_asked = False
         self._brought: list[bytes] = []
         self._labelled: dict[bytes, None] = {}
 
@@ -115,16 +117,17 @@ class _Merge:
 
     def _merge_concepts(self) -> Edits:
         edits: Edits = {}
-        for sides in self._walk("concepts"):
+        for sides in self._walk("concepts", True):
             merged = self._merge(sides, edits)
             if _is_lost(sides):
                 self._lost_concepts[sides.key] = sides
+                self._is_all_asked |= sides.theirs is None
             self._report.concepts.count(sides, merged)
         return edits
 
     def _merge_inputs(self) -> Edits:
         edits: Edits = {}
-        for sides in self._walk("inputs"):
+        for sides in self._walk("inputs", self._is_all_asked):
             merged = self._merge(sides, edits)
             if _is_lost(sides):
                 self._lost_inputs[sides.key] = sides
@@ -137,24 +140,43 @@ class _Merge:
 
     def _merge_annotations(self) -> Edits:
         edits: Edits = {}
-        for sides in self._walk("annotations"):
+        for sides in self._walk("annotations", self._is_all_asked):
             merged = self._merge(sides, edits)
             if merged is not None:
                 owner = sides.key[: sides.key.index(0)]
-                if owner in self._lost_inputs:
+                if self._is_lost_input(owner):
                     self._needed_inputs.add(owner)
                 if self._lost_concepts:
                     self._need_concepts(merged)
                 if sides.ours is None:
                     self._labelled[owner] = None
             self._report.annotations.count(sides, merged)
+        self._needed_inputs.update(owner for owner in self._lost_inputs if self._has_new_label(owner))
         return edits
 
-    def _walk(self, name: str) -> Iterator[Sides]:
+    def _is_lost_input(self, owner: bytes) -> bool:
+        """Whether an input is one that one side deleted; of those that we did, only what they changed is looked at."""
+        if owner not in self._lost_inputs and self._base is not None:
+            ours, base = self._tree("inputs", self._ours), self._tree("inputs", self._base)
+            if ours.get(owner) is None and (was := base.get(owner)) is not None:
+                theirs = self._tree("inputs", self._theirs).get(owner)
+                self._lost_inputs[owner] = Sides(owner, was, None, theirs)
+        return owner in self._lost_inputs
+
+    def _has_new_label(self, owner: bytes) -> bool:
+        """Whether an input that they deleted has an annotation of ours that was not there."""
+        if self._base is None or self._lost_inputs[owner].theirs is not None:
+            return False
+        was = self._tree("annotations", self._base)
+        return any(key not in was for key, _ in self._tree("annotations", self._ours).prefix(owner + b"\0"))
+
+    def _walk(self, name: str, ours_too: bool) -> Iterator[Sides]:
         if self._is_all_theirs(name):
             return iter(())
-        base = self._tree(name, self._base) if self._base is not None else None
-        return walk_sides(base, self._tree(name, self._ours), self._tree(name, self._theirs))
+        ours, theirs = self._tree(name, self._ours), self._tree(name, self._theirs)
+        if self._base is None or not ours_too:
+            return walk_theirs(self._tree(name, self._base) if self._base is not None else None, ours, theirs)
+        return walk_sides(self._tree(name, self._base), ours, theirs)
 
     def _tree(self, name: str, roots: Roots) -> Tree:
         return Tree(self._store, getattr(roots, name), self._cache)

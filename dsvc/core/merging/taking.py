@@ -44,7 +44,8 @@ def take_inputs(merger: Merger, bases: list[ObjectId], theirs: ObjectId, matched
     base = merger.base(bases)
     ground = base.roots if base is not None else empty_roots(store)
     snapshot = Snapshot(store, merger.content(theirs).roots)
-    keys = set(matched).union(*(_taken_before(merger, id) for id in bases))
+    behind = merger.graph.behind([theirs])
+    keys = set(matched).union(*(_taken_before(merger, id, behind) for id in bases))
     roots = _overlaid(merger, ground, snapshot, keys)
     content = Content(roots, base.sources if base is not None else {})
     if roots == ground:
@@ -65,29 +66,30 @@ def take_inputs(merger: Merger, bases: list[ObjectId], theirs: ObjectId, matched
 
 def _overlaid(merger: Merger, ground: Roots, line: Snapshot, keys: set[bytes]) -> Roots:
     """A snapshot with the records of a line in place of its own for some inputs."""
-    store, edits = merger.store, SnapshotEdits()
-    for key, _, new in diff_trees(Tree(store, ground.inputs), line.input_tree):
+    store, edits, owners = merger.store, SnapshotEdits(), sorted(keys)
+    for key, _, new in diff_trees(Tree(store, ground.inputs), line.input_tree, owners):
         if key in keys:
             edits.inputs[key] = new
-    for key, _, new in diff_trees(Tree(store, ground.annotations), line.annotation_tree):
+    for key, _, new in diff_trees(Tree(store, ground.annotations), line.annotation_tree, owners):
         if key[: key.index(0)] in keys:
             edits.annotations[key] = new
     concepts = [(key, new) for key, _, new in diff_trees(Tree(store, ground.concepts), line.concept_tree)]
     if concepts:
-        named = named_concepts(line, sorted(key for key in keys if key in line.input_tree))
+        named = named_concepts(line, [key for key in owners if key in line.input_tree])
         edits.concepts = {key: new for key, new in concepts if key in named}
     edits.meta = merge_meta({}, ground.meta, line.meta) if edits else {}
     return edit_roots(store, ground, edits)
 
 
-def _taken_before(merger: Merger, id: ObjectId) -> set[bytes]:
-    """The inputs that a commit which took a part has taken, and those before it; of other commits none."""
+def _taken_before(merger: Merger, id: ObjectId, line: set[ObjectId]) -> set[bytes]:
+    """The inputs that a commit has taken from a line, and those before it; of commits that took no part, and of those
+    that the line itself began with or went through, none."""
     found: set[bytes] = set()
     queue = [id]
     while queue:
         part = queue.pop()
         commit = merger.graph.commit(part)
-        if TAKEN_FROM not in commit.notes:
+        if TAKEN_FROM not in commit.notes or part in line:
             continue
         queue += commit.parents
         before = merger.base(commit.parents)

@@ -50,7 +50,10 @@ def find_twins(store: Store, ours: Roots, merged: Merged) -> Twins:
     before, after = Snapshot(store, ours), Snapshot(store, merged.roots)
     inputs = _same_bytes(before, after, merged.inputs)
     annotations: dict[bytes, bytes] = {}
+    brought = set(merged.inputs)
     for owner in merged.labelled:
+        if owner in brought:  # none of ours is there
+            continue
         old, new = dict[bytes, bytes](), list[tuple[bytes, bytes]]()
         for key, value in after.annotation_tree.prefix(owner + b"\0"):
             content = _content(value)

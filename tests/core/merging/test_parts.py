@@ -46,6 +46,16 @@ def test_a_part_grows_into_the_whole(zoo: Dataset) -> None:
     assert cats.at().snapshot.roots == zoo.at().snapshot.roots
 
 
+def test_of_a_part_that_has_a_branch_only_what_matches_is_taken_back(zoo: Dataset) -> None:
+    """What the branch began with was not taken from it."""
+    cats = zoo.create_branch("cats", where="concept = 'cat'")
+    for key in ("a.png", "b.png"):
+        cats.annotate(key, "bird")
+    cats.commit("birds")
+    assert zoo.merge("cats", where="key = 'b.png'").report.annotations.added == 1
+    assert zoo.merge("cats").report.annotations.added == 1
+
+
 def test_a_part_of_nothing_is_refused(zoo: Dataset) -> None:
     with pytest.raises(RefusedError, match="no input matches"):
         zoo.create_branch("none", where="concept = 'cow'")
