@@ -101,8 +101,8 @@ class Walk:
         """One operation at most, noted for `undo`."""
         before = self.plain.refs
         rule(line)
-        self.steps += 1
-        if rule not in (self.undo, self.redo) and self.plain.refs != before:
+        self.steps += rule != self.resolve_one
+        if rule not in (self.undo, self.redo, self.resolve) and self.plain.refs != before:
             self.done.append((before, self.plain.refs))
             self.undone.clear()
 
@@ -351,17 +351,21 @@ class Walk:
     def resolve(self, line: Line) -> None:
         """Settle one of the conflicts, or all that there are."""
         for _ in range(self.choose((1, 1, 20))):
-            world = self.plain.world(line)
-            places = open_places(world)
-            found = self.dataset(line).conflicts()
-            assert [(one.place.noun, one.place.tree_key, path_of(one.place.path)) for one in found] == [
-                place for place, _ in places
-            ]
-            assert [tuple(c.encoded for c in one.candidates) for one in found] == [some for _, some in places]
-            if not places:
-                return
-            number = self.rng.randrange(len(places))
-            self.settle(line, found[number].place, *places[number])
+            self.do(self.resolve_one, line)
+
+    def resolve_one(self, line: Line) -> None:
+        """Settle one of the conflicts."""
+        world = self.plain.world(line)
+        places = open_places(world)
+        found = self.dataset(line).conflicts()
+        assert [(one.place.noun, one.place.tree_key, path_of(one.place.path)) for one in found] == [
+            place for place, _ in places
+        ]
+        assert [tuple(c.encoded for c in one.candidates) for one in found] == [some for _, some in places]
+        if not places:
+            return
+        number = self.rng.randrange(len(places))
+        self.settle(line, found[number].place, *places[number])
 
     def settle(self, line: Line, shown: Any, place: tuple[str, bytes, Field], some: tuple[bytes, ...]) -> None:
         noun, key, path = place
