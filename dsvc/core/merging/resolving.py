@@ -112,14 +112,18 @@ def _keys(snapshot: Snapshot, wanted: Wanted) -> list[tuple[Noun, bytes]]:
     name = wanted.name or ""
     if wanted.is_concept:
         return [("concept", name.encode())]
+    found: list[tuple[Noun, bytes]] = []
     if name.encode() in snapshot.input_tree:
         below = snapshot.annotation_tree.prefix(f"{name}\0".encode()) if wanted.field is None else ()
-        return [("input", name.encode()), *(("annotation", key) for key, _ in below)]
+        found = [("input", name.encode()), *(("annotation", key) for key, _ in below)]
+    # An input's key may have a # in it, and be what an annotation of another input is called.
     key, mark, id = name.rpartition("#")
     tree_key = f"{key}\0{id}".encode()
-    if not mark or tree_key not in snapshot.annotation_tree:
+    if mark and tree_key in snapshot.annotation_tree:
+        found.append(("annotation", tree_key))
+    if not found:
         raise NotFoundError(f"no input or annotation {name!r}", LIST)
-    return [("annotation", tree_key)]
+    return found
 
 
 def _nothing(snapshot: Snapshot, wanted: Wanted) -> RefusedError:

@@ -250,3 +250,18 @@ def test_concepts_wait_until_all_is_settled(clash: Clash) -> None:
     ):
         with pytest.raises(RefusedError, match="there are open conflicts, in 1 record"):
             act()
+
+
+def test_an_annotation_that_is_called_like_an_input_can_be_resolved(pets: Dataset) -> None:
+    with pets.edit() as draft:
+        draft.put_media({key: Media(type="image/png") for key in ("a", "a#1")})
+        draft.annotate(Annotation(key="a", id="1", concept="cat"))
+    pets.commit("start")
+    pets.create_branch("side")
+    for dataset in (pets, pets.repository.dataset("pets", "side")):
+        with dataset.edit() as draft:
+            draft.change_annotation("a", "1", {"text": dataset.branch})
+        dataset.commit("said")
+    pets.merge("side")
+    assert pets.resolve("a#1", "text", revision="side").open == 0
+    assert [one.text for one in pets.draft().annotations("a")] == ["side"]
