@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,19 +51,20 @@ def conflicts_command(session: Session, key: str | None, as_json: bool) -> None:
     dataset = session.dataset()
     if key is not None:
         _require_known(dataset, key)
-    found = [one for one in dataset.conflicts() if key is None or key in _names(one.place)]
+    found = dataset.conflicts(key, None if as_json else SHOWN)
     if as_json:
         print_json_list({"dataset": dataset.name}, "conflicts", map(_json, found))
         return
     if not found:
         out(f"{shown(key)} has no open conflicts" if key is not None else "no open conflicts")
         return
-    for conflict in itertools.islice(found, SHOWN):
+    for conflict in found:
         _print(conflict)
-    if len(found) > SHOWN:
-        out(f"... and {len(found) - SHOWN:,} more; all: --json")
-    out(f"{plural(len(found), 'open conflict')}; next: {_command(found[0].place)}")
-    if len(found) > 1:
+    count = dataset.count_conflicts(key) if len(found) == SHOWN else len(found)
+    if count > SHOWN:
+        out(f"... and {count - SHOWN:,} more; all: --json")
+    out(f"{plural(count, 'open conflict')}; next: {_command(found[0].place)}")
+    if count > 1:
         out("or many at once: dsvc resolve --all --from REV, dsvc resolve --all --author NAME")
 
 
@@ -74,12 +74,6 @@ def _require_known(dataset: Dataset, key: str) -> None:
     owner, _, id = key.rpartition("#")
     if snapshot.input(key) is None and snapshot.annotation(owner, id) is None and snapshot.concept(key) is None:
         raise NotFoundError(f"no input, annotation or concept {key!r}", "all that are in conflict: dsvc conflicts")
-
-
-def _names(place: Place) -> tuple[str, ...]:
-    """The names that a conflict goes by: its record's, and of an annotation its input's."""
-    owner = place.tree_key.partition(b"\0")[0].decode()
-    return (place.name, owner) if place.noun == "annotation" else (place.name,)
 
 
 def _json(conflict: Conflict) -> dict[str, Any]:

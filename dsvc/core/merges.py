@@ -32,8 +32,13 @@ class Merges:
 
         return merge(cast("Dataset", self), self._resolve(revision), Request(**asked), dry_run)
 
-    def conflicts(self) -> list[Conflict]:
-        """The fields in conflict in the draft, each with its candidates and who brought them."""
+    def conflicts(self, key: str | None = None, most: int | None = None) -> list[Conflict]:
+        """The fields in conflict in the draft, each with its candidates and who brought them.
+
+        With `key` those that go by a name (KEY, KEY#ANN, a concept); at most so many as `most` says.
+        """
+        from itertools import islice
+
         from dsvc.core.draft import load_state
         from dsvc.core.merging.conflicts import list_conflicts
         from dsvc.core.transaction import ReadOnly, Refs
@@ -41,7 +46,14 @@ class Merges:
         dataset = cast("Dataset", self)
         store = ReadOnly(dataset.repository.store)
         state = load_state(store, Refs(dataset.repository.view), dataset)
-        return list(list_conflicts(dataset, store, state))
+        return list(islice(list_conflicts(dataset, store, state, key), most))
+
+    def count_conflicts(self, key: str | None = None) -> int:
+        """How many fields are in conflict in the draft, in all or of those that go by a name."""
+        from dsvc.core.merging.conflicts import open_places
+
+        places = open_places(cast("Dataset", self).draft().snapshot)
+        return sum(1 for place, _ in places if key is None or key in place.names)
 
     def resolve(
         self,

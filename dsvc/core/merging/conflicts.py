@@ -38,6 +38,12 @@ class Place(NamedTuple):
         return self.tree_key.decode().replace("\0", "#")
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names that its conflicts go by: its own, and of an annotation its input's."""
+        owner = self.tree_key.partition(b"\0")[0].decode()
+        return (self.name, owner) if self.noun == "annotation" else (self.name,)
+
+    @property
     def field(self) -> str:
         """The field as people write it."""
         return shown_path(self.noun, self.path)
@@ -79,11 +85,12 @@ def places_of(noun: Noun, tree_key: bytes, value: bytes) -> Iterator[tuple[Place
         yield Place(noun, tree_key, path), values
 
 
-def list_conflicts(dataset: Dataset, store: Store, state: DraftState) -> Iterator[Conflict]:
-    """The conflicts of a draft, with who brought each candidate."""
+def list_conflicts(dataset: Dataset, store: Store, state: DraftState, key: str | None = None) -> Iterator[Conflict]:
+    """The conflicts of a draft, or those that go by a name, with who brought each candidate; looked for one by one."""
     origins = Origins(dataset, store, state)
     for place, values in open_places(Snapshot(store, state.roots, dataset.repository.cache)):
-        yield origins.conflict(place, values)
+        if key is None or key in place.names:
+            yield origins.conflict(place, values)
 
 
 class Origins:

@@ -263,5 +263,7 @@ def test_an_annotation_that_is_called_like_an_input_can_be_resolved(pets: Datase
             draft.change_annotation("a", "1", {"text": dataset.branch})
         dataset.commit("said")
     pets.merge("side")
+    assert [pets.count_conflicts(key) for key in (None, "a", "a#1", "b")] == [1, 1, 1, 0]
+    assert [len(pets.conflicts(key, most)) for key, most in (("a", None), ("b", None), (None, 0))] == [1, 0, 0]
     assert pets.resolve("a#1", "text", revision="side").open == 0
     assert [one.text for one in pets.draft().annotations("a")] == ["side"]
