@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsvc.core.dataset import Dataset
+    from dsvc.core.diffing.change import Change
+    from dsvc.core.diffing.diff import Diff
     from dsvc.core.draft import Draft
     from dsvc.core.filters.patch import Patch
+    from dsvc.core.queries.answer import Answer
     from dsvc.core.repository import Repository
     from dsvc.core.state import State
     from dsvc.errors import DsvcError
@@ -32,9 +35,12 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Annotation": "dsvc.model.records",
+    "Answer": "dsvc.core.queries.answer",
     "Author": "dsvc.model.commit",
+    "Change": "dsvc.core.diffing.change",
     "Concept": "dsvc.model.records",
     "Dataset": "dsvc.core.dataset",
+    "Diff": "dsvc.core.diffing.diff",
     "Draft": "dsvc.core.draft",
     "DsvcError": "dsvc.errors",
     "Input": "dsvc.model.records",
@@ -49,9 +55,12 @@ _PLACES = {
 
 __all__ = [
     "Annotation",
+    "Answer",
     "Author",
+    "Change",
     "Concept",
     "Dataset",
+    "Diff",
     "Draft",
     "DsvcError",
     "Input",

@@ -10,7 +10,7 @@ import click
 
 from dsvc.cli.arguments import TEXT, text
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown, word
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.cli.where import NOTHING, find_noun, where_options
 from dsvc.errors import NotFoundError, UsageError
@@ -210,6 +210,10 @@ def _annotate_one(dataset: Dataset, name: str, patch: Patch, as_json: bool) -> N
     out(f"{verb} {shown(f'{new.key}#{new.id}')}" + (f" {shown(new.concept)}" if new.concept else ""))
     if made is not None:
         out(made)
+    if new.conflicts:
+        from dsvc.cli.records import conflict_text
+
+        out(f"still {conflict_text(new)}; see: dsvc conflicts {word(f'{new.key}#{new.id}')}")
     out(NEXT)
 
 
@@ -286,7 +290,7 @@ def _add(draft: Draft, key: str, patch: Patch) -> Annotation:
 
 
 def _change(draft: Draft, old: Annotation, patch: Patch) -> Annotation:
-    draft.change_annotation(old.key, old.id, patch.changes(old))
+    draft.change_annotation(old.key, old.id, patch)
     changed = draft.snapshot.annotation(old.key, old.id)
     assert changed is not None
     return changed

@@ -81,15 +81,19 @@ def annotation_line(change: Change) -> str:
         words = [*_conflict_words(change), *annotation_words(old if new is None else new)]
     else:
         verbs = _verbs(change, old, new)
-        words = [*([" and ".join(verbs)] if verbs else []), *_other_words(change)]
+        words = [*_same_place(change), *([" and ".join(verbs)] if verbs else []), *_other_words(change)]
     return _joined(f"{_MARKS[change.verb]} {name}", words)
+
+
+def _same_place(change: Change) -> list[str]:
+    if "new_id" not in change.kinds:
+        return []
+    return ["same place, new id" if change.iou is not None else "same content, new id"]
 
 
 def _verbs(change: Change, old: Annotation, new: Annotation) -> list[str]:
     fields = change.fields()
     verbs = []
-    if "new_id" in change.kinds:
-        verbs.append("same place, new id" if change.iou is not None else "same content, new id")
     if "moved" in change.kinds:
         verbs.append(_moved(change, fields))
     if "reshaped" in change.kinds:
@@ -199,12 +203,20 @@ def stat_lines(stat: Stat) -> Iterator[str]:
         counts = getattr(stat, noun)
         words = [f"{counts[verb]:,} {verb}" for verb in ("added", "changed", "renamed", "removed") if counts.get(verb)]
         if noun == "annotations":
+            words = [word + _how(counts) if word.endswith("changed") else word for word in words]
             words += [f"{counts['conflict']:,} in conflict"] if counts["conflict"] else []
         if words:
             yield f"{noun}: {', '.join(words)}"
     if stat.by_concept:
         yield ""
         yield from _concept_table(stat)
+
+
+def _how(counts: dict[str, int]) -> str:
+    """How annotations changed: ` (4 moved, 2 relabelled)`; one may have done both."""
+    names = {"moved": "moved", "reshaped": "reshaped", "relabelled": "relabelled", "new_id": "with a new id"}
+    words = [f"{counts[name]:,} {word}" for name, word in names.items() if counts[name]]
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _concept_table(stat: Stat) -> Iterator[str]:

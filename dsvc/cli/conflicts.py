@@ -3,50 +3,83 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dsvc.cli.arguments import TEXT
-from dsvc.cli.render import NEXT, author_json, iso, json_option, out, plural, print_json, print_json_list, shown, table
+from dsvc.cli.render import (
+    NEXT,
+    author_json,
+    iso,
+    json_option,
+    out,
+    plural,
+    print_json,
+    print_json_list,
+    shown,
+    table,
+    word,
+)
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import UsageError
+from dsvc.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
     from dsvc.core.merging.conflicts import Candidate, Conflict, Place
     from dsvc.core.merging.resolving import Resolved
 
 SHOWN = 50
+# Of values that are alike in short: how many characters are shown, and how many of them before the difference.
+_LONG, _BEFORE = 60, 20
 
 
 @click.command("conflicts")
-@click.argument("key", metavar="[KEY]", type=TEXT, required=False)
+@click.argument("key", metavar="[KEY|KEY#ANN]", type=TEXT, required=False)
 @json_option
 @shared_options
 @pass_session
 def conflicts_command(session: Session, key: str | None, as_json: bool) -> None:
     """List the open conflicts, each with its candidates and who brought them.
 
-    With KEY, those of an input and of its annotations. The first 50 are shown; --json gives all.
+    With KEY, those of an input and of its annotations; with KEY#ANN, of one annotation. The first 50 are shown; --json
+    gives all.
 
     \b
     JSON: {"dataset", "conflicts": [{"noun", "name", "field", "candidates": [{"number", "value",
            "author": {"name", "email"} or null, "time", "commit": ID or null for what is staged, "source"}]}]}
     """
     dataset = session.dataset()
-    found = [one for one in dataset.conflicts() if key is None or one.place.name.split("#")[0] == key.split("#")[0]]
+    if key is not None:
+        _require_known(dataset, key)
+    found = [one for one in dataset.conflicts() if key is None or key in _names(one.place)]
     if as_json:
         print_json_list({"dataset": dataset.name}, "conflicts", map(_json, found))
         return
     if not found:
-        out("no open conflicts")
+        out(f"{shown(key)} has no open conflicts" if key is not None else "no open conflicts")
         return
     for conflict in itertools.islice(found, SHOWN):
         _print(conflict)
     if len(found) > SHOWN:
         out(f"... and {len(found) - SHOWN:,} more; all: --json")
-    out(f"{plural(len(found), 'conflict')} in all; next: dsvc resolve {_words(found[0].place)} --take 1")
+    out(f"{plural(len(found), 'open conflict')}; next: {_command(found[0].place)}")
+    if len(found) > 1:
+        out("or many at once: dsvc resolve --all --from REV, dsvc resolve --all --author NAME")
+
+
+def _require_known(dataset: Dataset, key: str) -> None:
+    """Raise NotFoundError where nothing in the draft is named so."""
+    snapshot = dataset.draft().snapshot
+    owner, _, id = key.rpartition("#")
+    if snapshot.input(key) is None and snapshot.annotation(owner, id) is None and snapshot.concept(key) is None:
+        raise NotFoundError(f"no input, annotation or concept {key!r}", "all that are in conflict: dsvc conflicts")
+
+
+def _names(place: Place) -> tuple[str, ...]:
+    """The names that a conflict goes by: its record's, and of an annotation its input's."""
+    owner = place.tree_key.partition(b"\0")[0].decode()
+    return (place.name, owner) if place.noun == "annotation" else (place.name,)
 
 
 def _json(conflict: Conflict) -> dict[str, Any]:
@@ -72,16 +105,44 @@ def _json(conflict: Conflict) -> dict[str, Any]:
 
 
 def _print(conflict: Conflict) -> None:
-    from dsvc.cli.records import candidate_text
-
     place = conflict.place
     noun = "concept " if place.noun == "concept" else ""
     out(f"{noun}{shown(place.name)}  {shown(place.field)}")
-    rows = [
-        (f"  {number}", candidate_text(one.value), *_origin(one)) for number, one in enumerate(conflict.candidates, 1)
-    ]
+    texts = _texts(conflict)
+    rows = [(f"  {at + 1}", texts[at], *_origin(one)) for at, one in enumerate(conflict.candidates)]
     for line in table(rows):
         out(line)
+
+
+def _texts(conflict: Conflict) -> list[str]:
+    """The candidates in a few words that tell them apart."""
+    import json
+
+    from dsvc.cli.records import candidate_text, plain
+
+    values = [one.value for one in conflict.candidates]
+    if conflict.place.field == "exists":
+        return ["no (deleted)" if value == "no" else "yes (changed)" for value in values]
+    texts = [candidate_text(value) for value in values]
+    if len(set(texts)) == len(texts):
+        return texts
+    whole = [json.dumps(_even(plain(value)), ensure_ascii=False) for value in values]
+    differing = (at for at, chars in enumerate(zip(*whole, strict=False)) if len(set(chars)) > 1)
+    start = max(0, next(differing, min(map(len, whole))) - _BEFORE)
+    dots = "..." if start else ""
+    return [
+        f"{text}: {dots}{shown(full[start : start + _LONG])}{'...' if len(full) > start + _LONG else ''}"
+        for text, full in zip(texts, whole, strict=True)
+    ]
+
+
+def _even(value: Any) -> Any:
+    """A value in which 2 and 2.0 are written alike: how numbers are stored is no difference to look at."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_even(part) for part in value]
+    return {name: _even(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _origin(candidate: Candidate) -> tuple[str, str, str]:
@@ -94,14 +155,12 @@ def _origin(candidate: Candidate) -> tuple[str, str, str]:
     return by, iso(origin.commit.time)[:16].replace("T", " "), origin.id.short()
 
 
-def _words(place: Place) -> str:
-    """A conflict as arguments of `dsvc resolve`."""
-    field = shlex.quote(place.field)
-    return f"--concept {shlex.quote(place.name)} {field}" if place.noun == "concept" else f"{_quoted(place)} {field}"
-
-
-def _quoted(place: Place) -> str:
-    return shlex.quote(shown(place.name))
+def _command(place: Place) -> str:
+    """The command that settles a conflict."""
+    if place.noun == "concept":
+        return f"dsvc resolve --concept={word(place.name)} {word(place.field)} --take N"
+    words = f"{word(place.name)} {word(place.field)}"
+    return f"dsvc resolve --take N -- {words}" if place.name.startswith("-") else f"dsvc resolve {words} --take N"
 
 
 @click.command("resolve")

@@ -60,6 +60,7 @@ class OutputType(click.Path):
     required=True,
     help="A folder, a .zip, or (coco) one .json.",
 )
+@click.option("--where", metavar="EXPR", type=TEXT, help="Only the inputs that match; see the reference: Filters.")
 @click.option("--media", is_flag=True, help="The bytes of the inputs, too.")
 @click.option("--force", is_flag=True, help="Replace an earlier export at OUT.")
 @click.option("--strict", is_flag=True, help="Refuse where anything would be left out, and write nothing.")
@@ -72,6 +73,7 @@ def export_command(
     revision: str,
     format: str,
     output: Path,
+    where: str | None,
     media: bool,
     force: bool,
     strict: bool,
@@ -82,6 +84,8 @@ def export_command(
 
     Where changes are staged, the revision has to be pinned (pets@v1, HEAD~1), or say --committed. The same revision
     gives the same bytes; what is at OUT already is left untouched when it is the same, and refused when it differs.
+    With --where, only inputs that a filter is true of are written, with all their annotations; all concepts stay, so
+    that each part of a version has the same list of classes.
 
     \b
     JSON: {"dataset", "commit", "path", "profile", "entries", "inputs", "annotations", "unchanged", "notes": [TEXT...],
@@ -91,7 +95,8 @@ def export_command(
     state = dataset.at(revision)
     _expect_committed(dataset, state, committed)
     with progress() as report:
-        result = watched(state, report).export(format, output, media=media, force=force, strict=strict)
+        options: dict[str, Any] = {"media": media, "force": force, "strict": strict, "where": where}
+        result = watched(state, report).export(format, output, **options, progress=report)
     if as_json:
         fields = {name: getattr(result, name) for name in ("profile", "entries", "inputs", "annotations", "unchanged")}
         commit = state.commit.hex() if state.commit else None

@@ -18,6 +18,7 @@ from dsvc.cli.render import (
     iso,
     json_option,
     out,
+    plural,
     print_json,
     print_json_list,
     shown,
@@ -61,8 +62,12 @@ def commit_command(
         print_json({"dataset": dataset.name, "branch": dataset.branch, **_json(logged, {})})
         return
     out(f"[{dataset.name} {dataset.branch} {logged.id.short()}] {shown(subject(message))}")
-    out(f"holds {holdings(dataset.draft().counts())}")
-    out("next: dsvc version create, or dsvc log")
+    made = dataset.draft()
+    out(f"holds {holdings(made.counts())}")
+    if conflicts := made.snapshot.conflicts:
+        out(f"{plural(conflicts, 'record')} with open conflicts; next: dsvc conflicts")
+    else:
+        out("next: dsvc version create, or dsvc log")
 
 
 @click.command("log")
@@ -100,7 +105,8 @@ def log_command(
         raise UsageError("--graph draws a picture, and --json has none", "the parents of each commit are in --json")
     dataset = session.dataset()
     found = dataset.log(revision, key)
-    owner = dataset.repository.dataset(dataset.at(revision).revision.dataset)
+    name = dataset.at(revision).revision.dataset
+    owner = dataset if name == dataset.name else dataset.repository.dataset(name)
     page = _Page(owner, stat=not no_stat, oneline=oneline, graph=Graph() if graph else None)
     commits = itertools.islice(found, number)
     if as_json:
@@ -149,7 +155,7 @@ class _Page:
             return
         drawn = self._graph.draw(logged.id, logged.parents)
         yield from drawn.before
-        more = len(drawn.rows) if self._oneline else max(len(drawn.rows), len(text) + 1)
+        more = len(drawn.rows) if self._oneline else max(len(drawn.rows), len(text) + bool(drawn.more))
         rows = [*drawn.rows, *[drawn.more] * (more - len(drawn.rows))]
         width = max(map(len, rows[: len(text)]))
         for row, line in itertools.zip_longest(rows, text, fillvalue=""):
@@ -166,6 +172,8 @@ class _Page:
             yield f"merge  {' '.join(parent.short() for parent in parents)}"
         yield f"author {shown(str(commit.author))}"
         yield f"date   {when(commit.time)}"
+        for name in self._dataset.history.sources(logged.id):
+            yield f"source {shown(name)}"
         if self._stat:
             yield f"change {counts_text(self._dataset.change_of(logged.id))}"
         yield ""

@@ -44,7 +44,10 @@ class ImportCommand(click.Command):
 @click.command("import", cls=ImportCommand)
 @click.argument("path", metavar="FILE|DIR", type=PATH)
 @click.option(
-    "--format", metavar="FORMAT", type=TEXT, help="coco, table, folder (of classes), mask. Else by what is there."
+    "--format",
+    metavar="FORMAT",
+    type=TEXT,
+    help="coco, table, clarifai, folder (of classes), mask. Else by what is there.",
 )
 @click.option("--images", metavar="DIR", type=PATH, help="Store the media below this folder, too.")
 @click.option("--source", metavar="NAME", type=TEXT, help="What the source is called; else the file's name.")
@@ -84,9 +87,10 @@ def import_command(
 ) -> None:
     """Import a file or a folder into the draft.
 
-    A COCO file; a folder of COCO files, whose names or folders say train, val and test; a table (.csv, .tsv, .jsonl,
-    .parquet) of metadata, splits and concepts; a folder whose subfolders are classes (--format folder); a folder of PNG
-    masks beside the images (--format mask, where --images says where the images' keys begin).
+    A COCO file; a folder of COCO files, whose names or folders say train, val and test; a .zip of these, or one of
+    Clarifai's, Protobuf or JSON, as dsvc exports them and as Clarifai does; a table (.csv, .tsv, .jsonl, .parquet) of
+    metadata, splits and concepts; a folder whose subfolders are classes (--format folder); a folder of PNG masks beside
+    the images (--format mask, where --images says where the images' keys begin).
 
     All errors are shown, and nothing is imported; with --on-error skip the rest is, and the refused records go to a
     file that can be mended and imported again. Importing the same again changes nothing. A source that has changed

@@ -9,16 +9,19 @@ import click
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown, table
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown, table, word
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.merging.merge import MergeOutcome
     from dsvc.core.merging.report import Counts
     from dsvc.model.commit import Author, Moment
+    from dsvc.store.ids import ObjectId
 
 _VERBS = ("added", "removed", "changed", "combined", "restored", "conflicts")
+_NOUNS = ("inputs", "annotations", "concepts")
 _PAIRS = 5
 
 
@@ -61,14 +64,17 @@ def merge_command(
     those name. The same again takes what is new; a merge without --where takes the rest.
 
     \b
-    JSON: {"dataset", "branch", "kind": "up to date" | "fast-forward" | "merged" | "staged", "commit": ID or null,
-           "theirs": ID, "matched": COUNT or null, "dry_run",
+    JSON: {"dataset", "branch", "kind": "up to date" | "fast-forward" | "merged" | "staged", "theirs": ID,
+           "commit": ID of where the branch stands now, or null, "matched": COUNT or null, "dry_run",
            "inputs", "annotations", "concepts": {"added", "removed", "changed", "combined", "restored", "conflicts"},
            "conflicts": COUNT of records with open conflicts, "folded",
            "same_bytes": [[KEY, OTHER KEY]...], "equal_annotations": [[KEY#ANN, OTHER KEY#ANN]...],
            "draft": null or {"conflicts": COUNT of records in the rebased draft}}
     """
+    if no_commit and asked["message"] is not None:
+        raise UsageError("with --no-commit there is no commit yet that -m could describe", "leave one of the two out")
     dataset = session.dataset(author, signed=True)
+    before = dataset.head
     with progress() as report:
         outcome = dataset.merge(
             revision, dry_run=dry_run, commit=not no_commit, author=author, time=date, progress=report, **asked
@@ -77,6 +83,9 @@ def merge_command(
         print_json(_json(dataset, outcome, dry_run))
     else:
         _print(dataset, revision, outcome, dry_run)
+        if outcome.kind == "fast-forward" and asked["message"] is not None:
+            out("note: the branch only goes forward, and there is no commit that -m could describe")
+        _print_next(outcome, before, dry_run)
 
 
 def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, Any]:
@@ -85,7 +94,7 @@ def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, A
         "dataset": dataset.name,
         "branch": dataset.branch,
         "kind": outcome.kind,
-        "commit": outcome.commit.hex() if outcome.commit else None,
+        "commit": outcome.commit.hex() if outcome.commit and not (dry_run and outcome.kind == "merged") else None,
         "theirs": outcome.theirs.hex(),
         "matched": outcome.matched,
         "dry_run": dry_run,
@@ -108,26 +117,40 @@ def _pairs(found: dict[bytes, bytes]) -> list[list[str]]:
 
 def _print(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool) -> None:
     out(_headline(dataset, revision, outcome, dry_run))
-    for line in table(_rows(outcome)):
-        out(line)
-    _print_twins(outcome)
+    if outcome.kind != "up to date":
+        for line in table(_rows(outcome)):
+            out(line)
+        if any(getattr(outcome.report, noun).restored for noun in _NOUNS):
+            out("restored: one side deleted them, and what the other side has needs them")
+    _print_twins(revision, outcome, dry_run)
     if outcome.rebased:
         found = outcome.draft_conflicts
         clash = f", {plural(found, 'record')} of them in conflict with it" if found else ""
-        out(f"staged changes were laid over it{clash}")
+        out(f"staged changes {'would be' if dry_run else 'were'} laid over it{clash}")
+
+
+def _print_next(outcome: MergeOutcome, before: ObjectId | None, dry_run: bool) -> None:
     conflicts = outcome.conflicts + outcome.draft_conflicts
-    if conflicts:
-        out(f"{plural(conflicts, 'record')} with open conflicts; list them: dsvc conflicts, settle them: dsvc resolve")
+    if conflicts and outcome.kind != "up to date":
+        verb = "would have" if dry_run else "with"
+        out(f"{plural(conflicts, 'record')} {verb} open conflicts: versions and exports wait until they are settled")
     if dry_run:
         out("nothing was changed")
     elif outcome.kind == "staged":
-        out(NEXT)
+        out("next: dsvc conflicts, dsvc resolve; then: dsvc commit -m TEXT" if conflicts else NEXT)
     elif outcome.kind != "up to date":
-        out("next: dsvc diff HEAD~1 HEAD, or take it back: dsvc undo")
+        out(f"next: {_look(outcome, before) if not conflicts else 'dsvc conflicts'}, or take it back: dsvc undo")
+
+
+def _look(outcome: MergeOutcome, before: ObjectId | None) -> str:
+    """The command that shows what came in."""
+    if before is None:
+        return "dsvc show"
+    return "dsvc diff HEAD~1 HEAD" if outcome.kind == "merged" else f"dsvc diff @{before.short()} HEAD"
 
 
 def _headline(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool) -> str:
-    matched = f", {plural(outcome.matched, 'input')} of which match" if outcome.matched is not None else ""
+    matched = f", of which {_matching(outcome.matched)}" if outcome.matched is not None else ""
     name = shown(revision)
     if outcome.kind == "up to date":
         if outcome.matched == 0:
@@ -140,13 +163,17 @@ def _headline(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: b
         verb = "would go" if dry_run else "went"
         return f"[{dataset.name} {dataset.branch} {commit}] {verb} forward to {name}"
     if dry_run:
-        return f"would merge {name}{matched}, into {dataset.name} {dataset.branch}"
+        return f"would merge {name} into {dataset.name} {dataset.branch}{matched}"
     return f"[{dataset.name} {dataset.branch} {commit}] merged {name}{matched}"
+
+
+def _matching(count: int) -> str:
+    return f"{plural(count, 'input')} {'matches' if count == 1 else 'match'}"
 
 
 def _rows(outcome: MergeOutcome) -> list[tuple[str, str]]:
     rows = []
-    for noun in ("inputs", "annotations", "concepts"):
+    for noun in _NOUNS:
         counts = getattr(outcome.report, noun)
         words = [
             f"{getattr(counts, verb):,} {'in conflict' if verb == 'conflicts' else verb}"
@@ -155,15 +182,17 @@ def _rows(outcome: MergeOutcome) -> list[tuple[str, str]]:
         ]
         if words:
             rows.append((f"  {noun}", ", ".join(words)))
-    return rows
+    return rows or [("  no record changes: all of it was here", "")]
 
 
-def _print_twins(outcome: MergeOutcome) -> None:
+def _print_twins(revision: str, outcome: MergeOutcome, dry_run: bool) -> None:
     for what, found in (("same bytes", outcome.twins.inputs), ("equal annotations", outcome.twins.annotations)):
         if not found:
             continue
-        verb = "made one" if outcome.folded else "both stay"
+        verb = "both stay" if not outcome.folded else "would be made one" if dry_run else "made one"
         pairs = [f"{shown(new)} and {shown(old)}" for new, old in _pairs(found)[:_PAIRS]]
         more = f" and {len(found) - _PAIRS:,} more" if len(found) > _PAIRS else ""
-        way = "" if outcome.folded else "; to make them one: --dedupe"
-        out(f"{what}, {verb}: {', '.join(pairs)}{more}{way}")
+        out(f"{what}, {verb}: {', '.join(pairs)}{more}")
+    if outcome.twins and not outcome.folded:
+        back = "" if dry_run else "dsvc undo, then "
+        out(f"to make one of each two: {back}dsvc merge {word(revision)} --dedupe")

@@ -133,6 +133,8 @@ def value_text(value: Any) -> str:
     """A number or a short text on one line."""
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.12g}"
     return shown(_cut(str(value)))

@@ -54,6 +54,22 @@ def shown(text: str) -> str:
     return display(text)
 
 
+def word(text: str) -> str:
+    """A text as one safe word of a command line, for bash and zsh."""
+    import shlex
+
+    if shown(text) == text:
+        return shlex.quote(text)
+    return f"$'{''.join(map(_escaped, text))}'"
+
+
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    code = ord(char)
+    return char if shown(char) == char else f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
+
+
 def width(text: str) -> int:
     """How many places a text takes on a terminal."""
     if text.isascii():

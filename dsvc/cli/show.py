@@ -22,6 +22,7 @@ from dsvc.cli.render import (
     size,
     table,
     when,
+    word,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import NotFoundError, UsageError
@@ -117,7 +118,7 @@ def _show_input(state: State, key: str, as_json: bool) -> None:
         if getattr(record, name) not in (None, {}):
             out(f"  {name}: {shown(_short_json(plain(getattr(record, name))))}")
     if record.conflicts:
-        out(f"  {conflict_text(record)}; see: dsvc conflicts")
+        out(f"  {conflict_text(record)}; see: dsvc conflicts {word(key)}")
     out(plural(len(sample.annotations), "annotation") + (":" if sample.annotations else ""))
     rows = [(f"  {shown(f'{key}#{a.id}')}", annotation_text(a)) for a in sample.annotations]
     for line in table(rows):
@@ -143,6 +144,8 @@ def _show_annotation(annotation: Annotation, as_json: bool) -> None:
         out(f"  polygon {','.join(f'{value:.12g}' for value in ring)}")
     if annotation.keypoints is not None:
         out(f"  keypoints {','.join(f'{value:.12g}' for value in annotation.keypoints)}")
+    if annotation.conflicts:
+        out(f"  see: dsvc conflicts {word(f'{annotation.key}#{annotation.id}')}")
 
 
 def _list_inputs(state: State, as_json: bool) -> None:
@@ -245,7 +248,8 @@ def _print_head(dataset: Dataset, state: State, revision: str | None) -> None:
     where = state.revision
     if revision is None:
         at = f"at {dataset.head.short()}" if dataset.head else "no commits yet"
-        out(f"dataset {where.dataset}, {at}{', with staged changes' if dataset.has_draft() else ''}")
+        version = f"version {where.version}, " if where.version else ""
+        out(f"dataset {where.dataset}, {version}{at}{', with staged changes' if dataset.has_draft() else ''}")
         if dataset.description:
             out(shown(dataset.description))
         return

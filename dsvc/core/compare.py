@@ -89,11 +89,3 @@ def _count_tree(before: Tree, after: Tree, decode: Any) -> Iterator[Verb]:
 
 
 _DECODERS = {"concept": decode_concept, "input": decode_input, "annotation": decode_annotation}
-
-
-def summarize(changes: Iterator[RecordChange]) -> Summary:
-    """Count changes."""
-    counts = {noun: {"added": 0, "removed": 0, "changed": 0} for noun in ("concept", "input", "annotation")}
-    for change in changes:
-        counts[change.noun][change.verb] += 1
-    return Summary(counts["concept"], counts["input"], counts["annotation"])

@@ -207,13 +207,13 @@ class Decision(NamedTuple):
 
 def _apply(draft: Draft, decide: Callable[[Snapshot], Decision], progress: Progress | None) -> ConceptReport:
     """Let everything that names a concept follow a decision, which is taken anew on each replay."""
+    from dsvc.core.merging.conflicts import require_settled
+
     report = ConceptReport()
 
     def step(store: Store, state: DraftState) -> DraftState:
         snapshot = Snapshot(store, state.roots, draft.dataset.repository.cache)
-        if count := snapshot.conflicts:
-            # A conflict's values may name a concept, too; what is rewritten here are settled fields.
-            raise RefusedError(f"{count} records have open conflicts", "settle them first: dsvc conflicts")
+        require_settled(snapshot)  # a conflict's values may name a concept, too; what is rewritten are settled fields
         return msgspec.structs.replace(state, roots=_followed(store, snapshot, decide(snapshot), report, progress))
 
     draft.apply(step)

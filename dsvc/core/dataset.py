@@ -48,7 +48,7 @@ class NamedVersion(NamedTuple):
 
 class Status(NamedTuple):
     """Where a dataset stands: its branch, that branch's head, and what the draft changes. `version` is the one that is
-    looked at instead of the branch, read-only."""
+    looked at instead of the branch, read-only; `merged` are the commits that the draft merges."""
 
     dataset: str
     branch: str
@@ -58,6 +58,7 @@ class Status(NamedTuple):
     summary: Summary
     conflicts: int
     version: str | None = None
+    merged: tuple[ObjectId, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -226,7 +227,8 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
         head = self.head
         versions = [v.name for v in self.versions() if v.version.commit == head]
         summary = summarize_states(before, now)
-        return Status(self.name, self.branch, head, versions, now.counts(), summary, now.conflicts, self.pinned)
+        counts = now.counts()
+        return Status(self.name, self.branch, head, versions, counts, summary, now.conflicts, self.pinned, state.merged)
 
     def changes(self) -> Iterator[RecordChange]:
         """What the draft changes."""
@@ -376,6 +378,8 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
     def _tag(
         self, refs: Refs, store: Store, name: str | None, id: ObjectId, signed: tuple[Author, str, Moment | None]
     ) -> str:
+        from dsvc.core.merging.conflicts import require_settled
+
         who, message, time = signed
         name = name or _free_name(ref[2] for kind in (VERSION, BRANCH) for ref, _ in refs.list(kind, self.name))
         existing = cast("VersionRef | None", refs.get(VERSION, self.name, name))
@@ -384,9 +388,7 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
                 return name
             hint = f"choose another name, or first: dsvc version delete {name}"
             raise RefusedError(f"version {name!r} is bound to another commit, {existing.commit.short()}", hint)
-        conflicts = Snapshot(store, committed_state(store, id).roots).conflicts
-        if conflicts:
-            raise RefusedError(f"{conflicts} records have open conflicts", "settle them first: dsvc conflicts")
+        require_settled(Snapshot(store, committed_state(store, id).roots))
         if refs.get(BRANCH, self.name, name) is not None:
             raise RefusedError(f"{name!r} is a branch of {self.name}", "a version needs a name that no branch has")
         refs.set((VERSION, self.name, name), VersionRef(id, message, who, time or self._now()))

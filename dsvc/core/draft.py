@@ -18,6 +18,7 @@ from dsvc.core.keys import check_key
 from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.errors import NotFoundError, RefusedError
+from dsvc.model.clashes import with_fields
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.files.adding import AddReport
     from dsvc.core.files.tracking import Tracked
+    from dsvc.core.filters.patch import Patch
     from dsvc.core.imports.reports import ImportReport
     from dsvc.core.looking_back import LoggedCommit
 
@@ -261,7 +263,7 @@ class Draft:
                     known = with_known(old.media, found)
                     if old.media != known:
                         changed += 1
-                        edits.inputs[tree_key] = encode_input(msgspec.structs.replace(old, media=known))
+                        edits.inputs[tree_key] = encode_input(with_fields(old, {"media": known}))
             counts = (new, changed, len(media) - new - changed)
             return self.edited(store, state, edits)
 
@@ -290,15 +292,18 @@ class Draft:
         assert self.annotated is not None
         return self.annotated
 
-    def change_annotation(self, key: str, id: str, fields: Mapping[str, Any]) -> None:
-        """Set fields of an annotation; its id stays. Raises NotFoundError."""
+    def change_annotation(self, key: str, id: str, change: Mapping[str, Any] | Patch) -> None:
+        """Set fields of an annotation, as they are or by a patch; its id stays, what is set is in conflict no more.
+
+        Raises NotFoundError, UsageError, RefusedError.
+        """
 
         def step(store: Store, state: DraftState) -> DraftState:
             snapshot, edits = self._snapshot(store, state), SnapshotEdits()
             old = snapshot.annotation(key, id)
             if old is None:
                 raise _no_annotation(key, id)
-            new = msgspec.structs.replace(old, **fields)
+            new = with_fields(old, change) if isinstance(change, Mapping) else change.changed(old)
             check_annotation(new)
             self._ensure_concept(snapshot, edits, new.concept)
             edits.annotations[annotation_key(key, id)] = encode_annotation(new)

@@ -9,7 +9,7 @@ from dsvc.core.registry import container, exporter
 from dsvc.errors import InvalidRecordsError, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.state import State
+    from dsvc.model.walk import Walk
 
 
 class ExportReport(NamedTuple):
@@ -29,7 +29,7 @@ class ExportReport(NamedTuple):
 
 
 def export_state(
-    state: State, format: str, path: Path, *, media: bool, force: bool, strict: bool = False
+    walk: Walk, format: str, path: Path, *, media: bool, force: bool, strict: bool = False
 ) -> ExportReport:
     """Write a state in a format. Raises RefusedError where something else is at `path`, UsageError.
 
@@ -44,7 +44,7 @@ def export_state(
     if ".dsvc" in path.absolute().parts:
         raise RefusedError(f"{path} lies in a repository's own folder", "name another place")
     with container().open_target(path, kind, force) as target:
-        report = writer.export(state, target, media=media)
+        report = writer.export(walk, target, media=media)
         # A package's own exporter may know of no losses.
         losses = tuple(getattr(report, "losses", ()))
         if strict and losses:

@@ -97,7 +97,8 @@ class LookingBack:
 
             if next(cast("Dataset", self).log(key=key), None) is not None:
                 raise NotFoundError(f"{key!r} is not in the dataset any more", f"its history: dsvc log --key {key!r}")
-            raise no_input(key, Snapshot(self._scratch, state.roots, self.repository.cache))
+            name_one = "name one of them: dsvc show --inputs"
+            raise no_input(key, Snapshot(self._scratch, state.roots, self.repository.cache), name_one)
         return found
 
     def restore(self: _Open, revision: str, *names: str, dry_run: bool = False) -> Restored:

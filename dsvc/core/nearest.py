@@ -13,6 +13,7 @@ from dsvc.model.tree import Tree
 SHOWN = 3
 # How many keys before and after the place of one that is not there are looked at.
 BESIDE = 50
+FILTERED = "--inputs --where \"key like 'FOLDER%'\""
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
@@ -23,11 +24,14 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     return [folded[found] for found in difflib.get_close_matches(name.casefold(), folded, SHOWN)]
 
 
-def no_input(key: str, snapshot: Snapshot) -> NotFoundError:
-    """The error for a key that is not there. It names keys of that file name, else those spelled like it."""
+def no_input(key: str, snapshot: Snapshot, of_folder: str = FILTERED) -> NotFoundError:
+    """The error for a key that is not there. It names keys of that file name, else those spelled like it.
+
+    `of_folder` says what to do with all inputs of a folder, which it calls FOLDER.
+    """
     folder = key.rstrip("/") + "/"
     if folder != "/" and next(iter(snapshot.input_tree.prefix(folder.encode())), None) is not None:
-        hint = f"it is a folder of inputs: --inputs --where \"key like '{folder}%'\""
+        hint = f"it is a folder of inputs: {of_folder.replace('FOLDER', folder)}"
         return NotFoundError(f"no input {key!r} in the dataset", hint)
     name = f"/{key}".rpartition("/")[2]
     found = list(islice(_keys_named(name, snapshot.input_tree), SHOWN)) if name else []

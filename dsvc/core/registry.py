@@ -13,7 +13,11 @@ from typing import Any
 from dsvc.errors import UsageError
 from dsvc.model.incoming import FolderImporter, Importer
 
-IMPORTERS = {"coco": "dsvc.formats.coco_read:CocoImporter", "table": "dsvc.formats.table:TableImporter"}
+IMPORTERS = {
+    "clarifai": "dsvc.formats.clarifai.importer:ClarifaiImporter",
+    "coco": "dsvc.formats.coco_read:CocoImporter",
+    "table": "dsvc.formats.table:TableImporter",
+}
 FOLDER_IMPORTERS = {
     "folder": "dsvc.formats.folder_read:ClassFolderImporter",
     "mask": "dsvc.formats.mask_read:MaskImporter",
@@ -58,6 +62,22 @@ def exporter(format: str) -> Any:
 def ignore_reader() -> Any:
     """The function that makes a test of paths of the content of an ignore file."""
     return import_module("dsvc.git.ignore").read_patterns
+
+
+def archive() -> Any:
+    """The module that tells what ZIP archives hold."""
+    return import_module("dsvc.formats.archive")
+
+
+def packed_format(path: Path, data: memoryview) -> str | None:
+    """The format of what is in a ZIP archive: clarifai or coco; None for another file, and for a packed table.
+
+    Raises InvalidRecordsError for an archive that is neither.
+    """
+    if import_module("dsvc.formats.table").looks_like_table(path.name) or not archive().looks_packed(path.name, data):
+        return None
+    found: str = archive().kind_of(data, path.name)
+    return found
 
 
 def container() -> Any:

@@ -167,7 +167,7 @@ class _Names:
         if self.current is not None:
             words += [ref[2] for kind in (BRANCH, VERSION) for ref, _ in self.view.list(kind, self.current.name)]
         words = list(dict.fromkeys(words))
-        if near := near_names(name, words):
+        if near := near_names(name, ["HEAD", *words]):
             hint = f"did you mean {', '.join(near)}?"
         elif words:
             more = ", ..." if len(words) > _SHOWN else ""
@@ -178,25 +178,20 @@ class _Names:
 
 
 def reachable(repository: Repository, dataset: str | None = None) -> Iterator[tuple[str, ObjectId]]:
-    """Every commit that a branch or version reaches, each once per dataset."""
-    view = repository.view
+    """Every commit that a branch or version reaches, those on lines of sources too, each once per dataset."""
+    from dsvc.core.history.walking import History
+
+    view, history = repository.view, History(repository.store)
     for name in [dataset] if dataset else [ref[1] for ref, _ in view.list(DATASET)]:
         refs = [*view.list(BRANCH, name), *view.list(VERSION, name)]
-        heads = [commit for _, ref in refs if (commit := cast("BranchRef | VersionRef", ref).commit) is not None]
-        for id in ancestors(repository, heads):
+        seen = {commit for _, ref in refs if (commit := cast("BranchRef | VersionRef", ref).commit) is not None}
+        queue = list(seen)
+        while queue:
+            id = queue.pop()
             yield name, id
-
-
-def ancestors(repository: Repository, heads: list[ObjectId]) -> Iterator[ObjectId]:
-    """These commits and all theirs behind them, each once."""
-    seen, queue = set(heads), list(heads)
-    while queue:
-        id = queue.pop()
-        yield id
-        for parent in load_commit(repository.store, id).parents:
-            if parent not in seen:
-                seen.add(parent)
-                queue.append(parent)
+            behind = set(history.commit(id).parents) - seen
+            seen |= behind
+            queue += behind
 
 
 def _ancestor(repository: Repository, revision: Revision, steps: int, text: str) -> ObjectId | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +11,8 @@ import msgspec
 from dsvc.core.names import check_name
 from dsvc.core.selecting import selected
 from dsvc.errors import UsageError
+from dsvc.model.clashes import settle
+from dsvc.model.facts import stored_path
 from dsvc.model.node import Store
 from dsvc.model.numbers import pack_numbers
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
@@ -45,6 +47,13 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
                 fields[name] = value
         if not metadata:
             fields.pop("metadata", None)
+        settle(fields, self._paths())
+
+    def _paths(self) -> Iterator[str]:
+        """The paths of the fields that are set or taken away."""
+        yield from (f"metadata\0{name}" for name in self.metadata)
+        yield from (stored_path("input", name) for name in self.unset)
+        yield from (name for name in ("split", "geo") if getattr(self, name) is not None)
 
 
 class SetReport(msgspec.Struct):

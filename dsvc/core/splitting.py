@@ -17,6 +17,8 @@ from dsvc.core.names import check_name
 from dsvc.core.selecting import selected
 from dsvc.core.setting import METADATA
 from dsvc.errors import InvalidRecordsError, UsageError
+from dsvc.model.clashes import settle
+from dsvc.model.facts import clashing
 from dsvc.model.incoming import Problems
 from dsvc.model.node import Store
 from dsvc.model.records import plain_number
@@ -164,6 +166,7 @@ def plan_split(
         else:
             report.changed += 1
             fields["split"] = name
+            settle(fields, ("split",))
             edits[key] = codec.encode(fields)
     report.groups = len(known)
     return edits, report
@@ -177,7 +180,7 @@ def _hashed(
     group = re.compile(rule.group) if rule.group is not None else None
     for key, encoded in entries:
         fields = codec.decode(encoded, "input")
-        if keep and "split" in fields:
+        if keep and ("split" in fields or "split" in clashing(fields)):
             report.kept += 1
             continue
         value = _group_of(key, group) if rule.by == "key" else _value_of(fields, rule.by)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsvc.core.revisions import Revision
-from dsvc.errors import NotFoundError, RefusedError
+from dsvc.errors import NotFoundError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Concept, Input
 from dsvc.model.snapshot import Roots, Snapshot
-from dsvc.model.walk import Sample
+from dsvc.model.walk import Sample, Walk
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dsvc.core.queries.answer import Answer
     from dsvc.core.references.places import Places
     from dsvc.core.repository import Repository
+    from dsvc.model.incoming import Progress
 
 
 class SampleView:
@@ -177,13 +178,21 @@ class State:
         media: bool = False,
         force: bool = False,
         strict: bool = False,
+        where: str | None = None,
+        progress: Progress | None = None,
     ) -> ExportReport:
         """Write this state to a folder, a `.zip` or (COCO) one `.json`. Raises RefusedError.
 
-        With `strict`, it is refused where anything would be left out.
+        With `strict`, it is refused where anything would be left out. With `where`, only the inputs that a filter is
+        true of go out, with all their annotations, and all concepts: FilterError where it is none.
         """
         from dsvc.core.exporting import export_state
+        from dsvc.core.merging.conflicts import require_settled
 
-        if self.snapshot.conflicts:
-            raise RefusedError("there are open conflicts", "settle them first: dsvc conflicts")
-        return export_state(self, format, Path(target), media=media, force=force, strict=strict)
+        require_settled(self.snapshot)
+        walk: Walk = self
+        if where is not None:
+            from dsvc.core.filters.matching import Matching
+
+            walk = Matching(self, where, progress)
+        return export_state(walk, format, Path(target), media=media, force=force, strict=strict)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
-from dsvc.model.facts import EXISTS, SHAPE, Noun, shown_path, split_path
+import msgspec
+
+from dsvc.model.facts import EXISTS, SHAPE, Noun, shown_path, split_path, stored_path
 from dsvc.model.numbers import unpack_numbers
-from dsvc.model.records import Annotation, Concept, Input, decode_media, decode_shape
+from dsvc.model.records import CONFLICTS, Annotation, Concept, Input, decode_media, decode_shape
+
+R = TypeVar("R", Concept, Input, Annotation)
 
 _PACKED = frozenset(("k", "pt", "ti", "geo", "embeddings"))
 
@@ -48,3 +53,44 @@ def plain_value(path: str, value: Any) -> Any:
     if first in _PACKED and isinstance(value, bytes):
         return tuple(unpack_numbers(value))
     return tuple(value) if isinstance(value, list) else value
+
+
+# ---- setting a field by hand settles it
+
+
+def with_fields(record: R, fields: Mapping[str, Any]) -> R:
+    """A record with some of its fields set. What is set is in conflict no more; all other conflicts stay.
+
+    Of attributes and the like, those are set that are named; without any, all are taken away.
+    """
+    if not record.conflicts:
+        return msgspec.structs.replace(record, **fields)
+    noun = noun_of(record)
+    stored = {stored_path(noun, name): value for name, value in fields.items()}
+    left = {path: values for path, values in record.conflicts.items() if not _says(stored, path)}
+    return msgspec.structs.replace(record, **fields, conflicts=left)
+
+
+def _says(stored: Mapping[str, Any], path: str) -> bool:
+    """Whether fields, by the names they are stored under, say what stands at a path."""
+    value: Any = stored
+    for name in split_path(path):
+        if not isinstance(value, Mapping) or not (value or value is stored):
+            return True
+        if name not in value:
+            return False
+        value = value[name]
+    return True
+
+
+def settle(fields: dict[str, Any], paths: Iterable[str]) -> None:
+    """Take what clashes at some paths out of a stored record's map: these fields are set there, or taken away."""
+    clashes = fields.get(CONFLICTS)
+    if clashes is None:
+        return
+    settled = set(paths)
+    left = {path: values for path, values in clashes.items() if path not in settled}
+    if left:
+        fields[CONFLICTS] = left
+    else:
+        del fields[CONFLICTS]

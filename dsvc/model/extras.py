@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dsvc.model.clashes import settle
+from dsvc.model.facts import clashing
+from dsvc.model.records import CONFLICTS
+
 COCO = "coco"
 # The lists of concepts by name that an image of COCO's (LVIS') may have.
 CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
@@ -25,6 +29,15 @@ def concept_lists(fields: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
         for name in CATEGORY_LISTS:
             if isinstance(coco.get(name), list):
                 yield name, coco[name]
+
+
+def listed_concepts(fields: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """The lists of concepts that an input has, and those that are candidates where such a list is in conflict."""
+    for _, listed in concept_lists(fields):
+        yield listed
+    clashes = fields.get(CONFLICTS, {})
+    for name in CATEGORY_LISTS:
+        yield from (one for one in clashes.get(f"extras\0{COCO}\0{name}", ()) if isinstance(one, list))
 
 
 def rename_listed(fields: dict[str, Any], names: Mapping[str, str | None]) -> bool:
@@ -55,6 +68,10 @@ def forget_spelling(fields: dict[str, Any]) -> bool:
     changed = isinstance(coco, dict) and coco.pop(SPELLING, None) is not None
     if extras.get(ABSENT) == [SPELLING]:
         del extras[ABSENT]
+        changed = True
+    path = f"extras\0{COCO}\0{SPELLING}"
+    if path in clashing(fields):
+        settle(fields, (path,))
         changed = True
     if changed:
         fields["extras"] = {name: value for name, value in extras.items() if value}

@@ -91,9 +91,14 @@ def fields_of(facts: Facts) -> Fields:
             (value,) = values.values()
             if path == SHAPE:
                 fields |= value
-            else:
+            elif value != {} or not _leads_on(path, facts):
                 _fold(fields, split_path(path), value)
     return {CONFLICTS: clashes, **fields} if clashes else fields
+
+
+def _leads_on(path: str, facts: Facts) -> bool:
+    """Whether there are values below a path, in conflict or not."""
+    return any(values and other.startswith(f"{path}\0") for other, values in facts.items())
 
 
 def _fold(fields: Fields, path: tuple[str, ...], value: Any) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from dsvc.model.facts import EXISTS, GROUPS, Facts, Values, facts_of, fields_of, values_of
+from dsvc.model.facts import EXISTS, GROUPS, SHAPE, Facts, Fields, Values, facts_of, fields_of, values_of
 from dsvc.store import codec
 
 Prefer = Literal["ours", "theirs"]
@@ -24,6 +24,8 @@ Value = bytes | None
 NUMBERING = frozenset(("number", "n"))
 # Which fields of COCO's a source did not have: what one side had is there.
 _ABSENT = ":absent"
+# The part of a shape that says what its numbers mean.
+_UNIT = "u"
 _YES, _NO = values_of(True), values_of(False)
 _BOTH = {**_NO, **_YES}
 
@@ -101,19 +103,31 @@ def merge_field(path: str, base: Values, ours: Values, theirs: Values, prefer: P
     if not ours or not theirs:  # taken away against changed: absent is no clash
         return _merged(base, ours, theirs, prefer)
     if path in NUMBERING:
-        return values_of(min(_all(ours, theirs), key=lambda number: (isinstance(number, str), number)))
+        return values_of(min(_all(ours, theirs), key=_number_order))
     if path == "name":
         return values_of(min(_all(ours, theirs)))
-    if path.endswith(_ABSENT) and path.startswith(("extras\0", "x\0")):
+    if path.endswith(_ABSENT) and path.count("\0") == 1 and path.startswith(("extras\0", "x\0")):
         return _common(ours, theirs)
-    if path in GROUPS and len(base) == len(ours) == len(theirs) == 1:
-        joined = _joined(*(next(iter(side.values())) for side in (base, ours, theirs)))
+    if path in GROUPS:
+        return _merge_group(path, base, ours, theirs, prefer)
+    return _merged(base, ours, theirs, prefer)
+
+
+def _number_order(number: Any) -> tuple[bool, Any, bytes]:
+    """Integers before texts; what is no other number and yet another value has its place too."""
+    return isinstance(number, str), number, codec.encode(number)
+
+
+def _merge_group(path: str, base: Values, ours: Values, theirs: Values, prefer: Prefer | None) -> Values:
+    """The values of a group, whose parts join where those that both sides have are equal."""
+    if len(base) == len(ours) == len(theirs) == 1:
+        joined = _joined(path, *(next(iter(side.values())) for side in (base, ours, theirs)))
         if joined is not None:
             return values_of(joined)
-    return _merged(base, ours, theirs, prefer, path in GROUPS)
+    return _preferred(_largest(path, _merged(base, ours, theirs)), ours, theirs, prefer)
 
 
-def _merged(base: Values, ours: Values, theirs: Values, prefer: Prefer | None, is_group: bool = False) -> Values:
+def _merged(base: Values, ours: Values, theirs: Values, prefer: Prefer | None = None) -> Values:
     """The formula."""
     if ours.keys() == theirs.keys() or theirs.keys() == base.keys():
         return ours
@@ -130,12 +144,14 @@ def _merged(base: Values, ours: Values, theirs: Values, prefer: Prefer | None, i
             kept |= side
     if not kept and ours and theirs:
         kept = either
-    if is_group:
-        kept = _largest(kept)
-    if prefer is not None and len(kept) > 1:
-        chosen = ours if prefer == "ours" else theirs
-        return chosen or kept
-    return kept
+    return _preferred(kept, ours, theirs, prefer)
+
+
+def _preferred(kept: Values, ours: Values, theirs: Values, prefer: Prefer | None) -> Values:
+    """What is kept, or where it clashes what a side has that is preferred and has something."""
+    if prefer is None or len(kept) < 2:
+        return kept
+    return (ours if prefer == "ours" else theirs) or kept
 
 
 def _all(ours: Values, theirs: Values) -> list[Any]:
@@ -152,32 +168,30 @@ def _common(ours: Values, theirs: Values) -> Values:
     return values_of([encoded[0][item] for item in sorted(common)])
 
 
-def _joined(base: Any, ours: Any, theirs: Any) -> Any:
+def _joined(path: str, base: Any, ours: Any, theirs: Any) -> Any:
     """A group whose parts both sides have alike, with what either added and without what either took away; or None."""
-    if not (type(base) is type(ours) is type(theirs) is dict):
+    was, mine, other = (_parts(path, side) for side in (base, ours, theirs))
+    if any(mine[name] != other[name] for name in mine.keys() & other.keys()):
         return None
-    joined = {}
-    for name in ours.keys() | theirs.keys():
-        was, mine, other = (codec.encode(side[name]) if name in side else None for side in (base, ours, theirs))
-        if mine is not None and other is not None:
-            if mine != other:
-                return None
-            joined[name] = ours[name]
-        elif (mine or other) != was:
-            joined[name] = ours[name] if mine is not None else theirs[name]
-    return joined if joined else None
+    either = {**mine, **other}
+    kept = {name for name in either if (name in mine and name in other) or either[name] != was.get(name)}
+    joined = {name: part for name, part in {**ours, **theirs}.items() if name in kept}
+    return joined if joined.keys() - {_UNIT} else None
 
 
-def _largest(values: Values) -> Values:
+def _largest(path: str, values: Values) -> Values:
     """The values of a group, without those whose parts another one has all."""
     if len(values) < 2:
         return values
-    parts = {
-        encoded: {(name, codec.encode(part)) for name, part in value.items()} if type(value) is dict else set()
-        for encoded, value in values.items()
-    }
+    parts = {encoded: _parts(path, value).items() for encoded, value in values.items()}
     return {
         encoded: value
         for encoded, value in values.items()
-        if not any(parts[encoded] < other for other in parts.values()) or not parts[encoded]
+        if not any(parts[encoded] < other for other in parts.values())
     }
+
+
+def _parts(path: str, value: Fields) -> dict[str, bytes]:
+    """The parts of a group's value, encoded. A shape has a unit always: without one, its numbers are pixels."""
+    parts = {name: codec.encode(part) for name, part in value.items()}
+    return {_UNIT: b"", **parts} if path == SHAPE else parts

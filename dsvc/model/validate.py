@@ -27,7 +27,7 @@ def check_annotation(annotation: Annotation) -> None:
 def wrong_annotation(annotation: Annotation) -> str | None:
     """What is wrong with an annotation; or None."""
     wrong = wrong_part(annotation)
-    if not wrong and not any(getattr(annotation, name) is not None for name in SAYS):
+    if not wrong and not annotation.conflicts and not any(getattr(annotation, name) is not None for name in SAYS):
         return "says nothing: give a concept, a shape, text or another part"
     return wrong
 

@@ -45,6 +45,34 @@ def change_annotations(folder: str, count: int, together: bool) -> None:
     dataset.create_version("v2")
 
 
+def change_again_and_again(folder: str, commits: int) -> None:
+    """Make so many commits, each of which moves the boxes of one input and of 100 annotations chosen at random."""
+    import dsvc
+    from dsvc.model.records import decode_annotation
+
+    dataset = dsvc.open(folder, author=author()).dataset(DATASET)
+    chance, key = random.Random(1), first_annotation(folder)["key"]
+    for number in range(commits):
+        with dataset.edit("move boxes") as draft:
+            tree = draft.snapshot.annotation_tree
+            places = chance.sample(range(len(tree)), min(100, len(tree)))
+            scattered = [decode_annotation(*tree.at(place)) for place in places]
+            draft.apply(_moving([*draft.snapshot.annotations(key), *(one for one in scattered if one.key != key)]))
+        dataset.commit(f"move boxes {number}")
+
+
+def diverge(folder: str, count: int) -> None:
+    """Begin a branch `side`, and move the boxes of `count` annotations on it and of `count` others on the main one."""
+    import dsvc
+
+    main = dsvc.open(folder, author=author()).dataset(DATASET)
+    chosen = _chosen(main.at().snapshot, 2 * count, False)
+    for at, dataset in enumerate((main.create_branch("side"), main)):
+        with dataset.edit("move boxes") as draft:
+            draft.apply(_moving(chosen[at::2]))
+        dataset.commit("move boxes")
+
+
 def first_annotation(folder: str) -> dict[str, str]:
     """The key and id of an annotation in the middle of the dataset."""
     import dsvc

@@ -487,7 +487,7 @@ class TestHistory:
             f"commit {second}\nauthor Ada <ada@example.org>\ndate   2024-05-01 17:30:00 +0530\n"
             "change inputs -1, annotations -1\n\n"
             f"    Less\n\n    One cat left\n\n"
-            f"commit {first} (v1)\nauthor Ada <ada@example.org>\ndate   2024-05-01 12:00:00 +0000\n"
+            f"commit {first} (v1)\nauthor Ada <ada@example.org>\ndate   2024-05-01 12:00:00 +0000\nsource pets\n"
             "change inputs +2, annotations +2, concepts +2\n\n    First batch\n"
         )
         assert dsvc("log", "HEAD~1", "--oneline").out == f"{first} (v1) First batch\n"

@@ -402,7 +402,7 @@ def test_open_conflicts_are_settled_first(labelled: Dataset) -> None:
 
     with labelled.edit() as draft:
         draft.apply(step)
-    with pytest.raises(RefusedError, match="1 records have open conflicts"):
+    with pytest.raises(RefusedError, match="there are open conflicts, in 1 record"):
         labelled.rename_concept("cat", "kitty")
 
 

@@ -112,6 +112,7 @@ def test_parents_are_never_what_a_source_delivered(repo: Repository, pets: Datas
     ("text", "hint"),
     [
         ("man", "did you mean main?"),
+        ("head", "did you mean HEAD?"),
         ("@v9", "there is: v1, v2; of a commit's id, give 4 digits or more"),
         ("@v11", "did you mean pets@v1?"),
         ("@main", "main is a branch: pets:main"),

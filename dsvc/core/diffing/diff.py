@@ -11,7 +11,7 @@ from dsvc.core.diffing.annotations import Sides, annotation_changes
 from dsvc.core.diffing.change import Change, one_sided, two_sided
 from dsvc.core.diffing.fields import difference
 from dsvc.core.diffing.grouping import Group, group_of, groups
-from dsvc.core.diffing.renames import find_renames
+from dsvc.core.diffing.renames import Rename, find_renames
 from dsvc.core.recasting import concept_of
 from dsvc.errors import NotFoundError
 from dsvc.model.geometry import Size, size_of
@@ -125,14 +125,24 @@ class Diff:
             if self._holds(name):
                 found[name] = None
             elif not (mark and self._holds(key)):
-                from dsvc.core.nearest import no_input
-
-                raise no_input(name if not mark else key, self.new)
+                raise self._neither(name if not mark else key)
             elif self.old.annotation(key, id) is None and self.new.annotation(key, id) is None:
                 raise NotFoundError(f"no annotation {name!r} on either side", f"see: dsvc diff --key {key}")
             elif (ids := found.setdefault(key, set())) is not None:
                 ids.add(id)
         return found
+
+    def _neither(self, key: str) -> NotFoundError:
+        from dsvc.core.nearest import no_input
+
+        folder = key.rstrip("/") + "/"
+        hint = no_input(key, self.new).hint or ""
+        if any(next(side.input_tree.prefix(folder.encode()), None) for side in (self.old, self.new)):
+            quoted = folder.replace("'", "''")
+            hint = f"it is a folder of inputs: --where \"key like '{quoted}%'\""
+        elif not hint.startswith("did you mean"):
+            hint = "list the inputs: dsvc show --inputs"
+        return NotFoundError(f"no input {key!r} on either side", hint)
 
     def _holds(self, key: str) -> bool:
         return any(key.encode() in side.input_tree for side in (self.old, self.new))
@@ -176,16 +186,22 @@ class Diff:
         Without `annotations`, only those that differ themselves.
         """
         matching = self._matching
-        old_keys = set(self._renames.values())
+        old_keys = {rename.old_key for rename in self._renames.values()}
         for group in self._all_groups(annotations):
             if group.key in old_keys:
                 continue
             if group.key in self._renames:
-                found = group_of(self.old, self.new, group.key, self._renames[group.key])
-                assert found is not None
-                group = found
+                group = self._renamed(group, self._renames[group.key])
             if matching is None or group.key in matching[group.new is None and not group.same]:
                 yield group
+
+    def _renamed(self, group: Group, rename: Rename) -> Group:
+        if rename.is_plain:
+            old = self.old.input_tree.get(rename.old_key.encode())
+            return group._replace(old=old, annotations=[], old_key=rename.old_key)
+        found = group_of(self.old, self.new, group.key, rename.old_key)
+        assert found is not None
+        return found
 
     def _all_groups(self, annotations: bool) -> Iterator[Group]:
         if not self._wanted:
@@ -194,7 +210,7 @@ class Diff:
         return (group for group in found if group is not None)
 
     @cached_property
-    def _renames(self) -> dict[str, str]:
+    def _renames(self) -> dict[str, Rename]:
         if not self._wanted:
             return find_renames(self.old, self.new, diff_trees(self.old.input_tree, self.new.input_tree))
         gets = ((key.encode(), self.old.input_tree, self.new.input_tree) for key in self._wanted)

@@ -9,7 +9,7 @@ from blake3 import blake3
 
 from dsvc.core.diffing.grouping import annotation_entries
 from dsvc.model.geometry import Size, pair_by_place, size_of
-from dsvc.model.records import Annotation, decode_annotation, decode_input
+from dsvc.model.records import Annotation, Input, decode_annotation, decode_input
 from dsvc.model.snapshot import Snapshot
 from dsvc.model.treediff import Change as Entry
 from dsvc.store import codec
@@ -18,6 +18,13 @@ from dsvc.store import codec
 _MOST_COMPARED = 400
 # The share of the annotations that must be the same.
 _MOST = 0.5
+
+
+class Rename(NamedTuple):
+    """The key that an input had, and whether its annotations are the same, ids and all."""
+
+    old_key: str
+    is_plain: bool
 
 
 class _One(NamedTuple):
@@ -31,11 +38,12 @@ class _One(NamedTuple):
         return self.key.rpartition("/")[2]
 
 
-def find_renames(old: Snapshot, new: Snapshot, entries: Iterable[Entry]) -> dict[str, str]:
-    """The inputs that have another key, among the entries of inputs that differ: new key -> old key.
+def find_renames(old: Snapshot, new: Snapshot, entries: Iterable[Entry]) -> dict[str, Rename]:
+    """The inputs that have another key, by the new one, among the entries of inputs that differ.
 
     What was removed and what was added must refer to the same bytes, and half of the annotations at least must be on
-    both sides: by id, or in the same place. An input without media is known by equal annotations alone, ids included.
+    both sides: by id, or in the same place. Without media, number and size are to be the same; without a number, all
+    annotations, ids included.
     """
     removed, added = [], []
     for entry in entries:
@@ -45,33 +53,32 @@ def find_renames(old: Snapshot, new: Snapshot, entries: Iterable[Entry]) -> dict
             added.append(entry)
     if not removed or not added:
         return {}
-    here, there = _by_bytes(removed), _by_bytes(added)
-    found: dict[str, str] = {}
-    for bytes_id in sorted(here.keys() & there.keys()):
-        sides = (
-            [_One(key, _digest(old, key)) for key in here[bytes_id]],
-            [_One(key, _digest(new, key)) for key in there[bytes_id]],
-        )
-        found.update(_match(old, new, *sides, bool(bytes_id)))
+    here, there = _by_identity(removed), _by_identity(added)
+    found: dict[str, Rename] = {}
+    for identity in sorted(here.keys() & there.keys()):
+        gone = [_One(key, _digest(old, key)) for key in here[identity]]
+        came = [_One(key, _digest(new, key)) for key in there[identity]]
+        found.update(_match(old, new, gone, came, bool(identity)))
     return found
 
 
-def _by_bytes(entries: list[Entry]) -> dict[bytes, list[str]]:
-    """Inputs by what tells which bytes they are: a hash, or the place of a reference; nothing where there are none."""
+def _by_identity(entries: list[Entry]) -> dict[bytes, list[str]]:
+    """Inputs by what they are, whatever their key."""
     found: dict[bytes, list[str]] = {}
     for entry in entries:
-        found.setdefault(_bytes_id(entry.key, entry.old or entry.new or b""), []).append(entry.key.decode())
+        record = decode_input(entry.key, entry.old or entry.new or b"")
+        found.setdefault(_identity(record), []).append(record.key)
     return found
 
 
-def _bytes_id(key: bytes, value: bytes) -> bytes:
-    media = decode_input(key, value).media
-    if media is None or media.blob is not None:
-        return bytes(media.blob or b"") if media is not None else b""
-    reference = media.reference
-    if reference is None:
-        return b""
-    return bytes(reference.hash) if reference.hash is not None else reference.place.encode()
+def _identity(record: Input) -> bytes:
+    """The hash of an input's bytes, else their place, else its number and size; nothing where it has none of them."""
+    media = record.media
+    if media is not None and media.blob is not None:
+        return bytes(media.blob)
+    if media is not None and media.reference is not None:
+        return bytes(media.reference.hash or b"") or media.reference.place.encode()
+    return codec.encode([record.number, *(size_of(record) or ())]) if record.number is not None else b""
 
 
 def _digest(snapshot: Snapshot, key: str) -> bytes:
@@ -80,10 +87,10 @@ def _digest(snapshot: Snapshot, key: str) -> bytes:
 
 
 def _match(
-    old: Snapshot, new: Snapshot, removed: list[_One], added: list[_One], have_media: bool
-) -> Iterator[tuple[str, str]]:
-    """Pairs of a new and an old key: first with equal annotations, a file that kept its name before others."""
-    gone, came = ({one.key: one for one in side if one.digest or have_media} for side in (removed, added))
+    old: Snapshot, new: Snapshot, removed: list[_One], added: list[_One], is_known: bool
+) -> Iterator[tuple[str, Rename]]:
+    """Renames by new keys: first those with equal annotations, a file that kept its name before others."""
+    gone, came = ({one.key: one for one in side if one.digest or is_known} for side in (removed, added))
     for by_name in (True, False):
         waiting: dict[tuple[bytes, str], list[_One]] = {}
         for one in reversed(came.values()):
@@ -92,13 +99,13 @@ def _match(
             if partners := waiting.get((one.digest, one.name if by_name else "")):
                 partner = partners.pop()
                 del gone[one.key], came[partner.key]
-                yield partner.key, one.key
-    if have_media and len(gone) * len(came) <= _MOST_COMPARED:
+                yield partner.key, Rename(one.key, True)
+    if is_known and len(gone) * len(came) <= _MOST_COMPARED:
         yield from _match_most(old, new, list(gone.values()), list(came.values()))
 
 
-def _match_most(old: Snapshot, new: Snapshot, removed: list[_One], added: list[_One]) -> Iterator[tuple[str, str]]:
-    """Pairs of a new and an old key by most of their annotations, the largest share first."""
+def _match_most(old: Snapshot, new: Snapshot, removed: list[_One], added: list[_One]) -> Iterator[tuple[str, Rename]]:
+    """Renames by new keys, by most of their annotations, the largest share first."""
     before = {one.key: _annotations(old, one.key) for one in removed}
     after = {one.key: _annotations(new, one.key) for one in added}
     sizes = {one.key: size_of(new.input(one.key)) for one in added}
@@ -112,7 +119,7 @@ def _match_most(old: Snapshot, new: Snapshot, removed: list[_One], added: list[_
     for _, _, old_key, new_key in sorted(shares):
         if f"-{old_key}" not in taken and f"+{new_key}" not in taken:
             taken |= {f"-{old_key}", f"+{new_key}"}
-            yield new_key, old_key
+            yield new_key, Rename(old_key, False)
 
 
 def _annotations(snapshot: Snapshot, key: str) -> dict[str, Annotation]:

@@ -111,9 +111,10 @@ def stat_of(diff: Diff) -> Stat:
     for group in diff.groups(annotations=not one_side):
         found = InputDiff(diff, group)
         all_wanted = diff.wanted(group.key) is None
-        if all_wanted and not group.same and found.input is not None:
-            kinds = found.input.kinds
-            inputs["renamed" if "renamed" in kinds else found.input.verb] += 1
+        if all_wanted and found.is_one_sided:
+            inputs["added" if group.old is None else "removed"] += 1
+        elif all_wanted and found.input is not None:
+            inputs["renamed" if "renamed" in found.input.kinds else "changed"] += 1
         if not one_side and not (all_wanted and counts.add_group(group)):
             for change in found.annotations:
                 counts.add(change)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -52,6 +54,19 @@ def connect(output: str | None = None) -> DuckDBPyConnection:
     for name, value in _SETTINGS.items():
         connection.execute(f"set {name} = '{value}'")
     return connection
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """An interrupt while DuckDB works is an interrupt, and no error of DuckDB's."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if "interrupted" in str(error).lower():
+            raise KeyboardInterrupt from error
+        raise
 
 
 def complaint(error: Exception) -> Complaint:

@@ -9,12 +9,24 @@ from typing import Any
 import msgspec
 
 from dsvc.errors import RefusedError, UsageError
-from dsvc.model.records import Annotation, Numbers, Shape, Unit, annotation_fields, concept_id, decode_shape
+from dsvc.model.clashes import settle
+from dsvc.model.facts import SHAPE, SHAPE_PARTS, clashing, facts_of, fields_of, values_of
+from dsvc.model.records import (
+    Annotation,
+    Numbers,
+    Shape,
+    Unit,
+    annotation_fields,
+    annotation_key,
+    concept_id,
+    decode_annotation,
+    decode_shape,
+    encode_annotation,
+)
 from dsvc.model.validate import REFERENCE, wrong_annotation, wrong_part
 from dsvc.store import codec
 
 NOTHING: Mapping[str, Any] = {}
-_SHAPE = ("a", "b", "m", "p", "u")  # the fields of a shape as they are stored
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,13 +42,13 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     polygons: tuple[Numbers, ...] | None = None
     unit: Unit | None = None
 
-    def changes(self, old: Annotation | None = None) -> dict[str, Any]:
-        """The fields that an annotation, or without one a new one, gets. Raises UsageError, RefusedError."""
+    def changes(self) -> dict[str, Any]:
+        """The fields that a new annotation gets. Raises UsageError."""
         fields = self._fields()
         if self.attributes:
-            fields["attributes"] = {**((old.attributes if old else None) or {}), **self.attributes}
+            fields["attributes"] = dict(self.attributes)
         if self._has_shape:
-            fields["shape"] = self._reshape(old.shape if old else None)
+            fields["shape"] = self._reshape(None)
         return fields
 
     def check(self, *, alone: bool) -> None:
@@ -61,15 +73,18 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
         fields = {**codec.decode(stored, "annotation"), **encoded}
         if self.attributes:
             fields["at"] = codec.canonical({**fields.get("at", NOTHING), **self.attributes})
+        settle(fields, (*encoded, *(f"at\0{name}" for name in self.attributes)))
         if self._has_shape:
-            shape = self._reshape(decode_shape(fields))
-            fields = {name: value for name, value in fields.items() if name not in _SHAPE}
-            fields |= annotation_fields(Annotation(key="", id="", shape=shape))
+            fields = self._reshaped(fields)
         ordered = {name: fields[name] for name in sorted(fields)}
         try:
             return codec.pack(ordered)
         except OverflowError:  # an integer beyond 64 bits
             return codec.encode(ordered)
+
+    def changed(self, old: Annotation) -> Annotation:
+        """An annotation with the changes in it; what is set is in conflict no more. Raises UsageError, RefusedError."""
+        return decode_annotation(annotation_key(old.key, old.id), self.encode(encode_annotation(old), self.encoded()))
 
     def _fields(self) -> dict[str, Any]:
         fields = {name: value for name, value in self.fields.items() if value is not None}
@@ -80,6 +95,17 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def _has_shape(self) -> bool:
         return self.box is not None or self.polygons is not None or self.unit is not None
+
+    def _reshaped(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The stored fields with the parts of the shape put in; into all its values, where it is in conflict: it stays
+        so where they differ in other parts."""
+        if SHAPE in clashing(fields):
+            facts = facts_of(fields)
+            made = (self._reshape(decode_shape(value)) for value in facts[SHAPE].values())
+            facts[SHAPE] = values_of(*(_encoded_shape(shape) for shape in made))
+            return fields_of(facts)
+        shape = self._reshape(decode_shape(fields))
+        return {name: value for name, value in fields.items() if name not in SHAPE_PARTS} | _encoded_shape(shape)
 
     def _reshape(self, old: Shape | None) -> Shape | None:
         """The old shape with the parts that are given; the area follows the parts that it was the area of."""
@@ -96,6 +122,10 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
             hint = f"give all parts of the shape in the new unit, or leave --unit {before.unit}"
             raise RefusedError(f"the shape keeps its {', '.join(kept)}, in unit {before.unit}", hint)
         return msgspec.structs.replace(before, **parts, unit=unit, area=_area(before, parts))
+
+
+def _encoded_shape(shape: Shape | None) -> dict[str, Any]:
+    return annotation_fields(Annotation(key="", id="", shape=shape))
 
 
 def _area(before: Shape, parts: dict[str, Any]) -> float | None:

@@ -127,7 +127,7 @@ class _Restoring:
             elif mark and self._then.annotation_tree.get(annotation_key(key, id)) is not None:
                 self._restore_annotation(key, id)
             else:
-                raise self._absent(name, key if mark else name)
+                raise self._absent(name, key, id)
         for concept in sorted(self._named()):
             self._bring(self._now.concept_tree, self._then.concept_tree, concept.encode(), self._edits.concepts)
         return self._edits
@@ -159,10 +159,11 @@ class _Restoring:
                 found.update(listed)
         return {name for name in found if isinstance(name, str)}
 
-    def _absent(self, name: str, key: str) -> NotFoundError:
+    def _absent(self, name: str, key: str, id: str) -> NotFoundError:
         message = f"{self._revision} has no {name!r}"
-        if self._now.input(name) is not None or (key != name and self._now.input(key) is not None):
-            return NotFoundError(
-                message, f"it came later; to take it out: dsvc rm {name!r}; its history: dsvc log --key"
-            )
-        return NotFoundError(message, no_input(name, self._then).hint)
+        if self._now.input(name) is not None or (key and self._now.annotation(key, id) is not None):
+            return NotFoundError(message, f"it is there now; to take it out: dsvc rm {name!r}")
+        if key and self._then.input(key) is not None:
+            return NotFoundError(message, f"see: dsvc show {self._revision} {key!r}")
+        all_of_it = f"name its inputs one by one, or restore everything: dsvc restore {self._revision}"
+        return NotFoundError(message, no_input(key or name, self._then, all_of_it).hint)

@@ -23,6 +23,8 @@ from dsvc.store.ids import ObjectId
 
 # What goes of what a source lists no more: nothing, annotations of the inputs that it lists, or inputs too.
 Sync = Literal["", "annotations", "inputs"]
+# Formats whose annotations have ids that are theirs for good: what has the id of one before is that one.
+HAVE_IDS = frozenset({"clarifai"})
 CHUNK = 20_000
 Edits = dict[bytes, bytes | None]
 
@@ -80,6 +82,7 @@ class _Comparison:
         self._store, self._sync = store, sync
         self._last, self._ours, self._new = last, ours, new
         self._tally = Tally()
+        self._has_ids = not HAVE_IDS.isdisjoint(new.meta)
         self._before = Tree(store, last.annotations) if last is not None else None
         self._dataset = Tree(store, ours.annotations)
         self._incoming = Tree(store, new.annotations)
@@ -154,8 +157,12 @@ class _Comparison:
         if group.before and not group.incoming and group.key not in self._listed:
             self._leave_input(group)
             return
-        matches = match(group.key.decode(), group.before, group.incoming) if group.before else Matches()
-        found = matches.all()
+        known = self._by_own_ids(group)
+        before, incoming = (
+            {id: v for id, v in side.items() if id not in known} for side in (group.before, group.incoming)
+        )
+        matches = match(group.key.decode(), before, incoming) if before else Matches()
+        found = known | matches.all()
         self._tally.renumbered += matches.renumbered
         self._tally.by_number += len(matches.by_number)
         self._tally.by_place += len(matches.by_place)
@@ -165,6 +172,14 @@ class _Comparison:
         self._note(group, found)
         for id in group.before.keys() - set(found.values()):
             self._leave(group.key + b"\0" + id.encode())
+
+    def _by_own_ids(self, group: _Group) -> dict[str, str]:
+        """Of a source whose ids are its own: the annotations that it had before."""
+        if not self._has_ids:
+            return {}
+        known = {id: id for id in group.incoming if id in group.before}
+        self._tally.by_number += sum(not same_but_number(group.before[id], group.incoming[id]) for id in known)
+        return known
 
     def _note(self, group: _Group, found: dict[str, str]) -> None:
         """Put incoming annotations on the line, by their ids: incoming -> that they get."""
@@ -196,7 +211,8 @@ class _Comparison:
         mine = {key[len(prefix) :].decode(): value for key, value in self._dataset.prefix(prefix)}
         if self._before is not None:
             mine = {id: value for id, value in mine.items() if prefix + id.encode() not in self._before}
-        found = {id: id for id in left if id in mine and same_but_number(mine[id], group.incoming[id])}
+        there = [id for id in left if id in mine]
+        found = {id: id for id in there if self._has_ids or same_but_number(mine[id], group.incoming[id])}
         self._tally.joined += len(found)
         others = (
             Others({id: value for id, value in mine.items() if id not in found}) if len(found) < len(mine) else None
@@ -219,8 +235,8 @@ class _Comparison:
 
     def _free(self, prefix: bytes, id: str, used: set[str]) -> str:
         """An id, or its next copy's, that is not in use."""
-        stem, _, ordinal = id.partition("-")
-        number = int(ordinal or 1)
+        stem, _, ordinal = id.rpartition("-")
+        stem, number = (stem, int(ordinal)) if stem and ordinal.isdecimal() else (id, 1)
         while id in used or (self._before is not None and prefix + id.encode() in self._before):
             number += 1
             id = f"{stem}-{number}"

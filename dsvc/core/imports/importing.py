@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.files.adding import clash_notes
+from dsvc.core.imports.archived import DraftMedia, settle_meta, take_media
 from dsvc.core.imports.delivery import Tally
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.imports.near import unknown_key
 from dsvc.core.imports.originals import listed_keys, take_images, take_origins
+from dsvc.core.imports.packed import told_of, unpacked
 from dsvc.core.imports.rejects import stop_on_errors, write_rejects
 from dsvc.core.imports.reports import ImportReport, Options, Part, Unlisted, join_reports
 from dsvc.core.imports.sources import FOLLOWED, Taken, source_name, store_source, take_source
 from dsvc.core.names import check_name
-from dsvc.core.registry import coco_parts, folder_importer, importer
+from dsvc.core.registry import coco_parts, folder_importer, importer, packed_format
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
 from dsvc.model.incoming import Incoming, Setup
 from dsvc.model.snapshot import Roots
@@ -42,6 +44,7 @@ _NAMES = {
     "coco": "COCO files",
     _BESIDE: "folders of COCO files beside their images",
     "table": "tables",
+    "clarifai": "Clarifai's archives",
     "folder": "--format folder",
     "mask": "--format mask",
 }
@@ -77,7 +80,13 @@ def import_path(
     if given.format in FOLDER_FORMATS:
         what = "is no folder" if os.path.lexists(path) else "is not there"
         raise UsageError(f"{path} {what}", f"--format {given.format} takes a folder")
-    return _import_file(draft, path, given).report
+    with _mapped(path) as data:
+        packed = packed_format(path, data) if given.format in (None, "coco") else None
+        if packed == "coco":
+            return _import_packed(draft, path, data, given)
+    if packed is not None and given.format is not None:
+        raise UsageError(f"{path} is an archive of Clarifai's, and no COCO", f"dsvc import {path}")
+    return _import_file(draft, path, given._replace(format=packed or given.format)).report
 
 
 def _check_options(given: Options, *kinds: str) -> None:
@@ -111,6 +120,8 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
         more: dict[str, Any] = {"prefix": place.prefix} if place else {}
         if getattr(reader, "wants_path", False):
             more |= {"path": path, "wrong_key": unknown_key(draft), "wrong_path": finder.problem}
+        if getattr(reader, "wants_store", False):
+            more["store"] = DraftMedia(draft)
         if place is None:
             _check_options(given, *_kinds(reader))
         incoming = reader.open(data, path.name, given.progress, **more)
@@ -121,6 +132,8 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
             rows = getattr(incoming, "rows", {})
             media = take_origins(draft, incoming.origins, path, finder, rows, given.progress, given.hash)
             report = report.with_media(media)
+        elif hasattr(incoming, "media"):
+            report = report.with_media(take_media(draft, incoming.media))
         elif folders := (given.images,) if given.images is not None else place.images if place else ():
             prefix = place.prefix if place else ""
             keys, is_named = listed_keys(draft, roots), given.images is not None
@@ -187,6 +200,20 @@ def _import_parts(draft: Draft, folder: Path, given: Options) -> ImportReport:
     return report._replace(notes=(*report.notes, *notes))
 
 
+def _import_packed(draft: Draft, path: Path, data: memoryview, given: Options) -> ImportReport:
+    """A ZIP archive of COCO files, with or without their images."""
+    if given.on_error != "stop":
+        hint = f"unpack {path}, and import the folder: what is refused is written beside its files"
+        raise UsageError("--on-error skip goes with files and folders, and not with an archive of COCO files", hint)
+    name = source_name(given.source or path.stem)
+    with unpacked(data, path) as folder:
+        found = coco_parts(folder)
+        asked = given._replace(format="coco", source=name)
+        if not found.parts and len(found.others) == 1:
+            return told_of(_import_file(draft, found.others[0], asked).report, folder, path)
+        return told_of(_import_parts(draft, folder, asked), folder, path)
+
+
 def _check_split(name: str, file: Path) -> None:
     try:
         check_name(name, "split")
@@ -232,13 +259,16 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
     if given.sync and refused:
         raise RefusedError(f"{path}: what is refused would count as listed no more", "mend it, or leave out --sync")
     clashes = () if incoming.format == "coco" else _clashes(draft, stored.roots)
-    taken = Taken()
+    taken, before = Taken(), draft.snapshot.roots
     # Where all was refused, or there are no rows, the source says nothing, and is as it was.
     if stored.inputs or stored.annotations or not (refused or followed):
         sync = given.sync or ("annotations" if followed else "")
         taken = take_source(draft, name, stored.roots, incoming.format, sync)
         if given.sync == "inputs" and taken.tally.unlisted_inputs and given.approve is not None and not given.dry_run:
             given.approve(Unlisted(name, taken.tally.unlisted_inputs, taken.tally.unlisted_annotations))
+        if (meta := getattr(incoming, "dataset_meta", None)) is not None:
+            settle_meta(draft, incoming.format, name, meta, before.meta)
+            taken = taken._replace(changed=draft.snapshot.roots != before)
     split = f"--split {given.split}" if given.split is not None else ""
     tally = taken.tally
     staying = [] if refused else _staying(tally, given, path, followed)

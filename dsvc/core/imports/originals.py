@@ -55,7 +55,7 @@ def take_images(
     found, extra, problems = best
     media = read_media(draft, [file for file in found if file.key in present], problems.append, progress)
     new, changed, _ = draft.put_media(media) if media else (0, 0, 0)
-    notes = [*media_notes(draft, media), *map(str, problems), *_gone_note(len(gone))]
+    notes = [*media_notes(draft, media), *map(str, problems), *gone_note(len(gone))]
     if keys and not found and is_named:
         notes.insert(0, f"none of the file's names is below {folders[0]}: is it another folder?")
     missing = tuple(sorted(present - media.keys()))
@@ -91,7 +91,8 @@ def _present(draft: Draft, keys: Iterable[str]) -> tuple[set[str], set[str]]:
     return wanted & known, wanted - known
 
 
-def _gone_note(count: int) -> list[str]:
+def gone_note(count: int) -> list[str]:
+    """What to tell of inputs that a source has, and that were taken away here."""
     if not count:
         return []
     return ["1 input that was taken away here stays away" if count == 1 else
@@ -142,7 +143,7 @@ def take_origins(
     is_changed = bool(new or changed)
     if places:
         is_changed |= _refer(draft, places, path, rows, progress, hash)
-    return MediaReport(changed=is_changed, notes=(*media_notes(draft, media), *_gone_note(len(gone))))
+    return MediaReport(changed=is_changed, notes=(*media_notes(draft, media), *gone_note(len(gone))))
 
 
 def _named(key: str, rows: Mapping[str, int]) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Formats that say all about each input that they list: what they list of it no more is taken back. A COCO file may be
 # about a part of what is annotated.
-FOLLOWED = frozenset({"table", "folder", "mask"})
+FOLLOWED = frozenset({"table", "folder", "mask", "clarifai"})
 
 
 class Stored(NamedTuple):

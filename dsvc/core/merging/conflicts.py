@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsvc.core.draft import DraftState, committed_state
 from dsvc.core.history.origins import Origin, who_set
 from dsvc.core.history.walking import History
+from dsvc.errors import RefusedError
 from dsvc.model.clashes import plain_value
 from dsvc.model.facts import EXISTS, Noun, facts_of, fields_of, shown_path
 from dsvc.model.node import Store
@@ -20,6 +21,7 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
 
+SETTLE = "list them: dsvc conflicts; settle them: dsvc resolve; then: dsvc commit -m TEXT"
 NOUNS: tuple[Noun, ...] = ("concept", "input", "annotation")
 
 
@@ -54,6 +56,13 @@ class Conflict(NamedTuple):
 
     place: Place
     candidates: tuple[Candidate, ...]
+
+
+def require_settled(snapshot: Snapshot) -> None:
+    """Raise RefusedError where a snapshot has open conflicts."""
+    if count := snapshot.conflicts:
+        records = f"{count:,} record{'' if count == 1 else 's'}"
+        raise RefusedError(f"there are open conflicts, in {records}", SETTLE)
 
 
 def open_places(snapshot: Snapshot) -> Iterator[tuple[Place, list[Any]]]:

@@ -23,22 +23,22 @@ class Counts(msgspec.Struct):
     def __bool__(self) -> bool:
         return any((self.added, self.removed, self.changed, self.combined, self.restored, self.conflicts))
 
-    def count(self, sides: Sides, merged: bytes | None) -> None:
-        """Note what became of one record that differs."""
+    def count(self, sides: Sides, merged: bytes | None, times: int = 1) -> None:
+        """Note what became of one record that differs; -1 times takes it back."""
         ours = sides.ours
         if merged == ours:
             return
         if merged is None:
-            self.removed += 1
+            self.removed += times
         elif has_conflict(merged) and not (ours is not None and has_conflict(ours)):
-            self.conflicts += 1
+            self.conflicts += times
         elif ours is None:
-            self.added += 1
+            self.added += times
         elif not same_but_number(merged, ours):
             if ours == sides.base or merged == sides.theirs:
-                self.changed += 1
+                self.changed += times
             else:
-                self.combined += 1
+                self.combined += times
 
 
 class MergeReport(msgspec.Struct):

@@ -81,9 +81,13 @@ def _chosen(
         found = [(place, _value_at(other, place, values)) for place, values in places]
     else:
         origins = Origins(dataset, store, state)
-        found = [(place, _pick(origins.conflict(place, values), choice)) for place, values in places]
+        conflicts = [origins.conflict(place, values) for place, values in places]
+        found = [(conflict.place, _pick(conflict, choice)) for conflict in conflicts]
+        if all(value is None for _, value in found):
+            raise _undecided(conflicts, choice)
     if all(value is None for _, value in found):
-        raise _undecided(places[0][0], choice)
+        what = f"{_which(places)}: the revision has none of its candidates"
+        raise RefusedError(what, "the commits that have them: dsvc conflicts")
     return found
 
 
@@ -129,13 +133,23 @@ def _nothing(snapshot: Snapshot, wanted: Wanted) -> RefusedError:
     return RefusedError(f"{what} in {wanted.field}", hint)
 
 
-def _undecided(place: Place, choice: Choice) -> RefusedError:
-    what = f"{place.name} {place.field}"
-    if choice.author is not None:
-        return RefusedError(f"{what}: not one candidate, and one alone, is by {choice.author}", LIST)
-    if choice.take is not None:
-        return RefusedError(f"{what} has no candidate {choice.take}", LIST)
-    return RefusedError(f"{what}: the revision has none of the candidates", LIST)
+def _which(places: list[tuple[Place, list[Any]]]) -> str:
+    first, more = places[0][0], len(places) - 1
+    return f"{first.name} {first.field}" + (f" and {more:,} more" if more else "")
+
+
+def _undecided(conflicts: list[Conflict], choice: Choice) -> RefusedError:
+    """Why a number or an author decides none of the conflicts that are meant."""
+    what = _which([(one.place, []) for one in conflicts])
+    if choice.author is None:
+        count = len(conflicts[0].candidates)
+        return RefusedError(f"{what} has no candidate {choice.take}", f"there are 1 to {count}; {LIST}")
+    by = [one.origin for conflict in conflicts for one in conflict.candidates if one.origin]
+    if any(choice.author.casefold() in _signature(origin) for origin in by):
+        return RefusedError(f"{what}: several candidates are by {choice.author}", f"choose by --take N; {LIST}")
+    names = dict.fromkeys(origin.commit.author.name for origin in by)
+    hint = f"they are by {', '.join(names)}; {LIST}" if names else LIST
+    return RefusedError(f"{what}: no candidate is by {choice.author}", hint)
 
 
 def _value_at(other: Snapshot, place: Place, values: list[Any]) -> bytes | None:

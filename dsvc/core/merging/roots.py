@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dsvc.core.merging.report import Counts, MergeReport
-from dsvc.model.extras import concept_lists
+from dsvc.model.extras import listed_concepts
 from dsvc.model.facts import EXISTS, clashing
 from dsvc.model.merging import Prefer, merge_record, same_but_number
 from dsvc.model.node import Store
@@ -42,9 +42,14 @@ def merge_roots(
 
     It never fails: what clashes is a conflict in the record, or with `prefer` that side's word.
     """
-    if ours == theirs or theirs == base:
+    if _same(ours, theirs) or (base is not None and _same(theirs, base)):
         return Merged(ours, MergeReport())
     return _Merge(store, (base, ours, theirs), prefer, cache or NodeCache()).run()
+
+
+def _same(one: Roots, other: Roots) -> bool:
+    """Whether two snapshots are one. In Python 1, 1.0 and true are equal, and in metadata they are not."""
+    return one == other and codec.encode(one.meta) == codec.encode(other.meta)
 
 
 def merge_meta(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,9 +71,9 @@ def _merge_word(base: Any, ours: Any, theirs: Any) -> Any:
     was, mine, other = (codec.encode(word) for word in (base, ours, theirs))
     if other in (mine, was):
         return ours
-    if mine == was:
+    if mine == was or ours is None:
         return theirs
-    return ours if mine > other else theirs
+    return ours if theirs is None or mine > other else theirs
 
 
 class _Merge:
@@ -179,7 +184,7 @@ class _Merge:
             self._need(name)
 
     def _need_listed(self, input: bytes) -> None:
-        for _, listed in concept_lists(codec.decode(input, "input")):
+        for listed in listed_concepts(codec.decode(input, "input")):
             for name in listed:
                 self._need(name)
 
@@ -193,29 +198,29 @@ class _Merge:
         if merged is None:
             if key not in self._needed_inputs:
                 return
-            restored = self._restore(inputs, sides, self._report.inputs)
+            merged = self._restore(inputs, sides, self._report.inputs)
             if self._lost_concepts:
-                self._need_listed(restored)
-        is_open = merged is not None and EXISTS in clashing(codec.decode(merged, "input"))
-        kept = self._ours if sides.ours is not None else self._theirs
-        mine, was = self._tree("annotations", self._ours), self._tree("annotations", self._base or kept)
+                self._need_listed(merged)
+        is_open, is_ours = EXISTS in clashing(codec.decode(merged, "input")), sides.ours is not None
+        kept = self._ours if is_ours else self._theirs
+        was = self._tree("annotations", self._base or kept)
         for tree_key, value in self._tree("annotations", kept).prefix(key + b"\0"):
             before = was.get(tree_key)
             if is_open or (before is not None and same_but_number(value, before)):
-                self._keep_annotation(tree_key, value, mine.get(tree_key), annotations)
+                one = (value, None) if is_ours else (None, value)
+                self._keep_annotation(Sides(tree_key, before, *one), annotations)
 
-    def _keep_annotation(self, tree_key: bytes, value: bytes, ours: bytes | None, edits: Edits) -> None:
-        merged = edits.get(tree_key, ours)
+    def _keep_annotation(self, sides: Sides, edits: Edits) -> None:
+        """Keep an annotation of an input that stays, as the one side has it that still has both."""
+        value = sides.ours if sides.ours is not None else sides.theirs
+        assert value is not None
+        merged = edits.get(sides.key, sides.ours)
         if merged == value:
             return
-        counts = self._report.annotations
-        if merged is None:
-            counts.restored += 1
-            counts.removed -= ours is not None
-        else:  # whether the input exists is the question then, not whether its annotation does
-            counts.conflicts -= 1
-            counts.restored += 1
-        edits[tree_key] = value
+        # Where the input's existence is the question, that of its annotations is none.
+        self._report.annotations.count(sides, merged, -1)
+        self._report.annotations.restored += 1
+        edits[sides.key] = value
         if self._lost_concepts:
             self._need_concepts(value)
 
@@ -223,9 +228,10 @@ class _Merge:
         """Put back what one side deleted, as the other has it."""
         value = sides.ours if sides.ours is not None else sides.theirs
         assert value is not None
-        if edits.get(sides.key, sides.ours) is None:
+        merged = edits.get(sides.key, sides.ours)
+        if merged is None:
+            counts.count(sides, merged, -1)
             counts.restored += 1
-            counts.removed -= sides.ours is not None
             edits[sides.key] = value
         return value
 

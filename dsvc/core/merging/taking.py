@@ -34,12 +34,16 @@ def take_part(
 
     Inputs that were taken from that line before come along as they are now. Raises FilterError.
     """
+    snapshot = Snapshot(merger.store, merger.content(theirs).roots)
+    return take_inputs(merger, bases, theirs, matching_keys(snapshot, where, progress), where)
+
+
+def take_inputs(merger: Merger, bases: list[ObjectId], theirs: ObjectId, matched: list[bytes], where: str) -> Taken:
+    """Take some inputs of a commit, given by tree key; see `take_part`. `where` says in words which they are."""
     store = merger.store
     base = merger.base(bases)
     ground = base.roots if base is not None else empty_roots(store)
-    line = merger.content(theirs).roots
-    snapshot = Snapshot(store, line)
-    matched = matching_keys(snapshot, where, progress)
+    snapshot = Snapshot(store, merger.content(theirs).roots)
     keys = set(matched).union(*(_taken_before(merger, id) for id in bases))
     roots = _overlaid(merger, ground, snapshot, keys)
     content = Content(roots, base.sources if base is not None else {})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dsvc.core.filters.duck import complaint, connect
+from dsvc.core.filters.duck import complaint, connect, interruptible
 from dsvc.core.filters.syntax import near, quoted
 from dsvc.core.queries.statement import EXAMPLE, Statement, check
 from dsvc.core.queries.tables import TABLES, fill, make_empty
@@ -137,11 +137,10 @@ class _Session:
         import duckdb
 
         try:
-            yield
+            with interruptible():
+                yield
         except duckdb.OutOfMemoryException as error:
             raise RefusedError("the query needs more memory than there is", "ask for less at a time") from error
-        except duckdb.InterruptException as error:
-            raise KeyboardInterrupt from error
         # The others are what Python's types cannot hold.
         except (duckdb.Error, RuntimeError, ValueError, OverflowError) as error:
             text, position, unknown = complaint(error)

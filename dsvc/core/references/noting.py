@@ -13,6 +13,7 @@ import msgspec
 
 from dsvc.core.keys import display
 from dsvc.core.references.places import shown_place
+from dsvc.model.clashes import with_fields
 from dsvc.model.records import Input, Media, Reference, decode_input, encode_input
 from dsvc.model.tree import Tree
 from dsvc.store import codec
@@ -74,7 +75,7 @@ def note_references(inputs: Tree, found: Mapping[bytes, bytes]) -> Noted:
                 problems.append(PlaceProblem(media.reference.place, f"the input '{display(record.key)}' {result}"))
             elif result != record.media:
                 changed += 1
-                edits[tree_key] = encode_input(msgspec.structs.replace(record, media=result))
+                edits[tree_key] = encode_input(with_fields(record, {"media": result}))
     return Noted(edits, new, changed, problems)
 
 

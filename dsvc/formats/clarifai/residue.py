@@ -19,7 +19,7 @@ RESERVED = "_dsvc"
 VERSION = 1
 MAX_DEPTH = 20  # a Struct takes three messages a level, and Protobuf readers stop at a hundred
 _EXACT = 1 << 53
-_FALLBACK = "msgpack:"
+FALLBACK = "msgpack:"
 
 
 def exact_text(value: Any) -> str:
@@ -27,7 +27,7 @@ def exact_text(value: Any) -> str:
     try:
         return _ENCODER.encode(value)
     except TypeError:
-        return _FALLBACK + base64.b64encode(codec.encode(value)).decode()
+        return FALLBACK + base64.b64encode(codec.encode(value)).decode()
 
 
 def _plain(value: Any) -> Any:
@@ -41,8 +41,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys
 
 def read_exact(text: str) -> Any:
     """The value of `exact_text`."""
-    if text.startswith(_FALLBACK):
-        return codec.decode(base64.b64decode(text[len(_FALLBACK) :]), "metadata")
+    if text.startswith(FALLBACK):
+        return codec.decode(base64.b64decode(text[len(FALLBACK) :]), "metadata")
     return json.loads(text)
 
 
@@ -130,7 +130,8 @@ def concept_residue(concepts: Iterable[tuple[str, Concept]]) -> list[dict[str, A
     """All fields of all concepts, each with the id it has in the archive as `clarifai`."""
     table = []
     for id_, concept in concepts:
-        fields = {name: getattr(concept, name) for name in concept.__struct_fields__}
+        # No export is made where there are conflicts.
+        fields = {name: getattr(concept, name) for name in concept.__struct_fields__ if name != "conflicts"}
         fields["extras"] = concept.extras or None
         table.append({"clarifai": id_} | {name: value for name, value in fields.items() if value is not None})
     return table

@@ -144,7 +144,7 @@ def test_changes_are_those_of_one_at_a_time(labelled: Dataset) -> None:
     with labelled.edit() as draft:
         for n in (0, 2, 4, 6, 8):
             (old,) = draft.snapshot.annotations(f"{n}.txt")
-            draft.change_annotation(old.key, old.id, patch.changes(old))
+            draft.change_annotation(old.key, old.id, patch)
     assert labelled.draft().snapshot.roots == together
     (changed,) = found(labelled, "4.txt")
     assert changed.shape == Shape(box=(1, 1, 2, 2), area=4)
