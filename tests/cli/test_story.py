@@ -255,7 +255,7 @@ class TestAddAndImport:
 
     def test_unknown_format(self, dsvc, project: Path) -> None:
         assert dsvc("import", "pets.json", "--format", "yolo", code=2).err == (
-            "error: no format named 'yolo'\nhint: there is: coco, table\n"
+            "error: no format named 'yolo'\nhint: there is: clarifai, coco, table\n"
         )
 
 
