@@ -10,7 +10,7 @@ import click
 
 from dsvc.cli.arguments import TEXT, text
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown, word
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.cli.where import NOTHING, find_noun, where_options
 from dsvc.errors import NotFoundError, UsageError
@@ -213,7 +213,7 @@ def _annotate_one(dataset: Dataset, name: str, patch: Patch, as_json: bool) -> N
     if new.conflicts:
         from dsvc.cli.records import conflict_text
 
-        out(f"still {conflict_text(new)}; see: dsvc conflicts")
+        out(f"still {conflict_text(new)}; see: dsvc conflicts {word(f'{new.key}#{new.id}')}")
     out(NEXT)
 
 

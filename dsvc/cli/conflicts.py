@@ -63,7 +63,7 @@ def conflicts_command(session: Session, key: str | None, as_json: bool) -> None:
         _print(conflict)
     if len(found) > SHOWN:
         out(f"... and {len(found) - SHOWN:,} more; all: --json")
-    out(f"{plural(len(found), 'open conflict')}; next: dsvc resolve {_words(found[0].place)} --take N")
+    out(f"{plural(len(found), 'open conflict')}; next: {_command(found[0].place)}")
     if len(found) > 1:
         out("or many at once: dsvc resolve --all --from REV, dsvc resolve --all --author NAME")
 
@@ -126,7 +126,7 @@ def _texts(conflict: Conflict) -> list[str]:
     texts = [candidate_text(value) for value in values]
     if len(set(texts)) == len(texts):
         return texts
-    whole = [json.dumps(plain(value), ensure_ascii=False) for value in values]
+    whole = [json.dumps(_even(plain(value)), ensure_ascii=False) for value in values]
     differing = (at for at, chars in enumerate(zip(*whole, strict=False)) if len(set(chars)) > 1)
     start = max(0, next(differing, min(map(len, whole))) - _BEFORE)
     dots = "..." if start else ""
@@ -134,6 +134,15 @@ def _texts(conflict: Conflict) -> list[str]:
         f"{text}: {dots}{shown(full[start : start + _LONG])}{'...' if len(full) > start + _LONG else ''}"
         for text, full in zip(texts, whole, strict=True)
     ]
+
+
+def _even(value: Any) -> Any:
+    """A value in which 2 and 2.0 are written alike: how numbers are stored is no difference to look at."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_even(part) for part in value]
+    return {name: _even(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _origin(candidate: Candidate) -> tuple[str, str, str]:
@@ -146,10 +155,12 @@ def _origin(candidate: Candidate) -> tuple[str, str, str]:
     return by, iso(origin.commit.time)[:16].replace("T", " "), origin.id.short()
 
 
-def _words(place: Place) -> str:
-    """A conflict as arguments of `dsvc resolve`."""
-    option = "--concept " if place.noun == "concept" else ""
-    return f"{option}{word(place.name)} {word(place.field)}"
+def _command(place: Place) -> str:
+    """The command that settles a conflict."""
+    if place.noun == "concept":
+        return f"dsvc resolve --concept={word(place.name)} {word(place.field)} --take N"
+    words = f"{word(place.name)} {word(place.field)}"
+    return f"dsvc resolve --take N -- {words}" if place.name.startswith("-") else f"dsvc resolve {words} --take N"
 
 
 @click.command("resolve")

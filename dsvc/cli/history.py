@@ -18,6 +18,7 @@ from dsvc.cli.render import (
     iso,
     json_option,
     out,
+    plural,
     print_json,
     print_json_list,
     shown,
@@ -61,8 +62,12 @@ def commit_command(
         print_json({"dataset": dataset.name, "branch": dataset.branch, **_json(logged, {})})
         return
     out(f"[{dataset.name} {dataset.branch} {logged.id.short()}] {shown(subject(message))}")
-    out(f"holds {holdings(dataset.draft().counts())}")
-    out("next: dsvc version create, or dsvc log")
+    made = dataset.draft()
+    out(f"holds {holdings(made.counts())}")
+    if conflicts := made.snapshot.conflicts:
+        out(f"{plural(conflicts, 'record')} with open conflicts; next: dsvc conflicts")
+    else:
+        out("next: dsvc version create, or dsvc log")
 
 
 @click.command("log")

@@ -11,6 +11,7 @@ from dsvc.cli.author import signed
 from dsvc.cli.progress import progress
 from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown, table, word
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
@@ -63,13 +64,15 @@ def merge_command(
     those name. The same again takes what is new; a merge without --where takes the rest.
 
     \b
-    JSON: {"dataset", "branch", "kind": "up to date" | "fast-forward" | "merged" | "staged", "commit": ID or null,
-           "theirs": ID, "matched": COUNT or null, "dry_run",
+    JSON: {"dataset", "branch", "kind": "up to date" | "fast-forward" | "merged" | "staged", "theirs": ID,
+           "commit": ID of where the branch stands now, or null, "matched": COUNT or null, "dry_run",
            "inputs", "annotations", "concepts": {"added", "removed", "changed", "combined", "restored", "conflicts"},
            "conflicts": COUNT of records with open conflicts, "folded",
            "same_bytes": [[KEY, OTHER KEY]...], "equal_annotations": [[KEY#ANN, OTHER KEY#ANN]...],
            "draft": null or {"conflicts": COUNT of records in the rebased draft}}
     """
+    if no_commit and asked["message"] is not None:
+        raise UsageError("with --no-commit there is no commit yet that -m could describe", "leave one of the two out")
     dataset = session.dataset(author, signed=True)
     before = dataset.head
     with progress() as report:
@@ -80,7 +83,9 @@ def merge_command(
         print_json(_json(dataset, outcome, dry_run))
     else:
         _print(dataset, revision, outcome, dry_run)
-        _print_next(revision, outcome, before, dry_run)
+        if outcome.kind == "fast-forward" and asked["message"] is not None:
+            out("note: the branch only goes forward, and there is no commit that -m could describe")
+        _print_next(outcome, before, dry_run)
 
 
 def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, A
         "dataset": dataset.name,
         "branch": dataset.branch,
         "kind": outcome.kind,
-        "commit": outcome.commit.hex() if outcome.commit else None,
+        "commit": outcome.commit.hex() if outcome.commit and not (dry_run and outcome.kind == "merged") else None,
         "theirs": outcome.theirs.hex(),
         "matched": outcome.matched,
         "dry_run": dry_run,
@@ -124,7 +129,7 @@ def _print(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool
         out(f"staged changes {'would be' if dry_run else 'were'} laid over it{clash}")
 
 
-def _print_next(revision: str, outcome: MergeOutcome, before: ObjectId | None, dry_run: bool) -> None:
+def _print_next(outcome: MergeOutcome, before: ObjectId | None, dry_run: bool) -> None:
     conflicts = outcome.conflicts + outcome.draft_conflicts
     if conflicts and outcome.kind != "up to date":
         verb = "would have" if dry_run else "with"

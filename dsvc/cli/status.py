@@ -31,7 +31,8 @@ def status_command(session: Session, as_json: bool) -> None:
 
     \b
     JSON: {"dataset", "branch", "version": the one that is looked at or null, "head", "versions": [NAME...], "inputs",
-           "annotations", "concepts", "clean", "staged": {NOUN: {"added", "changed", "removed"}}, "conflicts",
+           "annotations", "concepts", "clean", "staged": {NOUN: {"added", "changed", "removed"}},
+           "merging": [ID of a commit that the draft merges...], "conflicts",
            "files": {"tracked": [FOLDER...], "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                      "renamed": [{"old", "new"}...], "absent": [FOLDER...],
                      "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]}}
@@ -51,6 +52,8 @@ def status_command(session: Session, as_json: bool) -> None:
     out(f"holds {holdings(status.counts)}")
     for line in staged_lines(status.summary):
         out(line)
+    if status.merged:
+        out(f"merging {', '.join(id.short() for id in status.merged)}: the next commit has both lines behind it")
     if status.conflicts:
         out(f"{plural(status.conflicts, 'record')} with open conflicts; next: dsvc conflicts")
     for line in file_lines(files):
@@ -100,6 +103,8 @@ def _files_json(files: FileStatus) -> dict[str, object]:
 
 
 def _next(status: Status, has_draft: bool) -> str:
+    if has_draft and status.is_clean and status.merged:
+        return "next: dsvc commit -m TEXT"
     if has_draft and status.is_clean:
         return "staged: no records, only what was taken from a source; next: dsvc commit -m TEXT"
     if has_draft:
@@ -130,6 +135,7 @@ def _json(status: Status) -> dict[str, object]:
         **status.counts,
         "clean": status.is_clean,
         "staged": summary_json(status.summary),
+        "merging": [id.hex() for id in status.merged],
         "conflicts": status.conflicts,
     }
 

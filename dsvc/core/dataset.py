@@ -48,7 +48,7 @@ class NamedVersion(NamedTuple):
 
 class Status(NamedTuple):
     """Where a dataset stands: its branch, that branch's head, and what the draft changes. `version` is the one that is
-    looked at instead of the branch, read-only."""
+    looked at instead of the branch, read-only; `merged` are the commits that the draft merges."""
 
     dataset: str
     branch: str
@@ -58,6 +58,7 @@ class Status(NamedTuple):
     summary: Summary
     conflicts: int
     version: str | None = None
+    merged: tuple[ObjectId, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -226,7 +227,8 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
         head = self.head
         versions = [v.name for v in self.versions() if v.version.commit == head]
         summary = summarize_states(before, now)
-        return Status(self.name, self.branch, head, versions, now.counts(), summary, now.conflicts, self.pinned)
+        counts = now.counts()
+        return Status(self.name, self.branch, head, versions, counts, summary, now.conflicts, self.pinned, state.merged)
 
     def changes(self) -> Iterator[RecordChange]:
         """What the draft changes."""

@@ -17,4 +17,5 @@ def counted(count: int, what: str) -> str:
     if not noun.endswith("s"):  # an adjective comes first
         second, _, rest = rest.partition(" ")
         noun = f"{noun} {second}"
-    return f"1 {noun.removesuffix('s')} {_VERB.sub(lambda verb: _OF_ONE[verb[0]], rest)}"
+    one = f"{noun.removesuffix('ies')}y" if noun.endswith("ies") else noun.removesuffix("s")
+    return f"1 {one} {_VERB.sub(lambda verb: _OF_ONE[verb[0]], rest)}"

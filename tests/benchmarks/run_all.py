@@ -16,6 +16,7 @@ import measure
 
 SCRIPTS = (
     "import_coco",
+    "reimport",
     "export_coco",
     "export_clarifai",
     "import_clarifai",

@@ -1,8 +1,10 @@
 """Stories of several people at one project: their commands, and exactly what each of them sees."""
 
+import difflib
+import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ class Teller:
 
     def __call__(self, story: str) -> None:
         """Run a story and compare all that is printed."""
-        assert self.told(story) == story
+        told = self.told(story)
+        assert told == story, "\n".join(difflib.unified_diff(story.splitlines(), told.splitlines(), lineterm=""))
 
     def do(self, story: str) -> None:
         """Run commands that must succeed, whatever they print."""
@@ -92,3 +95,24 @@ def pets(tell: Teller) -> Teller:
     """Two labelled pictures on main, a.png with a cat (A1), b.png with a dog (A2), and a branch bo where main is."""
     tell.do(BEGIN)
     return tell
+
+
+def write_coco(path: str, names: Sequence[str], boxes: Sequence[tuple[str, str, tuple[int, ...]]]) -> None:
+    """A COCO file of these categories and of boxes, each of a picture and a category; all numbered from 1."""
+    keys = sorted({key for key, _, _ in boxes})
+    document = {
+        "images": [{"id": n, "file_name": key, "width": 4, "height": 3} for n, key in enumerate(keys, 1)],
+        "annotations": [
+            {
+                "id": n,
+                "image_id": keys.index(key) + 1,
+                "category_id": names.index(name) + 1,
+                "bbox": box,
+                "area": box[2] * box[3],
+                "iscrowd": 0,
+            }
+            for n, (key, name, box) in enumerate(boxes, 1)
+        ],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(names, 1)],
+    }
+    Path(path).write_text(json.dumps(document))

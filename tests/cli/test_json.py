@@ -56,6 +56,7 @@ def test_status(dsvc, commit: str) -> None:
             "annotations": {**NO_CHANGE, "removed": 1},
             "concepts": NO_CHANGE,
         },
+        "merging": [],
         "conflicts": 0,
         "files": {
             "tracked": [],

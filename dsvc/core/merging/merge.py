@@ -69,11 +69,10 @@ def merge(dataset: Dataset, revision: Revision, asked: Request, dry_run: bool = 
     require_writable(dataset)
     theirs = _require_other(dataset, revision)
     name = revision_name(revision)
-    author = dataset._author(asked.author)
     with dataset.repository.transaction(f"merge {name}"[:200]) as transaction:
 
         def change(refs: Refs) -> MergeOutcome:
-            return _Merging(dataset, transaction, refs, (theirs, name), asked, author).run()
+            return _Merging(dataset, transaction, refs, (theirs, name), asked).run()
 
         if dry_run:
             return change(Refs(dataset.repository.view))
@@ -109,9 +108,8 @@ class _Merging:
         refs: Refs,
         theirs: tuple[ObjectId, str],
         asked: Request,
-        author: Author,
     ) -> None:
-        self._dataset, self._refs, self._asked, self._author = dataset, refs, asked, author
+        self._dataset, self._refs, self._asked = dataset, refs, asked
         self._store = transaction.writer
         self._theirs, self._name = theirs
         self._cache = dataset.repository.cache
@@ -126,10 +124,10 @@ class _Merging:
         if not self._asked.commit:  # what is staged has what was merged into it, too
             ours += load_state(self._store, self._refs, self._dataset).merged
         bases = graph.bases(ours, [self._theirs])
+        if self._asked.where is not None:  # first, since a wrong filter is told of in any case
+            return self._take(bases, self._asked.where)
         if self._theirs in bases:
             return self._nothing()
-        if self._asked.where is not None:
-            return self._take(bases, self._asked.where)
         if bases == ours and self._asked.commit:
             return self._forward()
         return self._join(bases, self._theirs, self._merger.content(self._theirs))
@@ -162,7 +160,7 @@ class _Merging:
         commit = Commit(
             snapshot=store_roots(self._store, made.roots),
             parents=(*([self._head] if self._head is not None else []), theirs),
-            author=self._author,
+            author=self._dataset._author(self._asked.author),
             time=self._asked.time or self._dataset._now(),
             message=self._asked.message or self._message(),
             sources=made.sources,

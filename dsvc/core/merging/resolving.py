@@ -87,7 +87,8 @@ def _chosen(
         if all(value is None for _, value in found):
             raise _undecided(conflicts, choice)
     if all(value is None for _, value in found):
-        raise RefusedError(f"{_which(places)}: the revision has none of its candidates", f"name their commits: {LIST}")
+        what = f"{_which(places)}: the revision has none of its candidates"
+        raise RefusedError(what, "the commits that have them: dsvc conflicts")
     return found
 
 
