@@ -40,7 +40,7 @@ class Owners(NamedTuple):
     counts: Array
 
 
-class Keys(Sequence[bytes]):
+class Keys:
     """The tree keys of sorted records, in parts, each decoded when it is asked for."""
 
     def __init__(self, parts: Iterable[tuple[list[bytes] | bytes, int]]) -> None:
@@ -54,9 +54,6 @@ class Keys(Sequence[bytes]):
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
-
-    def __getitem__(self, at: Any) -> Any:
-        return self.select([at])[0] if isinstance(at, int) else list(self)[at]
 
     def __iter__(self) -> Iterator[bytes]:
         for at in range(len(self._parts)):

@@ -33,7 +33,7 @@ class AnswerColumn(NamedTuple):
 
 class Answer:
     """The rows of one query. Iterating executes it and gives its rows as tuples, as they are worked out; one
-    iteration at a time. `columns` says what is in them. JSON comes as text."""
+    iteration at a time. `columns` says what is in them, for sure once `load` was called. JSON comes as text."""
 
     def __init__(self, snapshots: Mapping[str, Snapshot], sql: str, progress: Progress | None = None) -> None:
         self._snapshots = dict(snapshots)
@@ -87,8 +87,6 @@ class _Session:
         self._connection = connect(output)
         self.statement: Statement = check(self._connection, sql, (name for name in snapshots if name))
         for schema, table in self.statement.tables:
-            if schema not in snapshots:
-                raise FilterError(f"in the query: {table} needs the name of a state", sql, None, _which(snapshots))
             make_empty(self._connection, schema or _MAIN, table)
         self.columns = self._describe()
         self._is_filled = False
@@ -170,12 +168,8 @@ def _columns(found: list[tuple[str, str]]) -> tuple[AnswerColumn, ...]:
     return tuple(made)
 
 
-def _which(snapshots: Mapping[str, Snapshot]) -> str:
-    return "write " + " or ".join(f"{schema}.annotations" for schema in sorted(snapshots))
-
-
 def ask(snapshots: Mapping[str, Snapshot], sql: str, progress: Progress | None = None) -> Answer:
-    """The answer to a query over states by name, "" for the one that needs none. Raises FilterError, UsageError."""
+    """The answer to a query over states by name, one of which is "" and needs none. Raises FilterError, UsageError."""
     return Answer({check_name(name) if name else "": snapshot for name, snapshot in snapshots.items()}, sql, progress)
 
 

@@ -68,6 +68,7 @@ def _check_place(path: Path, force: bool) -> None:
 
 def write_csv(answer: Answer, put: Callable[[str], Any]) -> int:
     """Write CSV with a line of names; an empty field is null, and an empty text is `""`. How many rows."""
+    answer.load()
     put(",".join(_field(column.name) for column in answer.columns) + "\n")
     count = 0
     for row in answer:
@@ -102,6 +103,7 @@ def value_text(value: Any) -> str | None:
 
 def write_json(answer: Answer, put: Callable[[str], Any]) -> int:
     """Write one document, {"columns": [{"name", "type"}...], "rows": [{NAME: VALUE}...]}. How many rows."""
+    answer.load()
     put('{\n  "columns": ' + json.dumps(columns_json(answer.columns), ensure_ascii=False) + ',\n  "rows": [')
     count = 0
     for row in rows_json(answer):
@@ -118,12 +120,10 @@ def columns_json(columns: Iterable[AnswerColumn]) -> list[dict[str, str]]:
 
 def rows_json(answer: Answer) -> Iterator[dict[str, Any]]:
     """The rows as JSON: by the columns' names, what is JSON in SQL as what it says."""
-    columns = None
     for row in answer:
-        columns = columns or answer.columns  # known for sure once there are rows
         yield {
             column.name: json.loads(value) if column.type == _JSON and value is not None else plain(value)
-            for column, value in zip(columns, row, strict=True)
+            for column, value in zip(answer.columns, row, strict=True)
         }
 
 

@@ -145,13 +145,15 @@ def test_an_empty_dataset(pets: Dataset) -> None:
     assert list(pets.query("select count(*), sum(area) from annotations")) == [(0, None)]
 
 
-def test_whole_numbers_beyond_what_is_exact(pair: Dataset) -> None:
+def test_whole_numbers_beyond_what_is_exact(pair: Dataset, tmp_path: Path) -> None:
     with pair.edit() as draft:
         for frame in (3, 2**60):
             draft.annotate(Annotation(key="a.jpg", id="", concept="cat", frame=frame))
     answer = pair.query("select frame from annotations where frame is not null order by 1")
     assert list(answer) == [(3.0,), (float(2**60),)]
     assert answer.columns == (AnswerColumn("frame", "DOUBLE"),)
+    pair.query("select frame from annotations order by 1").write(tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text())["columns"] == [{"name": "frame", "type": "DOUBLE"}]
 
 
 @pytest.mark.parametrize(
