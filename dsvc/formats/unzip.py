@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dsvc.core.keys import display
@@ -126,6 +126,7 @@ class Archive:
         if entry.compress_type == zipfile.ZIP_STORED:
             self._check_sum(name, _checksum(raw))
             yield raw
+            _forget(self._data, start, start + len(raw))
             return
         with tempfile.TemporaryFile() as file:
             with _disk(self.name):
@@ -196,6 +197,14 @@ def _checksum(raw: memoryview) -> int:
     return checksum
 
 
+def _forget(data: memoryview, start: int, end: int) -> None:
+    """Let the pages of a mapped file go from memory; who reads them again has them read again."""
+    if isinstance(data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        with suppress(OSError, ValueError):
+            data.obj.madvise(mmap.MADV_DONTNEED, first, end - first)
+
+
 def _release(view: memoryview, mapped: mmap.mmap) -> None:
     try:
         view.release()
@@ -209,8 +218,12 @@ def _disk(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else os.strerror(error.errno or 0)
-        hint = f"make room in {tempfile.gettempdir()}, or set TMPDIR to a folder with more"
+        place = tempfile.gettempdir()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"make room in {place}, or set TMPDIR to a folder with more"
+            raise RefusedError(f"{name} cannot be unpacked: the disk is full", hint) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        hint = f"unpack it yourself, and import what was in it; it was tried in {place}"
         raise RefusedError(f"{name} cannot be unpacked: {reason}", hint) from error
 
 

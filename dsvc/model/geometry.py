@@ -13,6 +13,7 @@ from dsvc.store import codec
 Box = tuple[float, float, float, float]
 Size = tuple[float, float]
 T = TypeVar("T")
+_MOST = 1e300
 SAME_PLACE = 0.9
 # Comparing each with each in Python is quicker than loading numpy for so many comparisons.
 _FEW = 100_000
@@ -131,8 +132,14 @@ def extent_of(annotation: Annotation, size: Size | None = None) -> Extent | None
         return Extent("picture", box)
     for measure, ends in (("span", annotation.span), ("time", annotation.time)):
         if ends is not None:
-            return Extent(measure, (ends[0], 0.0, ends[1] - ends[0], 1.0))
+            begin, end = map(_bounded, ends)
+            return Extent(measure, (begin, 0.0, end - begin, 1.0))
     return None
+
+
+def _bounded(number: float) -> float:
+    """A number as float64; integers have no bounds where they are kept."""
+    return float(max(-_MOST, min(number, _MOST)))
 
 
 def size_of(record: Input | None) -> Size | None:
@@ -143,7 +150,7 @@ def size_of(record: Input | None) -> Size | None:
     if record.media is not None:
         width = record.media.width if width is None else width
         height = record.media.height if height is None else height
-    return (width, height) if width and height else None
+    return (_bounded(width), _bounded(height)) if width and height else None
 
 
 class _Placed(NamedTuple):

@@ -99,12 +99,25 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def decode(data: bytes | memoryview, what: str = "object") -> Any:
-    """The value of a canonical encoding. Raises DamagedError, naming `what`, for anything else."""
+def unpack(data: bytes | memoryview, what: str = "object") -> Any:
+    """Unpack what need not be known to be canonical: the fast half of `decode`. Raises DamagedError."""
     try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=unpack_extension)
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=unpack_extension)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
         raise DamagedError(f"{what} cannot be decoded: {error}") from error
+
+
+def repack(value: Any) -> bytes:
+    """The canonical encoding of what was unpacked of one, perhaps with keys taken away."""
+    try:
+        return pack(value)
+    except OverflowError:  # an integer beyond 64 bits
+        return encode(value)
+
+
+def decode(data: bytes | memoryview, what: str = "object") -> Any:
+    """The value of a canonical encoding. Raises DamagedError, naming `what`, for anything else."""
+    value = unpack(data, what)
     if not _is_canonical(value, data):
         raise DamagedError(f"{what} is not in canonical form")
     return value

@@ -61,6 +61,18 @@ def change_again_and_again(folder: str, commits: int) -> None:
         dataset.commit(f"move boxes {number}")
 
 
+def diverge(folder: str, count: int) -> None:
+    """Begin a branch `side`, and move the boxes of `count` annotations on it and of `count` others on the main one."""
+    import dsvc
+
+    main = dsvc.open(folder, author=author()).dataset(DATASET)
+    chosen = _chosen(main.at().snapshot, 2 * count, False)
+    for at, dataset in enumerate((main.create_branch("side"), main)):
+        with dataset.edit("move boxes") as draft:
+            draft.apply(_moving(chosen[at::2]))
+        dataset.commit("move boxes")
+
+
 def first_annotation(folder: str) -> dict[str, str]:
     """The key and id of an annotation in the middle of the dataset."""
     import dsvc

@@ -16,6 +16,7 @@ import measure
 
 SCRIPTS = (
     "import_coco",
+    "reimport",
     "export_coco",
     "export_clarifai",
     "import_clarifai",
@@ -26,6 +27,7 @@ SCRIPTS = (
     "one_annotation",
     "startup",
     "diff",
+    "merge",
     "blame",
     "rewrite",
     "filter",

@@ -36,7 +36,8 @@ def test_every_command_prints_the_same_when_it_is_typed(dsvc, tmp_path: Path) ->
         program, *arguments = shlex.split(command)
         assert program == "dsvc"
         result = subprocess.run([*DSVC, *arguments], cwd=again, capture_output=True, text=True, check=True)
-        assert result.stdout == output, command
+        # What a command prints may have empty lines, by which the demo parts its steps.
+        assert result.stdout.replace("\n\n", "\n") == output, command
         assert result.stderr == "", command
     for name in ("v1-protobuf.zip", "v1-json.zip"):
         assert (again / name).read_bytes() == (tmp_path / "here" / name).read_bytes()

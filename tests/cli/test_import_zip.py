@@ -57,6 +57,17 @@ def test_to_another_project_and_back(dsvc, project: Path, tmp_path: Path, monkey
     assert "media: image/png" in dsvc("show", "a.jpg").out
 
 
+def test_a_trial_changes_nothing(dsvc, project: Path, tmp_path: Path, monkeypatch) -> None:
+    dsvc("export", "@v1", "-o", tmp_path / "pets.zip", "--media")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    dsvc("init")
+    dsvc("create", "pets")
+    before = dsvc("status").out
+    assert json.loads(dsvc("import", "../pets.zip", "--dry-run", "--json").out)["inputs"] == 2
+    assert dsvc("status").out == before
+
+
 def test_media_that_are_nowhere(dsvc, project: Path, tmp_path: Path, monkeypatch) -> None:
     dsvc("export", "@v1", "-o", tmp_path / "pets.zip")
     (tmp_path / "other").mkdir()

@@ -255,7 +255,7 @@ class TestAddAndImport:
 
     def test_unknown_format(self, dsvc, project: Path) -> None:
         assert dsvc("import", "pets.json", "--format", "yolo", code=2).err == (
-            "error: no format named 'yolo'\nhint: there is: coco, table\n"
+            "error: no format named 'yolo'\nhint: there is: clarifai, coco, table\n"
         )
 
 
@@ -506,7 +506,7 @@ class TestHistory:
         assert dsvc("diff").out == expected
         assert dsvc("diff", "--exit-code", code=1).out == expected
         assert dsvc("diff", "--stat", "--exit-code", code=1).out == (
-            "inputs: 1 removed\nannotations: 1 changed, 1 removed\nconcepts: 1 added\n\n"
+            "inputs: 1 removed\nannotations: 1 changed (1 relabelled), 1 removed\nconcepts: 1 added\n\n"
             "concept  removed  relabelled from  relabelled to\n"
             "bird           -                -              1\n"
             "cat            -                1              -\n"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from dsvc.cli import importing
 
 NEXT = "next: dsvc commit -m TEXT\n"
 SIGNED = ("--author", "Ada <ada@example.org>")
@@ -184,7 +185,25 @@ def test_matched_by_number_and_by_place(dsvc, deliver, ids: dict[int, str]) -> N
 # ---- inputs
 
 
-def test_inputs_go_with_a_yes(dsvc, deliver, ids: dict[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def on_a_terminal(answer: str, *arguments: str) -> tuple[int, str]:
+    """Run a command on a terminal and answer what it asks: exit code, and what the terminal showed."""
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "dsvc.cli.main", *arguments]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "dumb"}) as run:
+        os.close(slave)
+        os.write(master, f"{answer}\n".encode())
+        shown = b""
+        while True:
+            try:
+                shown += os.read(master, 4096)
+            except OSError:  # nobody writes to it any more
+                break
+    os.close(master)
+    return run.returncode, shown.decode().replace("\r", "")
+
+
+def test_inputs_go_with_a_yes(dsvc, deliver, ids: dict[int, str]) -> None:
     deliver(WEEK_1[:3], "a")
     counts = "1 input, 3 annotations, 2 concepts from source vendor"
     stay = "note: 2 inputs that the source listed before, and does not list now, stay; remove them with --sync=inputs\n"
@@ -200,14 +219,12 @@ def test_inputs_go_with_a_yes(dsvc, deliver, ids: dict[int, str], monkeypatch: p
         "error: 2 inputs with 3 annotations are listed no more; removing them needs a yes on a terminal\n"
         "hint: or say: --yes; see first: --dry-run\n",
     )
-    monkeypatch.setattr(importing.sys.stdin, "isatty", lambda: True, raising=False)
-    asked: list[str] = []
-    monkeypatch.setattr(importing.click, "confirm", lambda text, err: bool(asked.append(text)))
-    assert dsvc("import", "vendor.json", "--sync=inputs", code=3).err == (
-        "error: nothing was imported\nhint: without --sync=inputs they stay\n"
-    )
-    assert asked == ["2 inputs with 3 annotations are listed no more by source vendor. Remove them?"]
+    code, shown = on_a_terminal("n", "import", "vendor.json", "--sync=inputs")
+    assert "2 inputs with 3 annotations are listed no more by source vendor. Remove them? [y/N]" in shown
+    assert code == 3 and " nothing was imported\n" in shown
     assert json.loads(dsvc("status", "--json").out)["clean"]
+    assert on_a_terminal("y", "import", "vendor.json", "--sync=inputs")[0] == 0
+    dsvc("undo")
     assert dsvc("import", "vendor.json", "--sync=inputs", "--yes").out == (
         f"imported {counts}\nremoved 2 inputs, 3 annotations\n{NEXT}"
     )

@@ -189,6 +189,26 @@ def test_a_current_branch_that_is_no_more_is_said_so(repo: Repository, pets: Dat
     assert pets.status().branch == "main"
 
 
+def test_a_branch_that_goes_away_under_an_edit(repo: Repository, pets: Dataset, first: str) -> None:
+    pets.switch("cleanup", create=True)
+    other = again(repo).dataset("pets", "main")
+    with pytest.raises(NotFoundError, match="no branch 'cleanup'"), pets.edit() as draft:
+        draft.remove_inputs(["first.txt"])
+        other.delete_branch("cleanup")
+    assert [ref for ref, _ in repo.view.list("draft")] == []
+    with pytest.raises(NotFoundError, match="no branch 'cleanup'"):
+        pets.commit("x", allow_empty=True)
+    assert [b.name for b in pets.branches()] == ["main"]
+
+
+def test_two_who_begin_the_same_branch(repo: Repository, pets: Dataset, first: str) -> None:
+    other = again(repo).dataset("pets")
+    pets.create_branch("cleanup")
+    with pytest.raises(RefusedError, match="a branch 'cleanup' already"):
+        other.switch("cleanup", create=True)
+    assert other.branch == "main" and again(repo).dataset("pets").branch == "main"
+
+
 # ---- a version that is looked at
 
 

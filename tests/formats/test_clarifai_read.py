@@ -105,6 +105,17 @@ def test_a_second_process_reads_the_same(format: str, tmp_path: Path, monkeypatc
     assert sorted(entry for batch in open_archive(path).annotations() for entry in batch) == alone
 
 
+@pytest.mark.parametrize("weight", [0, 100])
+def test_where_the_work_is_cut_does_not_show(weight: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_archive(samples.dataset(), "clarifai-json", tmp_path / "x.zip")
+    whole = sorted(entry for batch in open_archive(path).annotations() for entry in batch)
+    monkeypatch.setattr(reading, "MAX_WEIGHT", weight)
+    monkeypatch.setattr(reading, "PIECE", weight)
+    batches = list(open_archive(path).annotations())
+    assert sorted(entry for batch in batches for entry in batch) == whole
+    assert len(batches) > 2
+
+
 def test_the_table_of_concepts_is_found_wherever_it_is(tmp_path: Path) -> None:
     """The first input by key may lie behind those of another split."""
     key = "x"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.errors import InvalidRecordsError
+from dsvc.errors import InvalidRecordsError, RefusedError
 from dsvc.formats import unzip
 from dsvc.formats.archive import kind_of
 from dsvc.formats.unzip import Archive
@@ -146,6 +146,11 @@ def test_entries_that_share_their_bytes() -> None:
     second = struct.pack("<I", data.index(b"PK\x03\x04", 4))
     directory = data.index(b"PK\x01\x02")
     assert "lies over another entry" in refused(data[:directory] + patched(data[directory:], second, bytes(4)))
+
+
+def test_names_that_are_files_and_folders_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"x\.zip cannot be unpacked: "):
+        opened(packed(("a", b"x"), ("a/b", b"y"))).extract(tmp_path)
 
 
 def test_bytes_that_lie_beyond_the_archive() -> None:

@@ -149,6 +149,21 @@ def new_values(tape: Tape, noun: str, path: Path) -> frozenset[bytes]:
     return largest(found) if path == ("media",) else found
 
 
+def changed_values(tape: Tape, noun: str, path: Path, old: frozenset[bytes]) -> frozenset[bytes]:
+    """Another value of a field; of a shape mostly the same with one part put in, changed or taken out."""
+    if path != SHAPE:
+        return new_values(tape, noun, path)
+    if len(old) != 1 or tape.chance(30):
+        return shapes(tape)
+    shape = {**codec.decode(*old)}
+    for _ in range(1 + tape.below(2)):
+        part = tape.choose("abbmmp" if tape.chance(85) else "u")
+        shape[part] = tape.choose(SHAPE_PARTS[part])
+        if tape.chance(40) and shape.keys() - {part, "u"}:
+            del shape[part]
+    return values(shape)
+
+
 def shapes(tape: Tape) -> frozenset[bytes]:
     """One shape, seldom several."""
     return largest(values(*(new_shape(tape) for _ in range(2 if tape.chance(12) else 1))))
@@ -211,8 +226,7 @@ def edit_record(tape: Tape, noun: str, records: dict[bytes, Record], key: bytes)
         record = dict(records[key])
         for _ in range(1 + tape.below(2)):
             path = tape.choose([*MENUS[noun], *([SHAPE] * 4 if noun == "annotations" else [])])
-            is_kept = not tape.chance(30)
-            record[path] = (shapes(tape) if path == SHAPE else new_values(tape, noun, path)) if is_kept else NOTHING
+            record[path] = NOTHING if tape.chance(25) else changed_values(tape, noun, path, record.get(path, NOTHING))
         if tape.chance(10):
             record.pop(EXISTS, None)
         records[key] = tidy(record)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_masks
 
 from dsvc.model import geometry
-from dsvc.model.geometry import Pair, box_of, iou, pair_by_place
-from dsvc.model.records import Annotation, Mask, Shape
+from dsvc.model.geometry import Pair, box_of, extent_of, iou, pair_by_place, size_of
+from dsvc.model.records import Annotation, Input, Mask, Media, Shape
 from dsvc.model.runs import extent, runs
 
 SQUARE = (0.0, 0.0, 10.0, 10.0)
@@ -72,6 +72,29 @@ class TestBoxes:
         counts = runs(Mask(height=height, width=width, counts=encoded["counts"].decode()))
         expected = tuple(coco_masks.toBbox(encoded).tolist()) if picture.any() else None
         assert extent(counts, height) == expected
+
+    def test_the_size_of_an_input(self) -> None:
+        media = Media(width=6, height=4)
+        for record, size in [
+            (None, None),
+            (Input(key="a"), None),
+            (Input(key="a", media=media), (6, 4)),
+            (Input(key="a", media=media, declared_width=3, declared_height=2), (3, 2)),
+            (Input(key="a", media=media, declared_width=3), (3, 4)),
+            (Input(key="a", declared_width=3), None),
+            (Input(key="a", declared_width=0, declared_height=2), None),
+            (Input(key="a", declared_width=10**400, declared_height=2), (1e300, 2)),
+        ]:
+            assert size_of(record) == size
+
+    def test_integers_without_bounds(self) -> None:
+        spans = [place(span=(0, 10**400)), place(span=(10**399, 10**400))]
+        assert [extent_of(annotation) for annotation in spans] == [
+            ("span", (0, 0, 1e300, 1)),
+            ("span", (1e300, 0, 0, 1)),
+        ]
+        relative = boxed("1", 0.5, 0.5, 0.5, 0.5, unit="relative")
+        assert pair_by_place([relative], [boxed("2", *SQUARE)], size=(1e300, 1e300)) == []
 
 
 class TestIoU:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsvc.core.diffing.change import Change, Kind, conflict_kinds, one_sided, plain_paths
 from dsvc.core.diffing.fields import Difference, Path, difference
@@ -54,7 +54,9 @@ def annotation_changes(found: Iterable[Stored], sides: Sides) -> list[Change]:
 
 
 def _id(change: Change) -> str:
-    return change.name.rpartition("#")[2]
+    record: Any = change.new or change.old
+    id: str = record.id
+    return id
 
 
 def _decoded(key: str, id: str, value: bytes) -> Annotation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -63,10 +64,11 @@ def _extents(
     return a, b, True
 
 
-def _farthest(a: Box, b: Box) -> float:
-    """How far the edge went that went farthest."""
+def _farthest(a: Box, b: Box) -> float | None:
+    """How far the edge went that went farthest; None where float64 does not reach as far."""
     here, there = ((box[0], box[1], box[0] + box[2], box[1] + box[3]) for box in (a, b))
-    return max(abs(end - start) for start, end in zip(here, there, strict=True))
+    far = [abs(end - start) for start, end in zip(here, there, strict=True)]
+    return max(far) if all(map(math.isfinite, far)) else None
 
 
 def _is_shifted(old: Annotation, new: Annotation) -> bool:

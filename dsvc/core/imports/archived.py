@@ -69,7 +69,8 @@ def take_media(draft: Draft, brought: Mapping[str, Brought]) -> MediaReport:
         if old is None or (old.blob is None and old.reference is None):
             missing.append(key)
     new, changed, _ = draft.put_media(wanted) if wanted else (0, 0, 0)
-    notes = (*media_notes(draft, wanted), *gone_note(gone))
+    read = {key: media for key, media in wanted.items() if media.blob is not None}
+    notes = (*media_notes(draft, read), *gone_note(gone))
     return MediaReport(tuple(sorted(missing)), changed=bool(new or changed), notes=notes)
 
 

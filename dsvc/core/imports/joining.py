@@ -28,7 +28,7 @@ class Others:
         self._places: dict[Place, str] = {}
         self._numbers: set[Any] = set()
         for id in sorted(values, reverse=True):
-            fields = codec.decode(values[id], "annotation")
+            fields = codec.unpack(values[id], "annotation")
             if (place := _place(fields)) is not None:
                 self._places[place] = id
             if "n" in fields and "t" not in fields:
@@ -36,7 +36,7 @@ class Others:
 
     def take(self, value: bytes) -> Joined | None:
         """The annotation that an incoming one is, which is found once; None where there is none, or they disagree."""
-        fields = codec.decode(value, "annotation")
+        fields = codec.unpack(value, "annotation")
         place = _place(fields)
         if place is None or (id := self._places.get(place)) is None:
             return None
@@ -48,7 +48,7 @@ class Others:
 
     def has_number(self, value: bytes) -> bool:
         """Whether one of them has the number of an incoming annotation that is no text."""
-        fields = codec.decode(value, "annotation")
+        fields = codec.unpack(value, "annotation")
         return fields.get("n") in self._numbers and "t" not in fields
 
 
@@ -59,7 +59,7 @@ def _place(fields: Fields) -> Place | None:
 
 def _join(ours: bytes, theirs: bytes, fields: Fields) -> bytes | None:
     """What is merged into ours for both to be in it; None where a part that both have differs."""
-    mine = codec.decode(ours, "annotation")
+    mine = codec.unpack(ours, "annotation")
     common = mine.keys() & fields.keys() - NUMBERING
     is_plain = CONFLICTS not in mine and common.isdisjoint(NESTED)
     if is_plain and all(type(mine[name]) is type(fields[name]) and mine[name] == fields[name] for name in common):

@@ -93,12 +93,9 @@ def _in_order(ids: Iterable[str]) -> list[str]:
 
 def _content(value: bytes) -> tuple[bytes, Any]:
     """An annotation's content and its number."""
-    fields = codec.decode(value, "annotation")
+    fields = codec.unpack(value, "annotation")
     number = fields.pop("n", None)
-    try:
-        return codec.pack(fields), number  # what was decoded is in canonical order
-    except OverflowError:  # integers beyond 64 bits
-        return codec.encode(fields), number
+    return codec.repack(fields), number
 
 
 Scored = tuple[float, str, str]

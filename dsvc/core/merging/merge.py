@@ -121,6 +121,8 @@ class _Merging:
         """Merge."""
         graph, head = self._merger.graph, self._head
         ours = [head] if head is not None else []
+        if not self._asked.commit:  # what is staged has what was merged into it, too
+            ours += load_state(self._store, self._refs, self._dataset).merged
         bases = graph.bases(ours, [self._theirs])
         if self._asked.where is not None:  # first, since a wrong filter is told of in any case
             return self._take(bases, self._asked.where)

@@ -62,6 +62,20 @@ class AnnotationReader:
         self._usual += [(prefix + id_, fields) for id_, fields in usual]
         return True
 
+    def add_own(self, key: str, drawn: Size | None, data: dict[str, Any], kept: str) -> bool:
+        """Take an input that dsvc wrote, whatever its annotations; False, and nothing has changed, for another."""
+        if self.add_quick(key, drawn, data, kept):
+            return True
+        try:
+            found = list(own_annotations(self._parts, data, kept_rows(kept), drawn))
+        except (BadMessage, DiffersError):
+            return False
+        if any("\0" in id_ or len(id_) > _MAX_ID for id_, _ in found):
+            return False
+        prefix = f"{key}\0".encode()
+        self._waiting += [("", prefix, id_, fields) for id_, fields in found]
+        return True
+
     def add(self, wanted: Wanted) -> None:
         """Take an input. What is wrong with its annotations goes to the problems, and none of them is taken."""
         if wanted.kept is not None and self.add_quick(wanted.record.key, wanted.drawn, wanted.data, wanted.kept):

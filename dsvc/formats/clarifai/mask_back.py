@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.bool_]
+    Counts = npt.NDArray[np.int64]
 
 _HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _PLAIN = bytes((1, 0, 0, 0, 0))  # one bit, grey, deflate, filters, not interlaced
 
 
-def mask_runs(data: bytes) -> tuple[int, int, tuple[int, ...]]:
+def mask_runs(data: bytes) -> tuple[int, int, Counts]:
     """Height, width and runs of what is not black in a PNG. Raises BadMessage."""
     pixels = _own_picture(data)
     if pixels is None:
@@ -27,13 +28,18 @@ def mask_runs(data: bytes) -> tuple[int, int, tuple[int, ...]]:
     return pixels.shape[0], pixels.shape[1], _runs(pixels)
 
 
-def _runs(pixels: Pixels) -> tuple[int, ...]:
+def _runs(pixels: Pixels) -> Counts:
+    """Found row by row, as the pixels lie: where one differs from that above it, or on top of the next column."""
     import numpy as np
 
-    flat = np.ascontiguousarray(pixels.T).reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate(([0], edges, [len(flat)]))).tolist()
-    return (0, *counts) if flat[0] else tuple(counts)
+    height, width = pixels.shape
+    rows, columns = np.nonzero(pixels[1:] != pixels[:-1])
+    tops = np.flatnonzero(pixels[0, 1:] != pixels[-1, :-1]) + 1
+    edges = np.concatenate((columns * height + rows + 1, tops * height))
+    edges.sort()
+    first = [0] if not pixels[0, 0] else [0, 0]
+    counts: Counts = np.diff(np.concatenate((first, edges, [height * width])))
+    return counts
 
 
 def _own_picture(data: bytes) -> Pixels | None:

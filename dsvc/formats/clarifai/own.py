@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dsvc.formats.clarifai.geometry import PLAIN, Size
 from dsvc.formats.clarifai.ids import part_id, short_id
-from dsvc.formats.clarifai.parts import NOTHING, Named, Parts, Said, put_named
+from dsvc.formats.clarifai.parts import NOTHING, Parts, Said, put_named
 from dsvc.formats.clarifai.places import Fields, way_of
 from dsvc.formats.clarifai.plan import RELATIVE, UNSIGNED
 from dsvc.formats.clarifai.read_schema import BadMessage
@@ -203,6 +203,3 @@ def _ring(parts: Parts, region: dict[str, Any]) -> bytes:
     if polygon is None:
         raise BadMessage("has a part of an annotation without a polygon")
     return bytes(polygon)
-
-
-__all__ = ["DiffersError", "Named", "own_annotations"]

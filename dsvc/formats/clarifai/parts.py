@@ -11,7 +11,7 @@ from dsvc.formats.clarifai.mask_back import mask_runs
 from dsvc.formats.clarifai.places import Fields, Places
 from dsvc.formats.clarifai.read_schema import BadMessage
 from dsvc.formats.masks import compressed
-from dsvc.model.numbers import pack_numbers
+from dsvc.model.numbers import pack_ragged
 from dsvc.model.records import plain_number
 
 _CACHED = 10_000
@@ -99,7 +99,9 @@ class Parts:
         if not data:
             return None
         height, width, counts = mask_runs(bytes(data))
-        return [height, width, pack_numbers(counts) if as_numbers else compressed(counts)]
+        if as_numbers:
+            return [height, width, pack_ragged(counts.astype("float64"), [len(counts)])[0]]
+        return [height, width, compressed(counts.tolist())]
 
 
 def put_named(fields: Fields, named: Named) -> None:

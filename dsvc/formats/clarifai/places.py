@@ -202,6 +202,3 @@ def _not_finite(np: Any, values: Any, lengths: Any) -> list[int]:
         bad if lengths is None else np.unique(lengths.cumsum().searchsorted(bad, side="right"))
     ).tolist()
     return found
-
-
-__all__ = ["DEEP", "NOT_FINITE", "PLAIN", "Fields", "Places", "Reader", "way_of"]

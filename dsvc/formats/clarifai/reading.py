@@ -55,7 +55,6 @@ class Reading:
         self._progress = progress
         self._annotations = AnnotationReader(form, concepts, problems, self.counts)
         self._keys: set[str] = set()
-        self._ready: list[list[Entry]] = []
 
     def find_concepts(self) -> None:
         """Look for dsvc's own table where an export puts it: with the first input of a split's folder."""
@@ -79,18 +78,10 @@ class Reading:
         """The annotations of all inputs, in batches. Raises InvalidRecordsError for an entry that cannot be read."""
         size = sum(entry.file_size for entry in self._archive.entries.values())
         if size >= WORTHWHILE and worker_count():
-            batches = read_shared(self._pieces(), self._annotations, self._form.mimetype, self._concepts)
+            yield from read_shared(self._pieces(), self._annotations, self._form.mimetype, self._concepts)
         else:
-            batches = (read_here(piece, self._annotations) for piece in self._pieces())
-        for batch in batches:
-            yield batch
-            yield from self._taken()
-        yield from self._taken()
+            yield from (read_here(piece, self._annotations) for piece in self._pieces())
         yield self._annotations.drain()
-
-    def _taken(self) -> Iterator[list[Entry]]:
-        while self._ready:
-            yield self._ready.pop()
 
     def _pieces(self) -> Iterator[Piece]:
         """Inputs whose annotations may be usual, in pieces; all others are read at once."""
@@ -100,7 +91,7 @@ class Reading:
             if wanted.kept is None or wanted.drawn is None or any(name in wanted.data for name in _RARE):
                 self._annotations.add(wanted)
                 if self._annotations.weight >= MAX_WEIGHT:
-                    self._ready.append(self._annotations.drain())
+                    yield []  # so that what waits is worked off
                 continue
             # Copies, since the entry that they lie in is closed before they are read.
             regions = [bytes(region) for region in wanted.data.get("regions", ())]

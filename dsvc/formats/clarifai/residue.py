@@ -19,7 +19,7 @@ RESERVED = "_dsvc"
 VERSION = 1
 MAX_DEPTH = 20  # a Struct takes three messages a level, and Protobuf readers stop at a hundred
 _EXACT = 1 << 53
-_FALLBACK = "msgpack:"
+FALLBACK = "msgpack:"
 
 
 def exact_text(value: Any) -> str:
@@ -27,7 +27,7 @@ def exact_text(value: Any) -> str:
     try:
         return _ENCODER.encode(value)
     except TypeError:
-        return _FALLBACK + base64.b64encode(codec.encode(value)).decode()
+        return FALLBACK + base64.b64encode(codec.encode(value)).decode()
 
 
 def _plain(value: Any) -> Any:
@@ -41,8 +41,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys
 
 def read_exact(text: str) -> Any:
     """The value of `exact_text`."""
-    if text.startswith(_FALLBACK):
-        return codec.decode(base64.b64decode(text[len(_FALLBACK) :]), "metadata")
+    if text.startswith(FALLBACK):
+        return codec.decode(base64.b64decode(text[len(FALLBACK) :]), "metadata")
     return json.loads(text)
 
 

@@ -13,8 +13,7 @@ import msgspec
 
 from dsvc.errors import DamagedError
 from dsvc.formats.clarifai.read_schema import BadMessage
-from dsvc.formats.clarifai.residue import _FALLBACK as FALLBACK
-from dsvc.formats.clarifai.residue import RESERVED, VERSION
+from dsvc.formats.clarifai.residue import FALLBACK, RESERVED, VERSION
 from dsvc.model.records import Concept, Media, Reference, decode_media
 from dsvc.store import codec
 

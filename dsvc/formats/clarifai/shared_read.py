@@ -52,13 +52,15 @@ def read_shared(
 
 
 def read_here(piece: Piece, reader: AnnotationReader) -> list[Entry]:
-    """The annotations of a piece."""
+    """The annotations of a piece, and those that waited."""
     for wanted in piece:
         reader.add(wanted)
     return reader.drain()
 
 
-def _request(piece: Piece) -> bytes:
+def _request(piece: Piece) -> bytes | None:
+    if not piece:
+        return None
     return _encode([(one.record.key, one.drawn, one.data.get("regions", ()), one.kept) for one in piece])
 
 
@@ -75,7 +77,7 @@ def answer_pieces(setup: bytes) -> Callable[[bytes], bytes]:
         asked = _decode_piece(request)
         others = []
         for at, (key, drawn, regions, kept) in enumerate(asked):
-            if not reader.add_quick(key, drawn, {"regions": regions}, kept):
+            if not reader.add_own(key, drawn, {"regions": regions}, kept):
                 others.append(at)
         before = problems.count
         entries = reader.drain()

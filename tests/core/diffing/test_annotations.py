@@ -121,6 +121,11 @@ def test_units_that_cannot_be_compared(snapshot: Make) -> None:
     assert (change.kinds, change.iou, change.pixels) == (("reshaped", "other"), None, None)
 
 
+def test_places_at_the_end_of_what_float64_holds(snapshot: Make) -> None:
+    change = change_of(snapshot, shape(box=(1e308, 0, 1e308, 1)), shape(box=(-1e308, 0, 1e308, 1)))
+    assert (change.kinds, change.iou, change.pixels) == (("moved",), 0, None)
+
+
 def test_numbers_are_no_change(snapshot: Make) -> None:
     old, new = (Annotation(key="a.jpg", id="1", number=number, **BOX) for number in (1, 2))
     assert list(Diff(snapshot(old), snapshot(new))) == []

@@ -291,5 +291,6 @@ def test_the_door_has_no_key(sql: str, secret: Path) -> None:
 
 def test_names_of_files_that_hold_quotes(tmp_path: Path) -> None:
     path = tmp_path / "it's '] , '"
-    connect(str(path)).sql("select 1 as a").write_parquet(str(path))
+    connection = connect(str(path))
+    connection.sql("select 1 as a").write_parquet(str(path))
     assert path.exists()

@@ -69,8 +69,7 @@ def rows(dataset: Dataset, sql: str, at: str | None = "@v1", **others: str) -> l
         ("select keypoints[2] from concepts where concept = 'cat'", [('the "tail"',)]),
         ("select key from inputs where key not in (select key from annotations)", [(INPUTS[2].key,)]),
         ("with c as (select concept from annotations) select distinct concept from c order by 1", [("cat",), ("dog",)]),
-        ("with annotations as (select * from annotations where concept = 'dog') select count(*) from annotations",
-         [(1,)]),
+        ("with annotations as (select 'x' as concept) select concept from annotations", [("x",)]),
         ("with recursive t(n) as (select 1 union all select n + 1 from t where n < 3) select max(n) from t", [(3,)]),
         ("select row_number() over (order by id desc), sum(area) over () from annotations where key = 'a.jpg'",
          [(1, 1262), (2, 1262)]),
@@ -228,7 +227,7 @@ UNKNOWN = 'in the query: referenced column "{}" not found'
         ("select read_text('x')", "in the query: no function read_text()", 7, ""),
         ("select * from read_text('x')", "in the query: read_text() cannot", 14, "a query sees its tables"),
         ("select random()", "in the query: random() cannot be used in a query", 7, "order by md5_number_lower(key)"),
-        ("select ?", "in the query: a query has no parameters", 7, ""),
+        ("select ?", "in the query: a query has no parameters", None, ""),
         ("select key ~ 'a' from inputs", "in the query: ~ has no fixed meaning", 11, "regexp_matches("),
         ("(" * 200 + "select 1", "in the query: nested deeper", 100, ""),
         ("select " + "not " * 2000 + "true", "in the query: nested deeper", None, ""),
@@ -265,7 +264,7 @@ TYPED = """
     select key, split, width, width > 200 as wide, [1.5, null] as list, {'a': key} as struct, date '2024-02-03' as day,
     timestamp '2024-02-03 04:05:06' as time, 1.25::decimal(5, 2) as money, metadata, ''::varchar as empty,
     'nan'::double as nan, '\\xAB'::blob as bytes, 1 as "key", '00000000-0000-0000-0000-00000000000a'::uuid as id
-    from inputs order by 1
+    from inputs order by split
 """
 
 
