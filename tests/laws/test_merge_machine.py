@@ -6,6 +6,7 @@ undone. The walks are chosen by fixed seeds, so that a run does the same everywh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -29,7 +30,7 @@ from plain import (
     world_of,
 )
 from plain import Path as Field
-from plain_lines import EMPTY, Id, Line, Lines, PlainCommit, count_conflicts
+from plain_lines import EMPTY, Content, Id, Line, Lines, PlainCommit, count_conflicts
 from worlds import DictStore
 
 import dsvc
@@ -49,9 +50,11 @@ from dsvc.model.records import (
     encode_concept,
     encode_input,
 )
+from dsvc.model.snapshot import load_roots
 
 KEYS = ("a.jpg", "b.jpg")
 CONCEPTS = ("cat", "dog")
+VENDOR = "vendor"
 NAMES = ("pets", "more")
 BRANCHES = ("side",)
 SEEDS, STEPS, CONFLICTING = range(6), 170, 9
@@ -70,7 +73,9 @@ class Walk:
         self.repo = dsvc.init(folder, author=Author("Ada"))
         seconds = count(4_102_444_800)  # after any clock that a test meets
         self.repo.now = lambda: Moment(next(seconds))
-        self.plain, self.store = Lines(), DictStore()
+        self.store = DictStore()
+        self.plain = Lines(self.store)
+        self.folder = folder
         self.steps = self.conflicting = 0
         self.done: list[Any] = []
         self.undone: list[Any] = []
@@ -82,7 +87,7 @@ class Walk:
             world = EMPTY.copy()
             world.inputs[KEYS[0].encode()] = apart(encode_input(Input(key="", media=Media(type="image/png"))))
             self.plain.refs.heads[line] = id = dataset.commit("begin").id
-            self.plain.commits[id] = PlainCommit(world, ())
+            self.plain.commits[id] = PlainCommit(Content(world))
 
     def step(self) -> None:
         """Do something, and compare."""
@@ -93,7 +98,8 @@ class Walk:
                 if self.rng.random() < 0.7:
                     self.do(self.commit, line)
         line = self.choose(self.plain.refs.heads)
-        self.do(rule, line)
+        for _ in range(self.choose((1, 1, 20)) if rule == self.resolve else 1):
+            self.do(rule, line)
         self.compare(line)
         self.compare(self.choose(self.plain.refs.heads))
 
@@ -101,7 +107,7 @@ class Walk:
         """One operation at most, noted for `undo`."""
         before = self.plain.refs
         rule(line)
-        self.steps += 1
+        self.steps += rule != self.resolve or self.plain.refs != before
         if rule not in (self.undo, self.redo) and self.plain.refs != before:
             self.done.append((before, self.plain.refs))
             self.undone.clear()
@@ -123,6 +129,7 @@ class Walk:
             (self.merge_into_draft, 5),
             (self.resolve, 14),
             (self.discard, 1),
+            (self.import_again, 6),
             (self.undo, 4),
             (self.redo, 3),
         ]
@@ -137,9 +144,13 @@ class Walk:
 
     def stage(self, line: Line, change: Callable[[World], Any]) -> None:
         """Change the model as the draft was changed."""
-        world = self.plain.world(line).copy()
+        content = self.plain.content(line)
+        world = content.world.copy()
         change(world)
-        self.plain.stage(line, world)
+        self.plain.stage(line, content._replace(world=world))
+
+    def world(self, line: Line) -> World:
+        return self.plain.content(line).world
 
     def add_input(self, line: Line) -> None:
         key, media = self.choose(KEYS), Media(type=self.choose(("image/png", "image/gif")), width=self.choose((1, 2)))
@@ -156,7 +167,7 @@ class Walk:
         return Annotation(key=key, id="", concept=self.choose(CONCEPTS), **kept)
 
     def annotate(self, line: Line) -> None:
-        world = self.plain.world(line)
+        world = self.world(line)
         if not world.inputs:
             return
         annotation = self.new_annotation(self.choose(sorted(world.inputs)).decode())
@@ -176,7 +187,7 @@ class Walk:
             world.concepts.setdefault(name.encode(), apart(encode_concept(Concept(id=name, name=name))))
 
     def set_fields(self, line: Line) -> None:
-        keys = sorted(self.plain.world(line).inputs)
+        keys = sorted(self.world(line).inputs)
         if not keys:
             return
         key, path = self.choose(keys), self.choose([("metadata", "camera"), ("metadata", "room"), ("split",)])
@@ -190,7 +201,7 @@ class Walk:
         self.stage(line, lambda world: put(world.inputs[key], path, value))
 
     def change_annotation(self, line: Line) -> None:
-        world = self.plain.world(line)
+        world = self.world(line)
         if not world.annotations:
             return
         tree_key = self.choose(sorted(world.annotations))
@@ -212,21 +223,21 @@ class Walk:
         self.stage(line, change)
 
     def remove_input(self, line: Line) -> None:
-        keys = sorted(self.plain.world(line).inputs)
+        keys = sorted(self.world(line).inputs)
         if keys:
             key = self.choose(keys)
             self.dataset(line).remove(key.decode())
             self.stage(line, lambda world: drop_input(world, key))
 
     def remove_annotation(self, line: Line) -> None:
-        keys = sorted(self.plain.world(line).annotations)
+        keys = sorted(self.world(line).annotations)
         if keys:
             key = self.choose(keys)
             self.dataset(line).remove(key.decode().replace("\0", "#"))
             self.stage(line, lambda world: world.annotations.pop(key))
 
     def delete_concept(self, line: Line) -> None:
-        world = self.plain.world(line)
+        world = self.world(line)
         if not world.concepts or count_conflicts(world):
             return
         name = self.choose(sorted(world.concepts))
@@ -241,8 +252,48 @@ class Walk:
 
     def discard(self, line: Line) -> None:
         self.dataset(line).discard()
-        drafts = {other: draft for other, draft in self.plain.refs.drafts.items() if other != line}
-        self.plain.refs = self.plain.refs._replace(drafts=drafts)
+        self.plain.drop(line)
+
+    def import_again(self, line: Line) -> None:
+        """A vendor delivers a file, mostly changed: what it said last is the base of a merge."""
+        before = self.plain.content(line)
+        last = before.sources.get(VENDOR)
+        if last is None and any(("n",) in record for record in before.world.annotations.values()):
+            return  # what another source numbered alike would be joined
+        path = self.folder / "vendor.json"
+        path.write_text(json.dumps(self.delivery()))
+        dataset = self.dataset(line)
+        dataset.import_(path, source=VENDOR)
+        ref = self.repo.view.get(*draft_ref(dataset))
+        id = (ref or load_commit(self.repo.store, dataset.head)).sources[VENDOR]
+        if id == last:
+            self.plain.stage(line, before)
+            return
+        said = world_of(self.repo.store, load_roots(self.repo.store, load_commit(self.repo.store, id).snapshot))
+        assert id == self.plain.source(VENDOR, said, (last,) if last else ())
+        base = self.plain.commits[last].content.world if last else None
+        world = merge(base, before.world, said)
+        self.conflicting += count_conflicts(world) > count_conflicts(before.world)
+        self.plain.stage(line, Content(world, {**before.sources, VENDOR: id}))
+
+    def delivery(self) -> dict[str, Any]:
+        """A small COCO file."""
+        images = [{"id": n, "file_name": key, "width": self.choose((4, 5))} for n, key in enumerate(KEYS, 1)]
+        boxes = [[1, 2, 3, 4], [1, 2, 3, 5], [40, 40, 9, 9]]
+        return {
+            "images": images,
+            "annotations": [
+                {
+                    "id": n,
+                    "image_id": self.choose((1, 2)),
+                    "category_id": self.choose((1, 2)),
+                    "bbox": self.choose(boxes),
+                }
+                for n in range(1, 4)
+                if self.rng.random() < 0.7
+            ],
+            "categories": [{"id": n, "name": name} for n, name in enumerate(CONCEPTS, 1)],
+        }
 
     # ---- lines
 
@@ -253,13 +304,12 @@ class Walk:
                 self.dataset(line).commit("no")
             return
         id = self.dataset(line).commit("work").id
-        self.discard_plainly(line)
-        self.plain.commits[id] = PlainCommit(draft.world, (draft.base, *draft.merged))
+        known = self.plain.commits[draft.base].content.sources
+        new = [source for name, source in sorted(draft.content.sources.items()) if known.get(name) != source]
+        self.plain.drop(line)
+        self.plain.commits[id] = PlainCommit(draft.content, (draft.base, *draft.merged, *new))
+        assert load_commit(self.repo.store, id).parents == self.plain.commits[id].parents
         self.plain.move(line, id)
-
-    def discard_plainly(self, line: Line) -> None:
-        drafts = {other: draft for other, draft in self.plain.refs.drafts.items() if other != line}
-        self.plain.refs = self.plain.refs._replace(drafts=drafts)
 
     def branch(self, line: Line) -> None:
         free = [name for name in BRANCHES if (line[0], name) not in self.plain.refs.heads]
@@ -289,18 +339,19 @@ class Walk:
             plain.move(line, theirs)
         else:
             assert made.kind == "merged"
-            world = merge(plain.base(bases), plain.commits[head].world, plain.commits[theirs].world)
-            self.merged(line, made, world, theirs)
+            content = plain.merge(plain.base(bases), plain.committed(line), plain.commits[theirs].content)
+            self.merged(line, made, content, theirs)
 
-    def merged(self, line: Line, made: Any, world: World, theirs: Id) -> None:
+    def merged(self, line: Line, made: Any, content: Content, theirs: Id) -> None:
         head = self.plain.refs.heads[line]
-        self.note_conflicts(made, self.plain.commits[head].world, world)
-        self.plain.commits[made.commit] = PlainCommit(world, (head, theirs))
-        assert load_commit(self.repo.store, made.commit).parents == (head, theirs)
+        self.note_conflicts(made, content)
+        self.plain.commits[made.commit] = PlainCommit(content, (head, theirs))
+        real = load_commit(self.repo.store, made.commit)
+        assert (real.parents, real.sources) == ((head, theirs), content.sources)
         self.plain.move(line, made.commit)
 
-    def note_conflicts(self, made: Any, ours: World, world: World) -> None:
-        assert made.conflicts == count_conflicts(world)
+    def note_conflicts(self, made: Any, content: Content) -> None:
+        assert made.conflicts == count_conflicts(content.world)
         self.conflicting += made.report.conflicts > 0
 
     def merge_part(self, line: Line) -> None:
@@ -316,24 +367,22 @@ class Walk:
         assert made.kind == "merged"
         id = load_commit(self.repo.store, made.commit).parents[1]
         plain.commits[id] = PlainCommit(part, tuple(bases), theirs)
-        self.merged(line, made, merge(plain.base(bases), plain.commits[head].world, part), id)
+        self.merged(line, made, plain.merge(plain.base(bases), plain.committed(line), part), id)
 
-    def part(self, bases: list[Id], theirs: Id, where: str) -> World | None:
+    def part(self, bases: list[Id], theirs: Id, where: str) -> Content | None:
         if theirs in bases:
             return None
-        inputs = self.plain.commits[theirs].world.inputs
-        matched = {key for key, record in inputs.items() if WHERE[where](key, record)}
-        part = self.plain.part(bases, theirs, matched)
-        return part if differences(part, self.plain.base(bases) or EMPTY) else None
+        inputs = self.plain.commits[theirs].content.world.inputs
+        return self.plain.part(bases, theirs, {key for key, record in inputs.items() if WHERE[where](key, record)})
 
     def merge_into_draft(self, line: Line) -> None:
         """All of another line or a part, left in the draft."""
         other, where = self.other(line), self.choose([None, None, *WHERE])
         plain, theirs, head = self.plain, self.plain.refs.heads[other], self.plain.refs.heads[line]
-        draft, ours = plain.refs.drafts.get(line), plain.world(line)
+        draft, ours = plain.refs.drafts.get(line), plain.content(line)
         bases = plain.bases([head, *(draft.merged if draft else ())], [theirs])
         made = self.dataset(line).merge(":".join(other), where=where, commit=False)
-        part = self.part(bases, theirs, where) if where else plain.commits[theirs].world
+        part = self.part(bases, theirs, where) if where else plain.commits[theirs].content
         if theirs in bases or part is None:
             assert made.kind == "up to date"
             return
@@ -342,24 +391,21 @@ class Walk:
         id = ref.merged[-1]
         if where:
             plain.commits[id] = PlainCommit(part, tuple(bases), theirs)
-        world = merge(plain.base(bases), ours, part)
-        self.note_conflicts(made, ours, world)
-        plain.stage(line, world, (id,))
+        content = plain.merge(plain.base(bases), ours, part)
+        self.note_conflicts(made, content)
+        plain.stage(line, content, (id,))
 
     # ---- conflicts
 
     def resolve(self, line: Line) -> None:
-        """Settle one of the conflicts, or all that there are."""
-        for _ in range(self.choose((1, 1, 20))):
-            world = self.plain.world(line)
-            places = open_places(world)
-            found = self.dataset(line).conflicts()
-            assert [(one.place.noun, one.place.tree_key, path_of(one.place.path)) for one in found] == [
-                place for place, _ in places
-            ]
-            assert [tuple(c.encoded for c in one.candidates) for one in found] == [some for _, some in places]
-            if not places:
-                return
+        """Settle one of the conflicts."""
+        places = open_places(self.world(line))
+        found = self.dataset(line).conflicts()
+        assert [(one.place.noun, one.place.tree_key, path_of(one.place.path)) for one in found] == [
+            place for place, _ in places
+        ]
+        assert [tuple(c.encoded for c in one.candidates) for one in found] == [some for _, some in places]
+        if places:
             number = self.rng.randrange(len(places))
             self.settle(line, found[number].place, *places[number])
 
@@ -410,10 +456,12 @@ class Walk:
             return
         dataset = self.dataset(line)
         assert dataset.head == self.plain.refs.heads[line]
+        draft = self.repo.view.get(*draft_ref(dataset))
+        assert dict(draft.sources if draft else {}) == (self.plain.content(line).sources if draft else {})
         assert dataset.has_draft() == (line in self.plain.refs.drafts)
         for state, world in (
-            (dataset.draft(), self.plain.world(line)),
-            (dataset.at(), self.plain.commits[dataset.head].world),
+            (dataset.draft(), self.world(line)),
+            (dataset.at(), self.plain.committed(line).world),
         ):
             if state.snapshot.roots != roots_of(self.store, world):
                 assert differences(world_of(self.repo.store, state.snapshot.roots), world) == []
