@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dsvc.core.transaction import Refs
     from dsvc.model.incoming import Progress
     from dsvc.model.node import Store
+    from dsvc.model.tree import NodeCache
 
 
 class Branch(NamedTuple):
@@ -83,7 +84,7 @@ class Branching:
         if id is not None:
             _require_state(self.repository, id, revision)
         with self.repository.transaction(f"branch {name}") as transaction:
-            start = id if where is None else _part(transaction.writer, id, where, progress)
+            start = id if where is None else _part(transaction.writer, self.repository.cache, id, where, progress)
 
             def change(refs: Refs) -> None:
                 _require_free(refs, self.name, name)
@@ -139,12 +140,12 @@ class Branching:
         return Switched(name, None, None, None) if is_there else Switched(name, came_from, left, _staged(dataset))
 
 
-def _part(store: Store, id: ObjectId | None, where: str, progress: Progress | None) -> ObjectId:
+def _part(store: Store, cache: NodeCache, id: ObjectId | None, where: str, progress: Progress | None) -> ObjectId:
     """A commit of what a filter is true of in another one."""
     from dsvc.core.merging.states import Merger
     from dsvc.core.merging.taking import take_part
 
-    part = take_part(Merger(store), [], id, where, progress).commit if id is not None else None
+    part = take_part(Merger(store, cache), [], id, where, progress).commit if id is not None else None
     if part is None:
         raise RefusedError("no input matches, and the branch would be empty", "see what there is: dsvc query SQL")
     return part

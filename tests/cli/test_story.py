@@ -506,11 +506,11 @@ class TestHistory:
         assert dsvc("diff").out == expected
         assert dsvc("diff", "--exit-code", code=1).out == expected
         assert dsvc("diff", "--stat", "--exit-code", code=1).out == (
-            "inputs: 1 removed\nannotations: 1 changed (1 relabelled), 1 removed\nconcepts: 1 added\n\n"
-            "concept  removed  relabelled from  relabelled to\n"
-            "bird           -                -              1\n"
-            "cat            -                1              -\n"
-            "dog            1                -              -\n"
+            "inputs: 1 removed\nannotations: 1 changed (1 relabelled), 1 removed\nconcepts: 1 added\n"
+            "by concept  removed  relabelled from  relabelled to\n"
+            "  bird            -                -              1\n"
+            "  cat             -                1              -\n"
+            "  dog             1                -              -\n"
         )
         dsvc("commit", "-m", "x", *SIGNED)
         dsvc("version", "create", "v2", *SIGNED)

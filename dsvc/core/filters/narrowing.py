@@ -12,10 +12,8 @@ from dsvc.core.filters.query import match_inputs
 from dsvc.errors import DamagedError
 from dsvc.model.extras import CATEGORY_LISTS, COCO, concept_lists
 from dsvc.model.incoming import Progress
-from dsvc.model.node import Store
 from dsvc.model.records import CONFLICTS
-from dsvc.model.snapshot import Roots, Snapshot
-from dsvc.model.tree import build_tree
+from dsvc.model.snapshot import Snapshot
 from dsvc.store.codec import unpack_extension
 
 Entry = tuple[bytes, bytes]
@@ -41,35 +39,12 @@ def matching_keys(snapshot: Snapshot, where: str, progress: Progress | None = No
     return [key.encode() for key in match_inputs(snapshot, where, progress)]
 
 
-def matching_roots(store: Store, snapshot: Snapshot, where: str, progress: Progress | None = None) -> Roots:
-    """The snapshot of the inputs that a filter is true of; see `narrowed_roots`. Raises FilterError."""
-    return narrowed_roots(store, snapshot, matching_keys(snapshot, where, progress))
-
-
 def named_concepts(snapshot: Snapshot, keys: Sequence[bytes]) -> set[bytes]:
     """The concepts, by tree key, that some inputs, given by sorted tree keys, and their annotations name."""
     names = set[bytes]()
     for _ in _noting(chain(input_entries(snapshot, keys), annotation_entries(snapshot, keys)), names):
         pass
     return names
-
-
-def narrowed_roots(store: Store, snapshot: Snapshot, keys: Sequence[bytes]) -> Roots:
-    """The snapshot of some inputs, given by sorted tree keys that it has: these, all their annotations, the concepts
-    that both name, and the metadata of the whole. Raises DamagedError.
-
-    Its nodes go to `store`; the records are those of the snapshot, byte for byte.
-    """
-    names = set[bytes]()
-    if len(keys) == len(snapshot):
-        inputs, annotations = snapshot.input_tree.root, snapshot.annotation_tree.root
-        for _ in _noting(chain(snapshot.input_tree, snapshot.annotation_tree), names):
-            pass
-    else:
-        inputs = build_tree(store, _noting(input_entries(snapshot, keys), names))
-        annotations = build_tree(store, _noting(annotation_entries(snapshot, keys), names))
-    kept = (entry for entry in snapshot.concept_tree if entry[0] in names)
-    return Roots(concepts=build_tree(store, kept), inputs=inputs, annotations=annotations, meta=snapshot.meta)
 
 
 def input_entries(snapshot: Snapshot, keys: Sequence[bytes]) -> Iterator[Entry]:

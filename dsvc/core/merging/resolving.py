@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.draft import Draft, DraftState
-from dsvc.core.merging.conflicts import NO, Conflict, Origins, Place, open_places, places_of
+from dsvc.core.merging.conflicts import NO, NOUNS, Conflict, Origins, Place, open_places, places_of
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 from dsvc.model.extras import listed_concepts
 from dsvc.model.facts import EXISTS, Noun, facts_of, fields_of, stored_path
@@ -40,27 +40,33 @@ class Choice(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """What was settled, and what was not since the choice does not decide it; how many conflicts are open now."""
+    """What was settled, and what was not since the choice does not decide it; how many conflicts are open now.
+
+    `removed` counts the records that went since they are to exist no more, and what went with them, by noun.
+    """
 
     settled: tuple[Place, ...]
     left: tuple[Place, ...]
     open: int
+    removed: dict[str, int]
 
 
 def resolve(draft: Draft, wanted: Wanted, choice: Choice) -> Resolved:
     """Settle conflicts in a draft. Raises NotFoundError, UsageError, RefusedError."""
     dataset = draft.dataset
-    result = Resolved((), (), 0)
+    result = Resolved((), (), 0, {})
 
     def step(store: Store, state: DraftState) -> DraftState:
         nonlocal result
         snapshot = Snapshot(store, state.roots, dataset.repository.cache)
         chosen = _chosen(dataset, store, state, snapshot, wanted, choice)
         settled = {place: value for place, value in chosen if value is not None}
-        made = draft.edited(store, state, _settling(snapshot, settled))
+        edits = _settling(snapshot, settled)
+        made = draft.edited(store, state, edits)
+        removed: dict[str, int] = {noun: list(getattr(edits, f"{noun}s").values()).count(None) for noun in NOUNS}
         left = tuple(place for place, value in chosen if value is None)
         now = Snapshot(store, made.roots, dataset.repository.cache)
-        result = Resolved(tuple(settled), left, sum(1 for _ in open_places(now)))
+        result = Resolved(tuple(settled), left, sum(1 for _ in open_places(now)), removed)
         return made
 
     draft.apply(step)

@@ -39,7 +39,7 @@ class Merger:
     def __init__(self, store: Store, cache: NodeCache | None = None) -> None:
         self.store = store
         self.graph = Graph(store)
-        self._cache = cache or NodeCache()
+        self.cache = cache or NodeCache()
         self._virtual: dict[tuple[ObjectId, ...], Content] = {}
 
     def content(self, id: ObjectId) -> Content:
@@ -68,7 +68,7 @@ class Merger:
     ) -> MergedContent:
         """Both contents by the rules of the merge."""
         merged = merge_roots(
-            self.store, base.roots if base is not None else None, ours.roots, theirs.roots, prefer, self._cache
+            self.store, base.roots if base is not None else None, ours.roots, theirs.roots, prefer, self.cache
         )
         sources = self._merge_sources(base.sources if base is not None else {}, ours.sources, theirs.sources)
         return MergedContent(Content(merged.roots, sources), merged)

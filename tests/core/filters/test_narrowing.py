@@ -2,10 +2,11 @@
 
 import pytest
 
-from dsvc.core.filters.narrowing import matching_keys, matching_roots, narrowed_roots
+from dsvc.core.filters.narrowing import annotation_entries, input_entries, matching_keys, named_concepts
 from dsvc.errors import DamagedError, FilterError
 from dsvc.model.records import Annotation, Concept, Input, encode_annotation, encode_concept, encode_input
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empty_roots
+from dsvc.model.tree import build_tree
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId, object_id
 
@@ -32,6 +33,21 @@ def stored(store: DictStore, concepts: tuple[str, ...], entries: dict[str, bytes
         edits_of[name.replace("#", "\0").encode()] = value
     edits.meta = dict(META)
     return edit_roots(store, empty_roots(store), edits)
+
+
+def narrowed_roots(store: DictStore, snapshot: Snapshot, keys: list[bytes]) -> Roots:
+    """What belongs to some inputs, as a snapshot of its own."""
+    names = named_concepts(snapshot, keys)
+    return Roots(
+        concepts=build_tree(store, (entry for entry in snapshot.concept_tree if entry[0] in names)),
+        inputs=build_tree(store, input_entries(snapshot, keys)),
+        annotations=build_tree(store, annotation_entries(snapshot, keys)),
+        meta=snapshot.meta,
+    )
+
+
+def matching_roots(store: DictStore, snapshot: Snapshot, where: str) -> Roots:
+    return narrowed_roots(store, snapshot, matching_keys(snapshot, where))
 
 
 def annotated(concept: str) -> bytes:
