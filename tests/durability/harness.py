@@ -258,6 +258,24 @@ class Trap:
         return self._files.get(path, "new")
 
 
+def kill_at(number: int, phase: str, died: Notebook) -> Trap:
+    """Kills this process at one place, and notes which that was."""
+    def act(place: Place, _: Path) -> None:
+        if (place.number, place.phase) == (number, phase):
+            died.note(json.dumps(place))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return Trap(act)
+
+
+def spread(places: list[Place], most: int) -> Iterator[Place]:
+    """At most that many places, evenly; of those around a swap all."""
+    chosen = [p for p in places if p.phase != "before" or p.number == 1]
+    rest = [p for p in chosen if not p.swapped]
+    taken = {rest[n * len(rest) // most] for n in range(most)} if len(rest) > most else set(rest)
+    return (p for p in chosen if p.swapped or p in taken)
+
+
 def places_of(work: Work) -> list[Place]:
     """Every place that a piece of work passes."""
     found: list[Place] = []

@@ -144,23 +144,6 @@ class Kills:
         self.by_call[place.call] += 1
 
 
-def kill_at(number: int, phase: str, died: Notebook) -> Trap:
-    def act(place: Place, _: Path) -> None:
-        if (place.number, place.phase) == (number, phase):
-            died.note(json.dumps(place))
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return Trap(act)
-
-
-def spread(places: list[Place], most: int) -> Iterator[Place]:
-    """At most that many places, evenly; of those around a swap all."""
-    chosen = [p for p in places if p.phase != "before" or p.number == 1]
-    rest = [p for p in chosen if not p.swapped]
-    taken = {rest[n * len(rest) // most] for n in range(most)} if len(rest) > most else set(rest)
-    return (p for p in chosen if p.swapped or p in taken)
-
-
 @pytest.mark.parametrize("story", STORIES)
 def test_whoever_is_killed_has_done_all_or_nothing(story: str, tmp_path: Path) -> None:
     start, steps = STORIES[story]
