@@ -260,6 +260,7 @@ class Trap:
 
 def kill_at(number: int, phase: str, died: Notebook) -> Trap:
     """Kills this process at one place, and notes which that was."""
+
     def act(place: Place, _: Path) -> None:
         if (place.number, place.phase) == (number, phase):
             died.note(json.dumps(place))
