@@ -69,8 +69,9 @@ def _times(bench: Bench, path: Path, folder: Path, name: str, more: bytes) -> tu
     """Seconds and MB of importing and of reading."""
     times, memory = [], []
     for _ in range(bench.repeats(3)):
-        with path.open("ab") as file:
-            file.write(more)
+        if more:
+            with path.open("ab") as file:
+                file.write(more)
         ours = bench.child(__file__, "again", path, folder, name)
         theirs = bench.child(__file__, "parse", path)
         times.append((ours["seconds"], theirs["seconds"]))
