@@ -208,7 +208,6 @@ def stat_lines(stat: Stat) -> Iterator[str]:
         if words:
             yield f"{noun}: {', '.join(words)}"
     if stat.by_concept:
-        yield ""
         yield from _concept_table(stat)
 
 
@@ -222,10 +221,10 @@ def _how(counts: dict[str, int]) -> str:
 def _concept_table(stat: Stat) -> Iterator[str]:
     rows = list(itertools.islice(stat.by_concept.items(), ROWS))
     columns = [name for name in rows[0][1] if any(counts[name] for counts in stat.by_concept.values())]
-    head = ("concept", *(name.replace("_", " ") for name in columns))
+    head = ("by concept", *(name.replace("_", " ") for name in columns))
     cells = [
         (
-            NO_CONCEPT if name is None else shown(name),
+            f"  {NO_CONCEPT if name is None else shown(name)}",
             *(f"{counts[column]:,}" if counts[column] else "-" for column in columns),
         )
         for name, counts in rows
@@ -233,7 +232,7 @@ def _concept_table(stat: Stat) -> Iterator[str]:
     yield from table([head, *cells], right=range(1, len(head)))
     more = len(stat.by_concept) - len(rows)
     if more:
-        yield f"... and {more:,} more; all: --json"
+        yield f"  ... and {more:,} more; all: --json"
 
 
 # ---- JSON

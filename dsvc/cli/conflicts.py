@@ -9,6 +9,7 @@ import click
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.render import (
     NEXT,
+    NOUNS,
     author_json,
     iso,
     json_option,
@@ -164,6 +165,7 @@ def _command(place: Place) -> str:
 @click.option("--take", metavar="N", type=int, help="The candidate of this number holds: see dsvc conflicts.")
 @click.option("--from", "revision", metavar="REV", type=TEXT, help="The candidate that this revision has.")
 @click.option("--author", metavar="NAME", type=TEXT, help="The candidate that this person, or source, brought.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be settled.")
 @json_option
 @shared_options
 @pass_session
@@ -175,6 +177,7 @@ def resolve_command(
     take: int | None,
     revision: str | None,
     author: str | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Settle conflicts in the draft: say which candidate of a field holds.
@@ -184,22 +187,26 @@ def resolve_command(
 
     \b
     JSON: {"dataset", "settled": [{"noun", "name", "field"}...], "left": [{"noun", "name", "field"}...],
-           "open": COUNT of conflicts}
+           "removed": {"inputs", "annotations", "concepts"}, "open": COUNT of conflicts, "dry_run"}
     """
     name, field = _meant(names, concept, all_)
     dataset = session.dataset(signed=True)
-    result = dataset.resolve(name, field, concept=concept is not None, take=take, revision=revision, author=author)
+    result = dataset.resolve(
+        name, field, concept=concept is not None, take=take, revision=revision, author=author, dry_run=dry_run
+    )
     if as_json:
         print_json(
             {
                 "dataset": dataset.name,
                 "settled": [_place_json(place) for place in result.settled],
                 "left": [_place_json(place) for place in result.left],
+                "removed": {f"{noun}s": result.removed[noun] for noun in NOUNS},
                 "open": result.open,
+                "dry_run": dry_run,
             }
         )
         return
-    _print_resolved(result)
+    _print_resolved(result, dry_run)
 
 
 def _meant(names: tuple[str, ...], concept: str | None, all_: bool) -> tuple[str | None, str | None]:
@@ -214,13 +221,19 @@ def _place_json(place: Place) -> dict[str, str]:
     return {"noun": place.noun, "name": place.name, "field": place.field}
 
 
-def _print_resolved(result: Resolved) -> None:
+def _print_resolved(result: Resolved, dry_run: bool) -> None:
     first = [f"{shown(place.name)} {shown(place.field)}" for place in result.settled[:3]]
     more = f" and {len(result.settled) - 3:,} more" if len(result.settled) > 3 else ""
-    out(f"settled {plural(len(result.settled), 'conflict')}: {', '.join(first)}{more}")
+    verb = "would settle" if dry_run else "settled"
+    out(f"{verb} {plural(len(result.settled), 'conflict')}: {', '.join(first)}{more}")
+    gone = [plural(result.removed[noun], noun) for noun in NOUNS if result.removed[noun]]
+    if gone:
+        out(f"{'would remove' if dry_run else 'removed'} {', '.join(gone)}")
     if result.left:
         out(f"{plural(len(result.left), 'conflict')} left as they are: none of their candidates is meant")
-    if result.open:
+    if dry_run:
+        out("nothing was changed")
+    elif result.open:
         out(f"{plural(result.open, 'conflict')} still open; next: dsvc conflicts")
     else:
         out(NEXT)

@@ -217,6 +217,6 @@ def _tallied(result: ImportReport) -> str:
         rules = {"number": tally.by_number, "place": tally.by_place}
         counts = ", ".join(f"{count:,} by {rule}" for rule, count in rules.items() if count)
         parts.append(f"{tally.changed:,} changed (matched {counts})")
-    others = ((tally.joined, "of other sources"), (tally.new, "new"), (tally.gone, "listed no more"))
+    others = ((tally.joined, "there already"), (tally.new, "new"), (tally.gone, "listed no more"))
     parts += [f"{count:,} {what}" for count, what in others if count]
     return ", ".join(parts)

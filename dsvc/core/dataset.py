@@ -255,9 +255,22 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
         where: str | None = None,
         progress: Progress | None = None,
     ) -> Diff:
-        """What changed from one revision to another, or to the draft: see `State.diff`."""
-        after = self.at(new) if new is not None else self.draft()
-        return self.at(old).diff(after, keys=keys, where=where, progress=progress)
+        """What changed from one revision to another, or to the draft: see `State.diff`.
+
+        From HEAD to the draft is what is staged: what somebody else committed since it was begun is no part of it.
+        """
+        if new is not None:
+            after, before = self.at(new), self.at(old)
+        else:
+            after, before = self.draft(), self._begun() if old == "HEAD" else self.at(old)
+        return before.diff(after, keys=keys, where=where, progress=progress)
+
+    def _begun(self) -> State:
+        """The state that the draft was begun on."""
+        store = self._scratch
+        state = load_state(store, Refs(self.repository.view), self)
+        clean = committed_state(store, state.base)
+        return State(self.repository, clean.roots, Revision(self.name, self.branch, None, state.base, True))
 
     def commit(
         self,

@@ -64,12 +64,14 @@ class Merges:
         take: int | None = None,
         revision: str | None = None,
         author: str | None = None,
+        dry_run: bool = False,
     ) -> Resolved:
         """Settle conflicts in the draft: those of a record (KEY, KEY#ANN, or with `concept` a concept), or all.
 
         One of these says what holds: `take` the candidate's number, `revision` a revision that has it, `author` who
         brought it. Raises NotFoundError, UsageError, RefusedError.
         """
+        from dsvc.core.draft import Draft
         from dsvc.core.merging.resolving import Choice, Wanted, resolve
         from dsvc.errors import UsageError
 
@@ -77,5 +79,10 @@ class Merges:
         if sum(one is not None for one in (take, revision, author)) != 1:
             raise UsageError("say which candidate holds", "one of: --take N, --from REV, --author NAME")
         state = dataset.at(revision) if revision is not None else None
-        with dataset.edit(f"resolve {name or '--all'}"[:200]) as draft:
-            return resolve(draft, Wanted(name, field, concept), Choice(take, state, author))
+        wanted, choice = Wanted(name, field, concept), Choice(take, state, author)
+        command = f"resolve {name or '--all'}"[:200]
+        if dry_run:
+            with dataset.repository.transaction(command) as transaction:
+                return resolve(Draft(dataset, transaction), wanted, choice)
+        with dataset.edit(command) as draft:
+            return resolve(draft, wanted, choice)

@@ -175,7 +175,7 @@ class MaskIncoming:
     def annotations(self) -> Iterator[list[Entry]]:
         """The annotations, in batches. The inputs must have been walked before."""
         try:
-            entries = self._entries.sorted()
+            entries = iter(self._entries.sorted())
             while batch := list(islice(entries, BATCH)):
                 yield batch
         finally:

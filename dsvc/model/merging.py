@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from dsvc.errors import DamagedError
 from dsvc.model.facts import EXISTS, GROUPS, SHAPE, Facts, Fields, Values, facts_of, fields_of, values_of
 from dsvc.store import codec
 
@@ -193,5 +194,7 @@ def _largest(path: str, values: Values) -> Values:
 
 def _parts(path: str, value: Fields) -> dict[str, bytes]:
     """The parts of a group's value, encoded. A shape has a unit always: without one, its numbers are pixels."""
+    if type(value) is not dict:
+        raise DamagedError(f"a record cannot be merged: its {path} is no map")
     parts = {name: codec.encode(part) for name, part in value.items()}
     return {_UNIT: b"", **parts} if path == SHAPE else parts

@@ -24,7 +24,7 @@ def recut_leaves(store: Store, entries: Iterable[Entry], known: Iterable[Child])
     for child, _ in pairwise(known):
         if child.key <= last:
             continue
-        part = list(islice(ahead, child.entries))
+        part = ahead.take(child.entries)
         if _is_leaf(part, child):
             last = child.key
             yield child
@@ -61,6 +61,10 @@ class _Ahead:
 
     def __next__(self) -> Entry:
         return self._waiting.popleft() if self._waiting else next(self._entries)
+
+    def take(self, count: int) -> list[Entry]:
+        """So many, or all that are left."""
+        return list(islice(self if self._waiting else self._entries, count))
 
     def put_back(self, part: list[Entry]) -> None:
         """Give some again, before all others."""

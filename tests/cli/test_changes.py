@@ -117,8 +117,7 @@ def test_counts_of_conflicts_and_new_ids() -> None:
     new = [cat(concept=None, conflicts={"c": ("cat", "dog")}), msgspec.structs.replace(cat(concept="dog"), id="3")]
     assert list(stat_lines(Diff(snapshot_of(old), snapshot_of(new)).stat())) == [
         "annotations: 2 changed (1 with a new id), 1 in conflict",
-        "",
-        "concept  other",
-        "cat          1",
-        "dog          1",
+        "by concept  other",
+        "  cat           1",
+        "  dog           1",
     ]

@@ -82,21 +82,20 @@ def test_counts(dsvc, street: dict[str, str]) -> None:
 inputs: 1 changed, 1 renamed, 1 removed
 annotations: 1 added, 3 changed (1 moved, 1 reshaped, 1 relabelled), 1 removed
 concepts: 1 added
-
-concept  added  removed  moved  reshaped  relabelled from  relabelled to  other
-car          1        -      -         1                1              -      -
-bus          -        -      1         -                -              1      -
-tram         -        1      -         -                -              -      1
+by concept  added  removed  moved  reshaped  relabelled from  relabelled to  other
+  car           1        -      -         1                1              -      -
+  bus           -        -      1         -                -              1      -
+  tram          -        1      -         -                -              -      1
 """
     assert dsvc("diff", "--stat") == (0, text, "")
     assert dsvc("diff", "--stat", "--exit-code", code=1).out == text
     assert dsvc("diff", "--stat", "--key", "a.jpg").out.splitlines()[:3] == [
         "inputs: 1 changed",
         "annotations: 1 added, 3 changed (1 moved, 1 reshaped, 1 relabelled)",
-        "",
+        "by concept  added  moved  reshaped  relabelled from  relabelled to  other",
     ]
     assert dsvc("diff", "--stat", "--where", "key like 'c%'").out == (
-        "inputs: 1 removed\nannotations: 1 removed\n\nconcept  removed\ntram           1\n"
+        "inputs: 1 removed\nannotations: 1 removed\nby concept  removed\n  tram            1\n"
     )
     assert dsvc("diff", "--stat", "--key", "d.jpg", "--exit-code").out == "no differences\n"
 
@@ -105,8 +104,8 @@ def test_many_concepts_are_cut(dsvc, street: dict[str, str]) -> None:
     for number in range(52):
         dsvc("annotate", "d.jpg", "--concept", f"thing {number:02}")
     lines = dsvc("diff", "--stat").out.splitlines()
-    assert lines[3:5] == ["concept   added", "thing 00      1"]
-    assert lines[-2:] == ["thing 49      1", "... and 2 more; all: --json"]
+    assert lines[2:4] == ["by concept  added", "  thing 00      1"]
+    assert lines[-2:] == ["  thing 49      1", "  ... and 2 more; all: --json"]
     assert len(json.loads(dsvc("diff", "--stat", "--json").out)["stat"]["by_concept"]) == 52
 
 
@@ -216,4 +215,4 @@ def test_names_are_shown_safely(dsvc, street: dict[str, str]) -> None:
     dsvc("set", "a.jpg", "--metadata", "na\nme=va\x07lue")
     out = dsvc("diff").out
     assert "+ concept red\\x1b[31m\n~ input a.jpg: metadata.na\\nme none -> va\\x07lue\n    + red\\x1b[31m " in out
-    assert "red\\x1b[31m      1\n" in dsvc("diff", "--stat").out
+    assert "\n  red\\x1b[31m      1\n" in dsvc("diff", "--stat").out

@@ -127,6 +127,18 @@ def test_a_coco_file_alone_in_an_archive(dsvc, project: Path, packed, coco) -> N
     assert dsvc("import", "pets.zip").out.startswith("nothing new from source pets")
 
 
+def test_files_beside_their_images(dsvc, project: Path, packed, coco) -> None:
+    """As Roboflow packs them, in a folder or not."""
+    one = coco(images=[coco()["images"][0]], annotations=coco()["annotations"][:1])
+    entries = {"valid/_annotations.coco.json": one, "valid/a.jpg": (project / "images" / "a.jpg").read_bytes()}
+    dsvc("create", "roboflow")
+    for prefix, told in (("", "imported"), ("set/", "nothing new")):
+        packed({prefix + name: data for name, data in entries.items()}, "set.zip")
+        assert dsvc("import", "set.zip").out.startswith(told)
+        shown = dsvc("show", "valid/a.jpg").out
+        assert "  media: image/png, 4 x 3" in shown and "  split: val\n" in shown
+
+
 def test_errors_name_the_archive(dsvc, project: Path, packed, coco) -> None:
     packed({"annotations/instances.json": coco(images=[{"id": 1, "file_name": "../x"}])}, "bad.zip")
     result = dsvc("import", "bad.zip", code=3)

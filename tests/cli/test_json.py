@@ -228,6 +228,19 @@ def test_import(dsvc, commit: str, project: Path, write, coco) -> None:
         "notes": [],
         "refused": 1,
         "rejects": "more.rejects.json",
+        "dry_run": False,
+        "conflicts": 0,
+        "removed": {"inputs": 0, "annotations": 0},
+        "unlisted_inputs": 0,
+        "matched": {
+            "unchanged": 0,
+            "renumbered": 0,
+            "by_number": 0,
+            "by_place": 0,
+            "joined": 0,
+            "new": 2,
+            "gone": 0,
+        },
     }
 
 

@@ -139,7 +139,9 @@ def test_conflicts_and_resolve(dsvc, label: str) -> None:
         "dataset": "pets",
         "settled": [place],
         "left": [],
+        "removed": {"inputs": 0, "annotations": 0, "concepts": 0},
         "open": 0,
+        "dry_run": False,
     }
 
 
@@ -199,3 +201,25 @@ def test_twins(dsvc, project: Path) -> None:
     assert document(dsvc, "show", "--inputs")["inputs"] == ["a.jpg", "b.jpg"]
     assert {one["id"] for one in document(dsvc, "show", "a.jpg")["annotations"]} >= {"ours", "more"}
     assert "theirs" not in {one["id"] for one in document(dsvc, "show", "a.jpg")["annotations"]}
+
+
+def test_a_dry_run_of_resolve(dsvc, label: str) -> None:
+    """An input that one side deleted and the other changed is to go: with its annotations, and it is said before."""
+    dsvc("rm", "b.jpg")
+    dsvc("commit", "-m", "Gone", *SIGNED)
+    dsvc("switch", "bo")
+    dsvc("set", "b.jpg", "--split", "test")
+    dsvc("commit", "-m", "A split", *BO)
+    dsvc("switch", "main")
+    dsvc("merge", "bo", *SIGNED)
+    found = document(dsvc, "resolve", "b.jpg", "exists", "--take", 1, "--dry-run")
+    assert found["removed"] == {"inputs": 1, "annotations": 1, "concepts": 0}
+    assert (found["dry_run"], found["open"]) == (True, 1)
+    assert dsvc("resolve", "b.jpg", "exists", "--take", 1, "--dry-run").out == (
+        "would settle 1 conflict: b.jpg exists\nwould remove 1 input, 1 annotation\nnothing was changed\n"
+    )
+    assert len(document(dsvc, "conflicts")["conflicts"]) == 2
+    assert dsvc("resolve", "b.jpg", "exists", "--take", 1).out == (
+        "settled 1 conflict: b.jpg exists\nremoved 1 input, 1 annotation\n1 conflict still open; next: dsvc conflicts\n"
+    )
+    assert document(dsvc, "show", "--inputs")["inputs"] == ["a.jpg"]

@@ -159,6 +159,7 @@ hint: list them: dsvc conflicts; settle them: dsvc resolve; then: dsvc commit -m
 exit 3
 Ada$ dsvc resolve a.png#A1 --take 1
 settled 1 conflict: a.png#A1 exists
+removed 1 annotation
 next: dsvc commit -m TEXT
 Ada$ dsvc show a.png
 input a.png

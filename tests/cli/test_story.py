@@ -249,9 +249,12 @@ class TestAddAndImport:
             "next: dsvc commit -m TEXT\n"
         )
 
-    def test_import_of_a_changed_file_is_refused(self, dsvc, project: Path, write, coco) -> None:
+    def test_import_of_a_file_that_lists_less_takes_nothing_away(self, dsvc, project: Path, write, coco) -> None:
         write(coco(annotations=[]), "project/pets.json")
-        assert "error: source 'pets' was imported before" in dsvc("import", "pets.json", code=3).err
+        assert dsvc("import", "pets.json").out == (
+            "nothing new from source pets: 2 inputs, 0 annotations, 2 concepts, as before\n"
+            "note: 2 annotations that the source listed before, and does not list now, stay; remove them with --sync\n"
+        )
 
     def test_unknown_format(self, dsvc, project: Path) -> None:
         assert dsvc("import", "pets.json", "--format", "yolo", code=2).err == (
@@ -506,11 +509,11 @@ class TestHistory:
         assert dsvc("diff").out == expected
         assert dsvc("diff", "--exit-code", code=1).out == expected
         assert dsvc("diff", "--stat", "--exit-code", code=1).out == (
-            "inputs: 1 removed\nannotations: 1 changed (1 relabelled), 1 removed\nconcepts: 1 added\n\n"
-            "concept  removed  relabelled from  relabelled to\n"
-            "bird           -                -              1\n"
-            "cat            -                1              -\n"
-            "dog            1                -              -\n"
+            "inputs: 1 removed\nannotations: 1 changed (1 relabelled), 1 removed\nconcepts: 1 added\n"
+            "by concept  removed  relabelled from  relabelled to\n"
+            "  bird            -                -              1\n"
+            "  cat             -                1              -\n"
+            "  dog             1                -              -\n"
         )
         dsvc("commit", "-m", "x", *SIGNED)
         dsvc("version", "create", "v2", *SIGNED)

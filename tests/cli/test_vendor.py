@@ -263,7 +263,7 @@ def test_another_vendor_brings_keypoints(dsvc, deliver, ids: dict[int, str]) -> 
     Path("points.json").write_text(json.dumps(document))
     assert dsvc("import", "points.json").out == (
         "imported 3 inputs, 6 annotations, 2 concepts from source points\n"
-        "annotations: 5 of other sources, 1 new\n"
+        "annotations: 5 there already, 1 new\n"
         f"note: 1 annotation has the number of one that was there, but says something else: both stand\n{NEXT}"
     )
     one = said(dsvc, ids[1])

@@ -336,6 +336,7 @@ def test_a_draft_that_clashes_with_a_commit_is_rebased_with_a_conflict(labelled:
         with dataset.edit() as draft:
             draft.change_annotation("a.jpg", old.id, {"concept": concept})
     other.dataset("pets").commit("by another")
+    assert [change.name for change in labelled.diff()] == [f"a.jpg#{old.id}"]  # what is staged, no more
     labelled.commit("by us")
     (both,) = labelled.at().annotations("a.jpg")
     assert (both.id, both.concept, both.conflicts) == (old.id, None, {"c": ("dog", "bird")})

@@ -5,11 +5,12 @@ A plan is a function of a snapshot alone, so that a replay on another writer's s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
+from dsvc.core.filters.narrowing import annotation_entries, some_entries
 from dsvc.core.filters.patch import Patch
 from dsvc.core.filters.query import find_annotations, match_inputs
 from dsvc.errors import RefusedError, UsageError
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from dsvc.model.node import Store
 
 Noun = Literal["inputs", "annotations"]
-# From one in so many records on, a walk over the tree is quicker than a search for each.
-_FEW = 16
 
 
 class Outcome(NamedTuple):
@@ -72,7 +71,7 @@ def removal(noun: Noun, where: str, progress: Progress | None = None) -> Plan:
         edits = SnapshotEdits()
         keys = match_inputs(snapshot, where, progress)
         edits.inputs = dict.fromkeys(key.encode() for key in keys)
-        edits.annotations = dict.fromkeys(_annotations_of(snapshot, keys))
+        edits.annotations = dict.fromkeys(key for key, _ in annotation_entries(snapshot, list(edits.inputs)))
         count = len(edits.annotations)
         return edits, Outcome(tuple(keys), count, count)
 
@@ -102,7 +101,7 @@ def annotation(noun: Noun, where: str, patch: Patch, progress: Progress | None =
     def change(snapshot: Snapshot) -> tuple[SnapshotEdits, Outcome]:
         edits = SnapshotEdits()
         keys = find_annotations(snapshot, where, progress).keys
-        for key, value in _values(snapshot.annotation_tree, keys):
+        for key, value in some_entries(snapshot.annotation_tree, keys):
             try:
                 new = patch.encode(value, encoded)
             except RefusedError as error:
@@ -145,31 +144,6 @@ def _additions(tree: Tree, keys: list[str], fields: dict[str, Any]) -> dict[byte
 
 
 # ---- records of a tree
-
-
-def _annotations_of(snapshot: Snapshot, keys: list[str]) -> Iterator[bytes]:
-    """The tree keys of the annotations of some inputs."""
-    tree = snapshot.annotation_tree
-    if len(keys) * _FEW < len(snapshot):
-        for key in keys:
-            yield from (found for found, _ in tree.prefix(f"{key}\0".encode()))
-        return
-    wanted = {key.encode() for key in keys}
-    for some, _ in tree.runs():
-        yield from (found for found in some if found.partition(b"\0")[0] in wanted)
-
-
-def _values(tree: Tree, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Some entries of a tree that holds them all."""
-    if len(keys) * _FEW < len(tree):
-        for key in keys:
-            value = tree.get(key)
-            assert value is not None
-            yield key, value
-        return
-    wanted = set(keys)
-    for some, values in tree.runs():
-        yield from ((key, value) for key, value in zip(some, values, strict=True) if key in wanted)
 
 
 def _name(tree_key: bytes) -> str:

@@ -14,6 +14,7 @@ from dsvc.model.extras import CATEGORY_LISTS, COCO, concept_lists
 from dsvc.model.incoming import Progress
 from dsvc.model.records import CONFLICTS
 from dsvc.model.snapshot import Snapshot
+from dsvc.model.tree import Tree
 from dsvc.store.codec import unpack_extension
 
 Entry = tuple[bytes, bytes]
@@ -49,7 +50,11 @@ def named_concepts(snapshot: Snapshot, keys: Sequence[bytes]) -> set[bytes]:
 
 def input_entries(snapshot: Snapshot, keys: Sequence[bytes]) -> Iterator[Entry]:
     """Some inputs as they are stored, by sorted tree keys that the snapshot has."""
-    tree = snapshot.input_tree
+    return some_entries(snapshot.input_tree, keys)
+
+
+def some_entries(tree: Tree, keys: Sequence[bytes]) -> Iterator[Entry]:
+    """Some entries of a tree that holds them all; the keys come sorted."""
     if len(keys) * _FEW < len(tree):
         for key in keys:
             value = tree.get(key)

@@ -13,9 +13,10 @@ from dsvc.core.imports.archived import DraftMedia, settle_meta, take_media
 from dsvc.core.imports.delivery import Tally
 from dsvc.core.imports.finding import FileFinder
 from dsvc.core.imports.near import unknown_key
-from dsvc.core.imports.originals import listed_keys, take_images, take_origins
+from dsvc.core.imports.originals import MediaReport, listed_keys, take_images, take_origins
 from dsvc.core.imports.packed import told_of, unpacked
 from dsvc.core.imports.rejects import stop_on_errors, write_rejects
+from dsvc.core.imports.remembered import fingerprint, recall, remember
 from dsvc.core.imports.reports import ImportReport, Options, Part, Unlisted, join_reports
 from dsvc.core.imports.sources import FOLLOWED, Taken, source_name, store_source, take_source
 from dsvc.core.names import check_name
@@ -124,25 +125,46 @@ def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None 
             more["store"] = DraftMedia(draft)
         if place is None:
             _check_options(given, *_kinds(reader))
-        incoming = reader.open(data, path.name, given.progress, **more)
-        report, roots = _take(draft, incoming, name, path, given)
-        if given.dry_run:
-            pass
-        elif hasattr(incoming, "origins"):
-            rows = getattr(incoming, "rows", {})
-            media = take_origins(draft, incoming.origins, path, finder, rows, given.progress, given.hash)
-            report = report.with_media(media)
-        elif hasattr(incoming, "media"):
-            report = report.with_media(take_media(draft, incoming.media))
-        elif folders := (given.images,) if given.images is not None else place.images if place else ():
-            prefix = place.prefix if place else ""
-            keys, is_named = listed_keys(draft, roots), given.images is not None
-            report = report.with_media(take_images(draft, keys, folders, prefix, given.progress, path, is_named))
+        asked = (given.split or "", given.sync, place.prefix if place else "")
+        file = fingerprint(data) if _kinds(reader) == ["coco"] else ""
+        incoming: Any = None
+        known = recall(draft, name, file, asked) if file else None
+        if known is None:
+            incoming = reader.open(data, path.name, given.progress, **more)
+            known = _take(draft, incoming, name, path, given)
+            if file and not given.dry_run:
+                remember(draft, known, file, asked)
+        report, roots = known
         if not given.dry_run:
-            report = report._replace(rejects=write_rejects(incoming, path))
+            report = report.with_media(_media(draft, incoming, (path, finder), roots, given, place))
+            if incoming is not None:
+                report = report._replace(rejects=write_rejects(incoming, path))
         # Views of the mapped file live in what was read; they must be gone before it is closed.
         del incoming
     return Part(report, roots)
+
+
+def _media(
+    draft: Draft,
+    incoming: Any,
+    source: tuple[Path, FileFinder],
+    roots: Roots,
+    given: Options,
+    place: _Place | None,
+) -> MediaReport:
+    """Take the media of a file's inputs: from where it says that they are, from within it, or from a folder."""
+    path, finder = source
+    if hasattr(incoming, "origins"):
+        rows = getattr(incoming, "rows", {})
+        return take_origins(draft, incoming.origins, path, finder, rows, given.progress, given.hash)
+    if hasattr(incoming, "media"):
+        return take_media(draft, incoming.media)
+    folders = (given.images,) if given.images is not None else place.images if place else ()
+    if not folders:
+        return MediaReport()
+    prefix = place.prefix if place else ""
+    keys, is_named = listed_keys(draft, roots), given.images is not None
+    return take_images(draft, keys, folders, prefix, given.progress, path, is_named)
 
 
 def _import_folder(draft: Draft, folder: Path, given: Options) -> ImportReport:

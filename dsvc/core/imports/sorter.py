@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,8 @@ from msgpack import Packer, Unpacker
 from dsvc.store.files import refusing
 
 RUN_BYTES = 640 << 20
+# Comparing this alone is three times as fast as comparing pairs.
+_FIRST = itemgetter(0)
 # What a tuple and two bytes objects cost beside their contents.
 _OVERHEAD = 150
 
@@ -52,7 +55,7 @@ class Sorter:
             self._spill()
 
     def _spill(self) -> None:
-        self._pairs.sort()
+        self._pairs.sort(key=_FIRST)
         pack: Any = Packer(use_bin_type=True).pack
         with refusing(self._folder or Path(tempfile.gettempdir())):
             run: IO[bytes] = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
@@ -62,14 +65,16 @@ class Sorter:
         self._runs.append(run)
         self._pairs, self._size = [], 0
 
-    def sorted(self) -> Iterator[tuple[bytes, bytes]]:
-        """All pairs in order. Equal pairs all come."""
-        self._pairs.sort()
+    def sorted(self) -> Iterable[tuple[bytes, bytes]]:
+        """All pairs in the order of their first halves; of equal ones all come, in any order."""
+        self._pairs.sort(key=_FIRST)
+        if not self._runs:
+            return self._pairs
         runs: list[Iterator[tuple[bytes, bytes]]] = [iter(self._pairs)]
         for run in self._runs:
             run.seek(0)
             runs.append(map(tuple, Unpacker(run, raw=False, read_size=1 << 20)))
-        return heapq.merge(*runs) if self._runs else runs[0]
+        return heapq.merge(*runs, key=_FIRST)
 
     def close(self) -> None:
         """Drop the runs."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import eq
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -108,8 +110,8 @@ def _concept_entries(concepts: Iterable[Concept]) -> list[tuple[bytes, bytes]]:
 
 
 def _counted(
-    entries: Iterator[tuple[bytes, bytes]], total: int, progress: Progress | None
-) -> Iterator[tuple[bytes, bytes]]:
+    entries: Iterable[tuple[bytes, bytes]], total: int, progress: Progress | None
+) -> Iterable[tuple[bytes, bytes]]:
     if progress is None:
         return entries
 
@@ -122,8 +124,17 @@ def _counted(
     return counted()
 
 
-def with_ordinals(pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Make the stems of sorted entries unique: equal copies are numbered from 2 in the order of their encodings."""
+def with_ordinals(pairs: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
+    """Make the stems of entries unique, by which they come sorted: of equal copies all but the first by encoding get
+    an ordinal from 2."""
+    if isinstance(pairs, list):
+        stems = [stem for stem, _ in pairs]
+        if not any(map(eq, stems, islice(stems, 1, None))):
+            return pairs
+    return _with_ordinals(pairs)
+
+
+def _with_ordinals(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     pending: tuple[bytes, bytes] | None = None
     copies: list[bytes] = []
     for pair in pairs:
@@ -142,7 +153,7 @@ def with_ordinals(pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes,
 
 
 def _numbered(stem: bytes, copies: list[bytes]) -> list[tuple[bytes, bytes]]:
-    named = [(stem if n == 1 else b"%b-%d" % (stem, n), copy) for n, copy in enumerate(copies, 1)]
+    named = [(stem if n == 1 else b"%b-%d" % (stem, n), copy) for n, copy in enumerate(sorted(copies), 1)]
     return sorted(named)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.draft import Draft, DraftState
-from dsvc.core.merging.conflicts import NO, Conflict, Origins, Place, open_places, places_of
+from dsvc.core.merging.conflicts import NO, NOUNS, Conflict, Origins, Place, open_places, places_of
 from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.extras import listed_concepts
 from dsvc.model.facts import EXISTS, Noun, facts_of, fields_of, stored_path
 from dsvc.model.node import Store
 from dsvc.model.snapshot import Snapshot, SnapshotEdits
@@ -39,27 +40,33 @@ class Choice(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """What was settled, and what was not since the choice does not decide it; how many conflicts are open now."""
+    """What was settled, and what was not since the choice does not decide it; how many conflicts are open now.
+
+    `removed` counts the records that went since they are to exist no more, and what went with them, by noun.
+    """
 
     settled: tuple[Place, ...]
     left: tuple[Place, ...]
     open: int
+    removed: dict[str, int]
 
 
 def resolve(draft: Draft, wanted: Wanted, choice: Choice) -> Resolved:
     """Settle conflicts in a draft. Raises NotFoundError, UsageError, RefusedError."""
     dataset = draft.dataset
-    result = Resolved((), (), 0)
+    result = Resolved((), (), 0, {})
 
     def step(store: Store, state: DraftState) -> DraftState:
         nonlocal result
         snapshot = Snapshot(store, state.roots, dataset.repository.cache)
         chosen = _chosen(dataset, store, state, snapshot, wanted, choice)
         settled = {place: value for place, value in chosen if value is not None}
-        made = draft.edited(store, state, _settling(snapshot, settled))
+        edits = _settling(snapshot, settled)
+        made = draft.edited(store, state, edits)
+        removed: dict[str, int] = {noun: list(getattr(edits, f"{noun}s").values()).count(None) for noun in NOUNS}
         left = tuple(place for place, value in chosen if value is None)
         now = Snapshot(store, made.roots, dataset.repository.cache)
-        result = Resolved(tuple(settled), left, sum(1 for _ in open_places(now)))
+        result = Resolved(tuple(settled), left, sum(1 for _ in open_places(now)), removed)
         return made
 
     draft.apply(step)
@@ -189,7 +196,8 @@ def _settling(snapshot: Snapshot, settled: dict[Place, bytes]) -> SnapshotEdits:
     records: dict[tuple[Noun, bytes], list[Place]] = {}
     for place in settled:
         records.setdefault((place.noun, place.tree_key), []).append(place)
-    for (noun, key), places in records.items():
+    # Concepts come last: whether one can go depends on what else is settled.
+    for (noun, key), places in sorted(records.items(), key=lambda item: item[0][0] == "concept"):
         changes: dict[bytes, bytes | None] = getattr(edits, f"{noun}s")
         tree: Tree = getattr(snapshot, f"{noun}_tree")
         value = tree.get(key)
@@ -215,9 +223,19 @@ def _take_along(snapshot: Snapshot, noun: Noun, key: bytes, edits: SnapshotEdits
         edits.annotations |= dict.fromkeys(k for k, _ in snapshot.annotation_tree.prefix(key + b"\0"))
     elif noun == "concept":
         name = key.decode()
-        for tree_key, value in snapshot.annotation_tree:
-            facts = facts_of(codec.decode(value, "annotation"))
-            if name in facts.get("c", {}).values() and edits.annotations.get(tree_key, b"") is not None:
-                what = tree_key.decode().replace("\0", "#")
-                hint = f"keep it (--take of yes), or: dsvc concept delete {name} --with-annotations"
-                raise RefusedError(f"concept {name!r} is used by {what}, and cannot go", hint)
+        user = next(_users(snapshot, name, edits), None)
+        if user is not None:
+            hint = f"keep it (--take of yes), or: dsvc concept delete {name} --with-annotations"
+            raise RefusedError(f"concept {name!r} is used by {user}, and cannot go", hint)
+
+
+def _users(snapshot: Snapshot, concept: str, edits: SnapshotEdits) -> Iterator[str]:
+    """The records that name a concept, or may come to, once these edits are made."""
+    for key, value in snapshot.input_tree:
+        left = edits.inputs.get(key, value)
+        if left is not None and any(concept in names for names in listed_concepts(codec.decode(left, "input"))):
+            yield key.decode()
+    for key, value in snapshot.annotation_tree:
+        left = edits.annotations.get(key, value)
+        if left is not None and concept in facts_of(codec.decode(left, "annotation")).get("c", {}).values():
+            yield key.decode().replace("\0", "#")

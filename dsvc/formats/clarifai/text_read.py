@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dsvc.formats.clarifai.read_schema import READ, UNKNOWN, BadMessage
+from dsvc.formats.clarifai.ring_read import EDGES, Rings, mixed_boxes, mixed_polygons
 from dsvc.formats.clarifai.schema import VISIBILITY, Field
 from dsvc.formats.clarifai.struct_read import MAX_DEPTH
-from dsvc.formats.clarifai.wire_read import slow_polygons
 
 if TYPE_CHECKING:
     from dsvc.formats.clarifai.form import Floats
@@ -24,8 +24,7 @@ Raw = bytes | memoryview
 _decode_map = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_string = msgspec.json.Decoder(str).decode
-_EDGES = ("topRow", "leftCol", "bottomRow", "rightCol")
-_BOX = re.compile(rb"\{" + b",".join(b'"%b":(-?[0-9][-+.0-9eE]*)' % edge.encode() for edge in _EDGES) + rb"\}")
+_BOX = re.compile(rb"\{" + b",".join(b'"%b":(-?[0-9][-+.0-9eE]*)' % edge.encode() for edge in EDGES) + rb"\}")
 _SHAPE = rb'\{(?:"boundingBox":(\{[^{}]*\}))?,?(?:"polygon":(\{"points":\[[^\]]*\]\}))?\}'
 _INFO = re.compile(_SHAPE)
 _REGION = re.compile(
@@ -103,29 +102,32 @@ class TextReader:
 
     def boxes(self, raw: list[bytes]) -> Floats:
         """Boxes as rows of top, left, bottom, right. Raises BadMessage."""
-        import numpy as np
+        return mixed_boxes(self, raw, [_BOX.fullmatch(box) is not None for box in raw], _boxes_at_once)
 
-        found = [_BOX.fullmatch(box) for box in raw]
-        if None not in found:
-            numbers = _numbers(b",".join([b",".join(box.groups()) for box in found if box]))
-            if numbers is not None and len(numbers) == 4 * len(raw):
-                return numbers.reshape(-1, 4)
-        read = [self.fields("BoundingBox", box) for box in raw]
-        return _narrow(np.array([[box.get(name, 0.0) for name in _EDGES] for box in read], dtype=np.float64))
-
-    def polygons(self, raw: list[bytes]) -> tuple[Floats, list[int], list[int]]:
+    def polygons(self, raw: list[bytes]) -> Rings:
         """The points of Polygons as rows of (x, y), how many each has, and which have more than rows and columns."""
-        text = b"|".join(raw).translate(None, _BLANK)
-        rows = text.count(b'"row":')
-        text = text.replace(b',"col":', b",").replace(b'},{"row":', b",")
-        text = text.replace(b'{"points":[{"row":', b"").replace(b"}]}", b"")
-        rings = text.split(b"|")
-        commas = [ring.count(b",") for ring in rings]
-        numbers = _numbers(text.replace(b"|", b","))
-        is_even = all(count & 1 for count in commas) and len(rings) == len(raw)
-        if numbers is None or not is_even or len(numbers) != 2 * rows:
-            return slow_polygons(self, raw)
-        return numbers.reshape(-1, 2)[:, ::-1], [count + 1 >> 1 for count in commas], []
+        usual = [ring.count(b'"row"') == ring.count(b'"col"') == ring.count(b"{") - 1 for ring in raw]
+        return mixed_polygons(self, raw, usual, _polygons_at_once)
+
+
+def _boxes_at_once(raw: list[bytes]) -> Floats | None:
+    numbers = _numbers(b",".join([b",".join(found.groups()) for box in raw if (found := _BOX.fullmatch(box))]))
+    return numbers.reshape(-1, 4) if numbers is not None and len(numbers) == 4 * len(raw) else None
+
+
+def _polygons_at_once(raw: list[bytes]) -> tuple[Floats, list[int]] | None:
+    """Polygons whose points have all a row and a column in this order, and nothing else."""
+    text = b"|".join(raw).translate(None, _BLANK)
+    rows = text.count(b'"row":')
+    text = text.replace(b',"col":', b",").replace(b'},{"row":', b",")
+    text = text.replace(b'{"points":[{"row":', b"").replace(b"}]}", b"")
+    rings = text.split(b"|")
+    commas = [ring.count(b",") for ring in rings]
+    numbers = _numbers(text.replace(b"|", b","))
+    is_even = all(count & 1 for count in commas) and len(rings) == len(raw)
+    if numbers is None or not is_even or len(numbers) != 2 * rows:
+        return None
+    return numbers.reshape(-1, 2)[:, ::-1], [count + 1 >> 1 for count in commas]
 
 
 def _numbers(text: bytes) -> Floats | None:

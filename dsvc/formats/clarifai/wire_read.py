@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.formats.clarifai.read_schema import READ, UNKNOWN, BadMessage
+from dsvc.formats.clarifai.ring_read import Rings, mixed_boxes, mixed_polygons
 from dsvc.formats.clarifai.schema import Field
 from dsvc.formats.clarifai.struct_read import Raw, read_struct, read_varint
 
@@ -149,45 +150,34 @@ class WireReader:
 
     def boxes(self, raw: list[bytes]) -> Floats:
         """Boxes as rows of top, left, bottom, right. Raises BadMessage."""
-        import numpy as np
+        return mixed_boxes(self, raw, [len(box) == 20 for box in raw], _boxes_at_once)
 
-        if any(len(box) != 20 for box in raw):
-            return self._slow_boxes(raw)
-        rows = np.frombuffer(b"".join(raw), dtype=np.uint8).reshape(-1, 4, 5)
-        if (rows[:, :, 0] != np.frombuffer(_BOX, dtype=np.uint8)).any():
-            return self._slow_boxes(raw)
-        return np.ascontiguousarray(rows[:, :, 1:]).view("<f4").reshape(-1, 4)
-
-    def _slow_boxes(self, raw: list[bytes]) -> Floats:
-        import numpy as np
-
-        found = [self.fields("BoundingBox", box) for box in raw]
-        names = ("topRow", "leftCol", "bottomRow", "rightCol")
-        return np.array([[box.get(name, 0.0) for name in names] for box in found], dtype=np.float32)
-
-    def polygons(self, raw: list[bytes]) -> tuple[Floats, list[int], list[int]]:
+    def polygons(self, raw: list[bytes]) -> Rings:
         """The points of Polygons as rows of (x, y), how many each has, and which have more than rows and columns."""
-        import numpy as np
-
-        if not any(len(ring) % 12 for ring in raw):
-            rows = np.frombuffer(b"".join(raw), dtype=np.uint8).reshape(-1, 12)
-            if (rows[:, (0, 1, 2, 7)] == np.array((0x0A, 10, 0x0D, 0x15), dtype=np.uint8)).all():
-                points = np.empty((len(rows), 2), dtype=np.float32)
-                points[:, 1] = np.ascontiguousarray(rows[:, 3:7]).view("<f4")[:, 0]
-                points[:, 0] = np.ascontiguousarray(rows[:, 8:12]).view("<f4")[:, 0]
-                return points, [len(ring) // 12 for ring in raw], []
-        return slow_polygons(self, raw)
+        return mixed_polygons(self, raw, [not len(ring) % 12 for ring in raw], _polygons_at_once)
 
 
-def slow_polygons(form: Any, raw: list[bytes]) -> tuple[Floats, list[int], list[int]]:
-    """What `polygons` gives, point by point."""
+def _boxes_at_once(raw: list[bytes]) -> Floats | None:
+    """Boxes whose four edges are all there, in order."""
     import numpy as np
 
-    found = [[form.fields("Point", point) for point in form.fields("Polygon", ring).get("points", ())] for ring in raw]
-    flat = [(point.get("col", 0.0), point.get("row", 0.0)) for ring in found for point in ring]
-    points = np.array(flat, dtype=np.float32).reshape(-1, 2)
-    deeper = [at for at, ring in enumerate(found) if any(point.keys() - {"row", "col"} for point in ring)]
-    return points, [len(ring) for ring in found], deeper
+    rows = np.frombuffer(b"".join(raw), dtype=np.uint8).reshape(-1, 4, 5)
+    if (rows[:, :, 0] != np.frombuffer(_BOX, dtype=np.uint8)).any():
+        return None
+    return np.ascontiguousarray(rows[:, :, 1:]).view("<f4").reshape(-1, 4)
+
+
+def _polygons_at_once(raw: list[bytes]) -> tuple[Floats, list[int]] | None:
+    """Polygons whose points have all a row and a column, and nothing else."""
+    import numpy as np
+
+    rows = np.frombuffer(b"".join(raw), dtype=np.uint8).reshape(-1, 12)
+    if (rows[:, (0, 1, 2, 7)] != np.array((0x0A, 10, 0x0D, 0x15), dtype=np.uint8)).any():
+        return None
+    points = np.empty((len(rows), 2), dtype=np.float32)
+    points[:, 1] = np.ascontiguousarray(rows[:, 3:7]).view("<f4")[:, 0]
+    points[:, 0] = np.ascontiguousarray(rows[:, 8:12]).view("<f4")[:, 0]
+    return points, [len(ring) // 12 for ring in raw]
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:

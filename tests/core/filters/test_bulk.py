@@ -6,7 +6,7 @@ import pytest
 
 import dsvc
 from dsvc.core.dataset import Dataset
-from dsvc.core.filters import bulk
+from dsvc.core.filters import bulk, narrowing
 from dsvc.core.filters.patch import Patch
 from dsvc.errors import FilterError, RefusedError, UsageError
 from dsvc.model.commit import Author
@@ -54,7 +54,7 @@ def test_inputs_go_with_their_annotations(labelled: Dataset) -> None:
 
 @pytest.mark.parametrize("few", [1, 10_000])
 def test_few_and_many_are_found_alike(labelled: Dataset, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "_FEW", few)
+    monkeypatch.setattr(narrowing, "_FEW", few)
     labelled.annotate("1.txt", "cat")
     assert labelled.remove_matching("inputs", "key <= '1.txt'").annotations == 3
     assert labelled.annotate_matching("annotations", "concept = 'cat'", Patch(fields={"text": "x"})).changed == 4

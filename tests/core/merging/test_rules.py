@@ -9,6 +9,7 @@ import pytest
 from dsvc.core.dataset import Dataset
 from dsvc.core.draft import Draft
 from dsvc.core.merging.merge import MergeOutcome
+from dsvc.errors import RefusedError
 from dsvc.model.clashes import clashes_of
 from dsvc.model.records import Annotation, Concept, Input, Media, Shape, encode_concept, encode_input
 from dsvc.model.snapshot import SnapshotEdits
@@ -334,3 +335,27 @@ def test_an_annotation_and_its_concept_that_were_deleted_come_back_together(star
     merge(both(remove("a.png"), delete_concept("cat")), lambda draft: draft.annotate(label))
     assert names(start) == ["a.png 1 2 3", "b.png 2"]
     assert [concept.id for concept in start.draft().concepts()] == ["bird", "cat", "cow", "dog"]
+
+
+def test_a_concept_that_a_list_names_cannot_be_settled_away(start: Dataset, merge: Merge) -> None:
+    changed = [Concept(id="cow", name="cow", supercategory="x")]
+    listed = {"coco": {"neg_category_ids": ["cow"]}}
+    merge(
+        delete_concept("cow"),
+        both(lambda draft: put_records(draft, changed), change_input("a.png", extras=listed)),
+    )
+    with pytest.raises(RefusedError, match=r"'cow' is used by a\.png, and cannot go"):
+        start.resolve("cow", concept=True, take=1)
+
+
+def test_a_concept_goes_with_what_named_it_when_all_is_settled(start: Dataset, merge: Merge) -> None:
+    """The annotation that might have named it is settled otherwise in the same step."""
+    changed = [Concept(id="cow", name="cow", supercategory="x")]
+    merge(
+        both(delete_concept("cow"), change("a.png", "1", concept="dog")),
+        both(lambda draft: put_records(draft, changed), change("a.png", "1", concept="cow")),
+    )
+    with pytest.raises(RefusedError, match=r"'cow' is used by a\.png#1"):
+        start.resolve("cow", concept=True, take=1)
+    start.resolve(revision="pets:main~1")
+    assert start.draft().snapshot.concept("cow") is None and annotation(start, "a.png", "1").concept == "dog"
