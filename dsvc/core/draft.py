@@ -416,6 +416,8 @@ def _highest_copy(snapshot: Snapshot, annotation: Annotation) -> str:
 
 def _reverting(now: Snapshot, clean: DraftState, store: Store, keys: list[str]) -> SnapshotEdits:
     """The edits that bring some inputs and their annotations back to a clean state."""
+    from dsvc.core.filters.narrowing import named_concepts
+
     before, edits = Snapshot(store, clean.roots), SnapshotEdits()
     for key in keys:
         tree_key, prefix = key.encode(), f"{key}\0".encode()
@@ -424,10 +426,9 @@ def _reverting(now: Snapshot, clean: DraftState, store: Store, keys: list[str]) 
             raise _no_input(key, now)
         edits.annotations |= dict.fromkeys(k for k, _ in now.annotation_tree.prefix(prefix))
         edits.annotations |= dict(before.annotation_tree.prefix(prefix))
-        for annotation in before.annotations(key):
-            concept = annotation.concept
-            if concept is not None and concept.encode() not in now.concept_tree:
-                edits.concepts[concept.encode()] = before.concept_tree.get(concept.encode())
+    there = sorted(key for key, value in edits.inputs.items() if value is not None)
+    gone = (name for name in named_concepts(before, there) if name not in now.concept_tree)
+    edits.concepts = {name: before.concept_tree.get(name) for name in gone}
     return edits
 
 

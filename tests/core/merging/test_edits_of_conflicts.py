@@ -267,3 +267,21 @@ def test_an_annotation_that_is_called_like_an_input_can_be_resolved(pets: Datase
     assert [len(pets.conflicts(key, most)) for key, most in (("a", None), ("b", None), (None, 0))] == [1, 0, 0]
     assert pets.resolve("a#1", "text", revision="side").open == 0
     assert [one.text for one in pets.draft().annotations("a")] == ["side"]
+
+
+def test_discarding_brings_back_the_concepts_of_candidates(pets: Dataset) -> None:
+    with pets.edit() as draft:
+        draft.put_media({"a.png": Media(type="image/png")})
+    made = pets.annotate("a.png", "cat")
+    pets.commit("cat")
+    pets.create_branch("bo")
+    for dataset, concept in ((pets, "dog"), (pets.repository.dataset("pets", "bo"), "bird")):
+        with dataset.edit() as draft:
+            draft.change_annotation("a.png", made.id, {"concept": concept})
+        dataset.commit(concept)
+    pets.merge("pets:bo")
+    pets.remove("a.png")
+    pets.delete_concept("bird")
+    pets.discard("a.png")
+    assert {concept.id for concept in pets.draft().concepts()} >= {"bird", "dog"}
+    assert pets.draft().snapshot.conflicts == 1
