@@ -78,7 +78,7 @@ def annotation_line(change: Change) -> str:
     ids = [side.id for side in (old, new) if side is not None]
     name = f"{shown(names[0]) if names else NO_CONCEPT} {' -> '.join(shown(id) for id in dict.fromkeys(ids))}"
     if change.verb != "changed":
-        words = [*_conflict_words(change), *annotation_words(old if new is None else new)]
+        words = annotation_words(old if new is None else new)  # which tell of conflicts
     else:
         verbs = _verbs(change, old, new)
         words = [*_same_place(change), *([" and ".join(verbs)] if verbs else []), *_other_words(change)]

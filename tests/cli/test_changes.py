@@ -121,3 +121,8 @@ def test_counts_of_conflicts_and_new_ids() -> None:
         "  cat           1",
         "  dog           1",
     ]
+
+
+def test_an_annotation_that_comes_with_a_conflict_tells_of_it_once() -> None:
+    clash = cat(concept=None, conflicts={"c": ("cat", "dog")})
+    assert lines([Input(key="a")], [Input(key="a"), clash])[1:] == ["    + (no concept) 1: in conflict: concept"]

@@ -292,3 +292,30 @@ def test_two_writers_import_at_once(dsvc, deliver, ids: dict[int, str]) -> None:
     shown = dsvc("show", "--inputs").out
     assert dsvc("import", "vendor.json").out.startswith("nothing new from source vendor: ")
     assert dsvc("show", "--inputs").out == shown
+
+
+# ---- the split that was said with a delivery
+
+
+def splits(dsvc) -> dict[str, str]:
+    """The split of each input."""
+    found = dsvc("query", "select key, split from inputs order by key", "--format", "csv").out
+    return dict(line.split(",") for line in found.splitlines()[1:])
+
+
+def test_the_split_holds_for_the_next_delivery_until_another_is_said(dsvc, deliver) -> None:
+    deliver(WEEK_1)
+    dsvc("init")
+    dsvc("create", "pets")
+    dsvc("import", "vendor.json", "--split", "val")
+    dsvc("commit", "-m", "Week 1", *SIGNED)
+    assert dsvc("import", "vendor.json").out.startswith("nothing new from source vendor: 3 inputs, ")
+    deliver([*WEEK_2, (107, "d.jpg", "cat", (1, 1, 50, 50))], "abcd")
+    assert "\ninputs: 1 new\n" in dsvc("import", "vendor.json").out
+    assert splits(dsvc) == dict.fromkeys(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], "val")
+    assert "\ninputs: 4 changed\n" in dsvc("import", "vendor.json", "--split", "test").out
+    assert set(splits(dsvc).values()) == {"test"}
+    dsvc("set", "a.jpg", "--split", "train")
+    dsvc("import", "vendor.json", "--split", "test")
+    dsvc("import", "vendor.json")
+    assert splits(dsvc)["a.jpg"] == "train"
