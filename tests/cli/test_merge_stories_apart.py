@@ -128,14 +128,14 @@ undid: merge zoo (branch pets main)
 dsvc redo brings it back
 Ada$ dsvc merge zoo --dedupe --dry-run
 would merge zoo into pets main
-  inputs       2 added, 1 changed
+  inputs       1 added, 1 changed
   annotations  2 added
   concepts     2 added
 same bytes, would be made one: shots/one.png and a.png
 nothing was changed
 Ada$ dsvc merge zoo --dedupe
 [pets main C4] merged zoo
-  inputs       2 added, 1 changed
+  inputs       1 added, 1 changed
   annotations  2 added
   concepts     2 added
 same bytes, made one: shots/one.png and a.png
