@@ -264,7 +264,8 @@ def test_another_vendor_brings_keypoints(dsvc, deliver, ids: dict[int, str]) -> 
     assert dsvc("import", "points.json").out == (
         "imported 3 inputs, 6 annotations, 2 concepts from source points\n"
         "annotations: 5 there already, 1 new\n"
-        f"note: 1 annotation has the number of one that was there, but says something else: both stand\n{NEXT}"
+        "note: 1 annotation has the number of one that was there, but says something else: both stand\n"
+        f"note: if this is a new delivery of source vendor: dsvc undo, then import it with --source vendor\n{NEXT}"
     )
     one = said(dsvc, ids[1])
     assert (one["keypoints"], one["shape"]["box"]) == ([1, 2, 2], [10, 10, 100, 100])
