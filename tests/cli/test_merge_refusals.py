@@ -228,10 +228,12 @@ nothing staged
 Ada$ dsvc annotate a.png#A1 --concept wolf
 changed a.png#A1 wolf
 new concept wolf
+settled 1 conflict: concept
 still in conflict: shape; see: dsvc conflicts 'a.png#A1'
 next: dsvc commit -m TEXT
 Ada$ dsvc annotate a.png#A1 --box 1,1,1,1
 changed a.png#A1 wolf
+settled 1 conflict: shape
 next: dsvc commit -m TEXT
 Ada$ dsvc status
 dataset pets, branch main, at C4
