@@ -140,7 +140,7 @@ def discard_command(session: Session, keys: tuple[str, ...], dry_run: bool, as_j
                 f"note: {', '.join(merging)} counts as merged all the same, and a later merge does not bring this again"
             )
         if not dry_run:
-            out(f"dsvc undo brings {'it' if count == 1 and not merging else 'them'} back")
+            out(f"dsvc undo brings {'it' if count == 1 and (keys or not merging) else 'them'} back")
 
 
 def shown_name(change: RecordChange) -> str:

@@ -320,3 +320,20 @@ def test_the_split_holds_for_the_next_delivery_until_another_is_said(dsvc, deliv
     dsvc("import", "vendor.json", "--split", "test")
     dsvc("import", "vendor.json")
     assert splits(dsvc)["a.jpg"] == "train"
+
+
+def test_a_revert_is_no_delivery(dsvc, deliver, ids: dict[int, str]) -> None:
+    """It goes back to what was known of the source then, so that the delivery can be imported again."""
+    deliver(WEEK_2)
+    dsvc("import", "vendor.json")
+    dsvc("commit", "-m", "Week 2", *SIGNED)
+    dsvc("revert", "HEAD")
+    dsvc("commit", "-m", "Not yet", *SIGNED)
+    log = json.loads(dsvc("log", "--json").out)["commits"]
+    assert [(one["message"], list(one["sources"])) for one in log] == [
+        ("Not yet", []),
+        ("Week 2", ["vendor"]),
+        ("Week 1", ["vendor"]),
+    ]
+    assert "source" not in dsvc("blame", ids[3]).out.partition("changed by ")[2]
+    assert "2 changed (matched 2 by place), 1 new" in dsvc("import", "vendor.json").out
