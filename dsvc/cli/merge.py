@@ -172,7 +172,7 @@ def _headline(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: b
     name = shown(revision)
     if outcome.kind == "up to date":
         if outcome.matched == 0:
-            return f"nothing to take: no input of {name} matches"
+            return f"nothing to take: no input of {name} matches; what there is: dsvc show {word(revision)}"
         return f"already up to date with {name}{matched}"
     if outcome.kind == "staged":
         return f"{'would stage' if dry_run else 'staged'} the merge of {name}{matched}"

@@ -108,7 +108,7 @@ error: the filter is empty
 hint: a filter is an expression such as: concept = 'cat' and area > 1024
 exit 2
 Ada$ dsvc merge bo --where "concept = 'emu'"
-nothing to take: no input of bo matches
+nothing to take: no input of bo matches; what there is: dsvc show bo
 Ada$ dsvc merge HEAD~0 --where "concept = ) or x"
 error: in the filter: syntax error at or near ")"
   concept = ) or x

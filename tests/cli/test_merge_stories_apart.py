@@ -258,7 +258,7 @@ next: dsvc diff HEAD~1 HEAD, or take it back: dsvc undo
 Ada$ dsvc merge bo --where "concept = 'owl'"
 already up to date with bo, of which 1 input matches
 Ada$ dsvc merge bo --where "concept = 'emu'"
-nothing to take: no input of bo matches
+nothing to take: no input of bo matches; what there is: dsvc show bo
 Bo$ dsvc switch bo
 now on branch bo of pets, at C2
 Bo$ dsvc annotate c.png#A3 --box 0,0,2,2
