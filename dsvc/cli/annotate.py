@@ -210,11 +210,21 @@ def _annotate_one(dataset: Dataset, name: str, patch: Patch, as_json: bool) -> N
     out(f"{verb} {shown(f'{new.key}#{new.id}')}" + (f" {shown(new.concept)}" if new.concept else ""))
     if made is not None:
         out(made)
+    if old is not None and old.conflicts.keys() - new.conflicts.keys():
+        out(_settled(old, new))
     if new.conflicts:
         from dsvc.cli.records import conflict_text
 
         out(f"still {conflict_text(new)}; see: dsvc conflicts {word(f'{new.key}#{new.id}')}")
     out(NEXT)
+
+
+def _settled(old: Annotation, new: Annotation) -> str:
+    """Which conflicts were settled by setting their fields."""
+    from dsvc.model.clashes import clashes_of
+
+    fields = [shown(clash.field) for clash in clashes_of(old) if clash.path not in new.conflicts]
+    return f"settled {plural(len(fields), 'conflict')}: {', '.join(fields)}"
 
 
 def _annotate_matching(dataset: Dataset, noun: Noun, where: str, patch: Patch, how: tuple[bool, bool]) -> None:

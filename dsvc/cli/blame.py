@@ -41,6 +41,8 @@ def blame_command(session: Session, key: str, as_json: bool) -> None:
 
 def _row(blamed: Blamed) -> tuple[str, str, str, str]:
     concept = getattr(blamed.record, "concept", None)
+    if concept is None and "c" in blamed.record.conflicts:
+        concept = "(in conflict)"
     label = f"#{shown(blamed.record.id)}" if hasattr(blamed.record, "id") else blamed.noun
     if blamed.brought is None:
         return (label, shown(concept or ""), "staged", "")

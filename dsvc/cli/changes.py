@@ -78,7 +78,7 @@ def annotation_line(change: Change) -> str:
     ids = [side.id for side in (old, new) if side is not None]
     name = f"{shown(names[0]) if names else NO_CONCEPT} {' -> '.join(shown(id) for id in dict.fromkeys(ids))}"
     if change.verb != "changed":
-        words = [*_conflict_words(change), *annotation_words(old if new is None else new)]
+        words = annotation_words(old if new is None else new)  # which tell of conflicts
     else:
         verbs = _verbs(change, old, new)
         words = [*_same_place(change), *([" and ".join(verbs)] if verbs else []), *_other_words(change)]
@@ -147,7 +147,22 @@ def _field_words(change: Change) -> list[str]:
 
 def _conflict_words(change: Change) -> list[str]:
     words = [f"in conflict: {', '.join(map(shown, change.opened))}"] if change.opened else []
-    return [*words, *([f"conflict settled: {', '.join(map(shown, change.settled))}"] if change.settled else [])]
+    return [*words, *([f"conflict settled: {', '.join(_settled(change))}"] if change.settled else [])]
+
+
+def _settled(change: Change) -> Iterator[str]:
+    """The fields whose conflicts were settled, each with the value that it has now where that is short."""
+    from dsvc.core.diffing.fields import value_at
+
+    for field in change.settled:
+        path = next((path for path in change.paths if ".".join(path) == field), (field,))
+        value = value_at(change.new, path) if hasattr(change.new, path[0]) else None
+        text = _media_text(value) if field == "media" else _short(value) if value is not None else None
+        yield f"{shown(field)} -> {text}" if text else shown(field)
+
+
+def _media_text(media: Media | None) -> str | None:
+    return ", ".join(media_facts(media).values()) if media is not None else None
 
 
 def _path_words(change: Change, path: Path) -> str:

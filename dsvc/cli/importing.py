@@ -101,7 +101,8 @@ def import_command(
     JSON: {"dataset", "source", "changed", "dry_run", "inputs", "annotations", "concepts", "missing": [KEY...],
            "extra": [KEY...], "notes": [TEXT...], "refused", "problems": [TEXT...], "rejects": PATH or null,
            "conflicts": COUNT, "removed": {"inputs", "annotations"}, "unlisted_inputs": COUNT,
-           "matched": {"unchanged", "renumbered", "by_number", "by_place", "joined", "new", "gone"}}
+           "matched": {"unchanged", "renumbered", "by_number", "by_place", "joined", "new", "gone"},
+           "altered_inputs": {"new", "changed"}}
     """
     dataset = session.dataset(signed=True)
     options |= {"hash": not no_hash, "ignore": sum(ignore, ()), "sync": sync or ""}
@@ -158,6 +159,7 @@ def _import_json(dataset: str, result: ImportReport, dry_run: bool) -> dict[str,
             "new": tally.new,
             "gone": tally.gone,
         },
+        "altered_inputs": {"new": result.altered[0], "changed": result.altered[1]},
     }
 
 
@@ -197,6 +199,9 @@ def _print_records(result: ImportReport, dry_run: bool) -> None:
     differs = tally.renumbered or tally.changed or tally.new or tally.gone
     if result.changed and (tally.joined or (result.again and differs)):
         out(f"annotations: {_tallied(result)}")
+    if result.changed and result.again and any(result.altered):
+        words = [f"{count:,} {what}" for count, what in zip(result.altered, ("new", "changed"), strict=True) if count]
+        out(f"inputs: {', '.join(words)}")
     if any(result.removed):
         inputs, annotations = result.removed
         what = [plural(inputs, "input")] if inputs else []

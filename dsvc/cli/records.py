@@ -119,7 +119,7 @@ def shape_text(shape: Shape) -> str:
     words = []
     if shape.box is not None:
         words.append(f"box {numbers_text(shape.box)}")
-    if shape.polygons is not None:
+    if shape.polygons:
         points = sum(len(ring) for ring in shape.polygons) // 2
         words.append(f"{plural(len(shape.polygons), 'polygon')} of {plural(points, 'point')}")
     if shape.mask is not None:

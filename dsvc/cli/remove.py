@@ -122,6 +122,7 @@ def discard_command(session: Session, keys: tuple[str, ...], dry_run: bool, as_j
     names = [shown_name(change) for change in itertools.islice(chosen, 5)]
     count = len(names) + sum(1 for _ in chosen)
     staged = dataset.has_draft()
+    merging = [id.short() for id in dataset.status().merged] if staged else []
     if not dry_run:
         dataset.discard(*keys)
     if as_json:
@@ -132,8 +133,14 @@ def discard_command(session: Session, keys: tuple[str, ...], dry_run: bool, as_j
         more = f" and {count - len(names):,} more" if count > len(names) else ""
         verb = "would discard" if dry_run else "discarded"
         out(f"{verb} {plural(count, 'change')}{': ' if names else ''}{', '.join(names)}{more}")
+        if merging and not keys:
+            out(f"{'would drop' if dry_run else 'dropped'} the merge of {', '.join(merging)}, too")
+        elif merging and count:
+            out(
+                f"note: {', '.join(merging)} counts as merged all the same, and a later merge does not bring this again"
+            )
         if not dry_run:
-            out("dsvc undo brings them back")
+            out(f"dsvc undo brings {'it' if count == 1 and (keys or not merging) else 'them'} back")
 
 
 def shown_name(change: RecordChange) -> str:

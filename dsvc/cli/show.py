@@ -111,7 +111,10 @@ def _show_input(state: State, key: str, as_json: bool) -> None:
         print_json({"input": input_json(record), "annotations": annotations})
         return
     out(f"input {shown(key)}")
-    out(f"  media: {media_text(record.media) if record.media is not None else 'none yet; give it: dsvc add PATH'}")
+    if record.media is not None:
+        out(f"  media: {media_text(record.media)}")
+    elif "media" not in record.conflicts:
+        out("  media: none yet; give it: dsvc add PATH")
     if record.declared_width is not None and record.declared_height is not None:
         out(f"  declared size: {record.declared_width:.12g} x {record.declared_height:.12g}")
     for name in ("split", "license", "geo", "number", "metadata"):
@@ -194,7 +197,7 @@ def _tasks(annotation: Annotation) -> list[str]:
     shape, found = annotation.shape, []
     if shape is not None:
         found += ["boxes"] if shape.box is not None else []
-        found += ["polygons"] if shape.polygons is not None else []
+        found += ["polygons"] if shape.polygons else []
         found += ["masks"] if shape.mask is not None else []
     found += ["keypoints"] if annotation.keypoints is not None else []
     found += ["points"] if annotation.point is not None else []

@@ -216,7 +216,8 @@ class Repository:
 
         names = [ref[1] for ref, _ in self.view.list(DATASET)]
         near = difflib.get_close_matches(name, names, 3) or names[:5]
-        return f"{lead}{', '.join(near)}" if near else "make one: dsvc create NAME"
+        more = ", ..." if near == names[:5] and len(names) > 5 else ""
+        return f"{lead}{', '.join(near)}{more}" if near else "make one: dsvc create NAME"
 
     def create(self, name: str, description: str = "") -> Dataset:
         """Make a dataset and make it the current one. Raises RefusedError where it exists."""

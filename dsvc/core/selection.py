@@ -45,13 +45,22 @@ def selected_head(refs: _Refs, dataset: Dataset) -> ObjectId | None:
     if dataset.pinned is not None:
         version = refs.get(VERSION, name, dataset.pinned)
         if version is None:
-            hint = f"go back to branch {dataset.branch}: dsvc use {name}"
-            raise NotFoundError(f"dataset {name!r} has no version {dataset.pinned!r}", hint)
+            raise _no_version(dataset, dataset.pinned)
         return cast(VersionRef, version).commit
     branch = refs.get(BRANCH, name, dataset.branch)
     if branch is None:
         raise no_branch(dataset.repository.view, name, dataset.branch)
     return cast(BranchRef, branch).commit
+
+
+def _no_version(dataset: Dataset, version: str) -> NotFoundError:
+    names = [ref[2] for ref, _ in dataset.repository.view.list(VERSION, dataset.name)]
+    if near := near_names(version, names):
+        known = f"did you mean {', '.join(f'{dataset.name}@{name}' for name in near)}? or "
+    else:
+        known = f"there is: {', '.join(names[-8:])}; or " if names else ""
+    hint = f"{known}go back to branch {dataset.branch}: dsvc use {dataset.name}"
+    return NotFoundError(f"dataset {dataset.name!r} has no version {version!r}", hint)
 
 
 def no_branch(view: View, dataset: str, name: str) -> NotFoundError:

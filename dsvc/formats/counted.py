@@ -18,4 +18,6 @@ def counted(count: int, what: str) -> str:
         second, _, rest = rest.partition(" ")
         noun = f"{noun} {second}"
     one = f"{noun.removesuffix('ies')}y" if noun.endswith("ies") else noun.removesuffix("s")
+    if rest.startswith("lost their "):
+        rest = rest.replace("their", "its", 1).replace("they have", "it has")
     return f"1 {one} {_VERB.sub(lambda verb: _OF_ONE[verb[0]], rest)}"

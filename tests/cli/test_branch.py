@@ -87,7 +87,7 @@ def test_delete(dsvc, first: str) -> None:
         (("switch", "mian"), 4, "error: dataset 'pets' has no branch 'mian'\nhint: did you mean main?"),
         (("switch", "v1"), 4, "error: dataset 'pets' has no branch 'v1'\nhint: v1 is a version: pets@v1;"),
         (("use", "pets:nope"), 4, "error: dataset 'pets' has no branch 'nope'\nhint: there is: main;"),
-        (("use", "pets@v9"), 4, "error: dataset 'pets' has no version 'v9'\n"),
+        (("use", "pets@v9"), 4, "error: dataset 'pets' has no version 'v9'\nhint: there is: v1; or"),
         (("use", "pets:"), 2, "error: 'pets:' names no dataset\nhint: such as pets, pets:branch, pets@v1\n"),
         (("version", "create", "main", *SIGNED), 3, "error: 'main' is a branch of pets\n"),
     ],

@@ -54,9 +54,9 @@ RINGS: Any = ((0, 0, 9, 0, 9, 9),), ((0, 0, 9, 0, 9, 5),)
         (cat(crowd=1), cat(crowd=0, track=7, value=0.5), "crowd 1 -> 0, track none -> 7, value none -> 0.5"),
         (cat(), cat(concept=None, conflicts={"c": ("cat", "dog"), "at\0color": (1, 2)}),
          "in conflict: attributes.color, concept"),
-        (cat(concept=None, conflicts={"c": ("cat", "dog")}), cat(), "conflict settled: concept"),
+        (cat(concept=None, conflicts={"c": ("cat", "dog")}), cat(), "conflict settled: concept -> cat"),
         (cat(text="x", concept=None, conflicts={"c": ("cat", "dog")}), cat(text="y", conflicts={"cr": (0, 1)}),
-         "text x -> y, in conflict: crowd, conflict settled: concept"),
+         "text x -> y, in conflict: crowd, conflict settled: concept -> cat"),
     ],
 )  # fmt: skip
 def test_an_annotation(old: Annotation, new: Annotation, words: str) -> None:
@@ -121,3 +121,8 @@ def test_counts_of_conflicts_and_new_ids() -> None:
         "  cat           1",
         "  dog           1",
     ]
+
+
+def test_an_annotation_that_comes_with_a_conflict_tells_of_it_once() -> None:
+    clash = cat(concept=None, conflicts={"c": ("cat", "dog")})
+    assert lines([Input(key="a")], [Input(key="a"), clash])[1:] == ["    + (no concept) 1: in conflict: concept"]

@@ -12,7 +12,7 @@ def test_strict_says_what_would_be_left_out(dsvc, project: Path, write) -> None:
     dsvc("annotate", "a.jpg", "--concept", "cat", "--point", "1,2")
     dsvc("commit", "-m", "more", "--author", "Ada <ada@example.org>")
     refused = dsvc("export", "--format", "coco", "-o", "out", "--strict", code=3)
-    losses = ["1 input is no image, left out: text 1", "1 annotation lost their point, which COCO has no field for"]
+    losses = ["1 input is no image, left out: text 1", "1 annotation lost its point, which COCO has no field for"]
     assert refused.out == ""
     assert refused.err == (
         "error: coco/1 has no place for all of this; nothing was written\n"

@@ -45,7 +45,7 @@ def test_a_sheet_that_is_corrected(dsvc, table) -> None:
     table("key,split,concepts,metadata.site", "a.jpg,test,sunny,1")
     assert dsvc("import", "meta.csv").out == (
         "imported 1 input, 1 annotation, 1 concept from source meta\n"
-        "annotations: 1 unchanged, 1 listed no more\nremoved 1 annotation\n"
+        "annotations: 1 unchanged, 1 listed no more\ninputs: 1 changed\nremoved 1 annotation\n"
         "note: 1 input that the source listed before, and does not list now, stays; remove it with --sync=inputs\n"
         f"{NEXT}"
     )
@@ -91,7 +91,7 @@ def test_rejects_are_mended(dsvc, table, project: Path) -> None:
     assert rejects.read_text() == "key,split\na.jpeg,train\n"
     rejects.write_text("key,split\na.jpg,train\n")
     assert dsvc("import", rejects.name, "--source", "meta").out == (
-        "imported 1 input, 0 annotations, 0 concepts from source meta\n"
+        "imported 1 input, 0 annotations, 0 concepts from source meta\ninputs: 1 changed\n"
         f"note: 1 input that the source listed before, and does not list now, stays\n{NEXT}"
     )
 
@@ -232,6 +232,7 @@ def test_json_has_it_all(dsvc, table) -> None:
             "new": 0,
             "gone": 0,
         },
+        "altered_inputs": {"new": 0, "changed": 1},
     }
 
 
@@ -266,7 +267,7 @@ def test_a_folder_of_classes(dsvc, shelter: Path) -> None:
     (shelter / "train/5.jpg").write_bytes(JPEG)
     assert dsvc("import", "shelter", "--format", "folder").out == (
         "imported 5 inputs, 4 annotations, 2 concepts from source shelter\n"
-        "annotations: 3 unchanged, 1 new\n"
+        "annotations: 3 unchanged, 1 new\ninputs: 2 new\n"
         "note: 1 file lies in no class's folder, and has no annotation: shelter/train/5.jpg\n"
         f"note: 1 file that is no media was passed over\n{NEXT}"
     )

@@ -241,6 +241,7 @@ def test_import(dsvc, commit: str, project: Path, write, coco) -> None:
             "new": 2,
             "gone": 0,
         },
+        "altered_inputs": {"new": 2, "changed": 0},
     }
 
 

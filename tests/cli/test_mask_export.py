@@ -18,9 +18,9 @@ def test_masks_go_to_a_folder_or_an_archive(dsvc, files, coco, write, monkeypatc
     assert done.out == (
         "wrote out: mask/1, 2 inputs, 2 annotations\n"
         "note: 1 annotation with polygons and no mask was left out\n"
-        "note: 1 concept lost their supercategory, which masks cannot say\n"
+        "note: 1 concept lost its supercategory, which masks cannot say\n"
         "note: 1 dataset lost what files of other formats said of the whole\n"
-        "note: 1 input lost their license, which masks cannot say\n"
+        "note: 1 input lost its license, which masks cannot say\n"
     )
     assert sorted(p.name for p in Path("out").rglob("*") if p.is_file()) == [
         ".dsvc-export",

@@ -108,7 +108,7 @@ error: the filter is empty
 hint: a filter is an expression such as: concept = 'cat' and area > 1024
 exit 2
 Ada$ dsvc merge bo --where "concept = 'emu'"
-nothing to take: no input of bo matches
+nothing to take: no input of bo matches; what there is: dsvc show bo
 Ada$ dsvc merge HEAD~0 --where "concept = ) or x"
 error: in the filter: syntax error at or near ")"
   concept = ) or x
@@ -228,10 +228,12 @@ nothing staged
 Ada$ dsvc annotate a.png#A1 --concept wolf
 changed a.png#A1 wolf
 new concept wolf
+settled 1 conflict: concept
 still in conflict: shape; see: dsvc conflicts 'a.png#A1'
 next: dsvc commit -m TEXT
 Ada$ dsvc annotate a.png#A1 --box 1,1,1,1
 changed a.png#A1 wolf
+settled 1 conflict: shape
 next: dsvc commit -m TEXT
 Ada$ dsvc status
 dataset pets, branch main, at C4

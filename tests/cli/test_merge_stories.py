@@ -237,6 +237,7 @@ undid: resolve a.png#A1 (draft pets main)
 dsvc redo brings it back
 Ada$ dsvc annotate a.png#A1 --box 0,0,3,1
 changed a.png#A1 cat
+settled 1 conflict: shape
 next: dsvc commit -m TEXT
 Ada$ dsvc conflicts
 no open conflicts

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from .conftest import picture
 from .telling import Teller, pets, tell, write_coco
 
 __all__ = ["pets", "tell"]  # fixtures
@@ -128,14 +129,14 @@ undid: merge zoo (branch pets main)
 dsvc redo brings it back
 Ada$ dsvc merge zoo --dedupe --dry-run
 would merge zoo into pets main
-  inputs       2 added, 1 changed
+  inputs       1 added, 1 changed
   annotations  2 added
   concepts     2 added
 same bytes, would be made one: shots/one.png and a.png
 nothing was changed
 Ada$ dsvc merge zoo --dedupe
 [pets main C4] merged zoo
-  inputs       2 added, 1 changed
+  inputs       1 added, 1 changed
   annotations  2 added
   concepts     2 added
 same bytes, made one: shots/one.png and a.png
@@ -257,7 +258,7 @@ next: dsvc diff HEAD~1 HEAD, or take it back: dsvc undo
 Ada$ dsvc merge bo --where "concept = 'owl'"
 already up to date with bo, of which 1 input matches
 Ada$ dsvc merge bo --where "concept = 'emu'"
-nothing to take: no input of bo matches
+nothing to take: no input of bo matches; what there is: dsvc show bo
 Bo$ dsvc switch bo
 now on branch bo of pets, at C2
 Bo$ dsvc annotate c.png#A3 --box 0,0,2,2
@@ -316,3 +317,63 @@ def test_filtered_twice(pets: Teller) -> None:
     """The same filter again takes what is new, and keeps what was changed here meanwhile."""
     pets.do(FILTERED_TWICE_BEFORE)
     pets(FILTERED_TWICE)
+
+
+# ---- tracked folders, and another dataset with other bytes and other files
+
+TRACKED_BEFORE = """\
+Ada$ dsvc init
+Ada$ dsvc create pets
+Ada$ dsvc add ours --root ours
+Ada$ dsvc commit -m "Ours"
+Bo$ dsvc create zoo
+Bo$ dsvc add theirs --root theirs
+Bo$ dsvc annotate two.png --concept emu
+Bo$ dsvc commit -m "Theirs"
+Ada$ dsvc use pets
+"""
+
+TRACKED = """\
+Ada$ dsvc merge zoo
+[pets main C3] merged zoo
+  inputs       1 added, 1 in conflict
+  annotations  1 added
+  concepts     1 added
+note: 1 input that came has no file in the tracked folders: two.png
+dsvc add -A would take it out again; bring the files, or look there no more: dsvc untrack FOLDER
+1 record with open conflicts: versions and exports wait until they are settled
+next: dsvc conflicts, or take it back: dsvc undo
+Ada$ dsvc show one.png
+input one.png
+  in conflict: media; see: dsvc conflicts one.png
+0 annotations
+Ada$ dsvc untrack ours
+tracked no more: ours; their inputs and files stay
+dsvc add FOLDER tracks one again; dsvc undo does not, since this is a setting
+Ada$ dsvc add ours --root ours
+1 changed
+tracked from now on: ours
+next: dsvc commit -m TEXT
+Ada$ dsvc conflicts
+no open conflicts
+Ada$ dsvc undo
+undid: add ours (draft pets main)
+dsvc redo brings it back
+Ada$ dsvc status
+dataset pets, branch main, at C3
+holds 2 inputs, 1 annotation, 1 concept
+1 record with open conflicts; next: dsvc conflicts
+files:
+  1 missing: two.png
+next: dsvc add -A
+"""
+
+
+def test_tracked_folders(tell: Teller, tmp_path: Path) -> None:
+    """What came has no file here, which is told; and a file that lies there settles no conflict by itself."""
+    for color, name in enumerate(("ours/one.png", "theirs/one.png", "theirs/two.png"), 10):
+        path = tmp_path / "project" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture(color=color))
+    tell.do(TRACKED_BEFORE)
+    tell(TRACKED)

@@ -163,3 +163,39 @@ def test_the_branch_moves_under_a_dirty_draft(pets: Teller) -> None:
     pets.do(THE_BRANCH_MOVES_UNDER_A_DIRTY_DRAFT_BEFORE)
     commit_elsewhere(pets)
     pets(THE_BRANCH_MOVES_UNDER_A_DIRTY_DRAFT)
+
+
+# ---- a staged merge, of which a part or all is discarded
+
+DISCARDED_BEFORE = """\
+Bo$ dsvc switch bo
+Bo$ dsvc annotate a.png --concept owl
+Bo$ dsvc annotate b.png --concept owl
+Bo$ dsvc commit -m "Owls"
+Ada$ dsvc switch main
+Ada$ dsvc merge bo --no-commit
+"""
+
+DISCARDED = """\
+Ada$ dsvc discard a.png
+discarded 1 change: annotation a.png#A3
+note: C2 counts as merged all the same, and a later merge does not bring this again
+dsvc undo brings it back
+Ada$ dsvc discard --dry-run
+would discard 2 changes: concept owl, annotation b.png#A4
+would drop the merge of C2, too
+Ada$ dsvc discard
+discarded 2 changes: concept owl, annotation b.png#A4
+dropped the merge of C2, too
+dsvc undo brings them back
+Ada$ dsvc status
+dataset pets, branch main, at C1
+holds 2 inputs, 2 annotations, 2 concepts
+nothing staged
+"""
+
+
+def test_discarded(pets: Teller) -> None:
+    """What is dropped of a staged merge is told to be merged all the same; dropping all drops the merge."""
+    pets.do(DISCARDED_BEFORE)
+    pets(DISCARDED)

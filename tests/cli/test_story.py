@@ -448,7 +448,7 @@ class TestRemoveAndDiscard:
         name = "b.jpg#" + annotation(dsvc, "b.jpg")
         dsvc("rm", "a.jpg", name)
         assert dsvc("discard", "b.jpg", "--dry-run").out == f"would discard 1 change: annotation {name}\n"
-        assert dsvc("discard", "b.jpg").out == (f"discarded 1 change: annotation {name}\ndsvc undo brings them back\n")
+        assert dsvc("discard", "b.jpg").out == (f"discarded 1 change: annotation {name}\ndsvc undo brings it back\n")
         assert dsvc("discard").out.startswith("discarded 2 changes: input a.jpg, annotation a.jpg#")
         assert dsvc("status").out.endswith("nothing staged\n")
 

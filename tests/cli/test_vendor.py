@@ -264,7 +264,8 @@ def test_another_vendor_brings_keypoints(dsvc, deliver, ids: dict[int, str]) -> 
     assert dsvc("import", "points.json").out == (
         "imported 3 inputs, 6 annotations, 2 concepts from source points\n"
         "annotations: 5 there already, 1 new\n"
-        f"note: 1 annotation has the number of one that was there, but says something else: both stand\n{NEXT}"
+        "note: 1 annotation has the number of one that was there, but says something else: both stand\n"
+        f"note: if this is a new delivery of source vendor: dsvc undo, then import it with --source vendor\n{NEXT}"
     )
     one = said(dsvc, ids[1])
     assert (one["keypoints"], one["shape"]["box"]) == ([1, 2, 2], [10, 10, 100, 100])
@@ -292,3 +293,47 @@ def test_two_writers_import_at_once(dsvc, deliver, ids: dict[int, str]) -> None:
     shown = dsvc("show", "--inputs").out
     assert dsvc("import", "vendor.json").out.startswith("nothing new from source vendor: ")
     assert dsvc("show", "--inputs").out == shown
+
+
+# ---- the split that was said with a delivery
+
+
+def splits(dsvc) -> dict[str, str]:
+    """The split of each input."""
+    found = dsvc("query", "select key, split from inputs order by key", "--format", "csv").out
+    return dict(line.split(",") for line in found.splitlines()[1:])
+
+
+def test_the_split_holds_for_the_next_delivery_until_another_is_said(dsvc, deliver) -> None:
+    deliver(WEEK_1)
+    dsvc("init")
+    dsvc("create", "pets")
+    dsvc("import", "vendor.json", "--split", "val")
+    dsvc("commit", "-m", "Week 1", *SIGNED)
+    assert dsvc("import", "vendor.json").out.startswith("nothing new from source vendor: 3 inputs, ")
+    deliver([*WEEK_2, (107, "d.jpg", "cat", (1, 1, 50, 50))], "abcd")
+    assert "\ninputs: 1 new\n" in dsvc("import", "vendor.json").out
+    assert splits(dsvc) == dict.fromkeys(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], "val")
+    assert "\ninputs: 4 changed\n" in dsvc("import", "vendor.json", "--split", "test").out
+    assert set(splits(dsvc).values()) == {"test"}
+    dsvc("set", "a.jpg", "--split", "train")
+    dsvc("import", "vendor.json", "--split", "test")
+    dsvc("import", "vendor.json")
+    assert splits(dsvc)["a.jpg"] == "train"
+
+
+def test_a_revert_is_no_delivery(dsvc, deliver, ids: dict[int, str]) -> None:
+    """It goes back to what was known of the source then, so that the delivery can be imported again."""
+    deliver(WEEK_2)
+    dsvc("import", "vendor.json")
+    dsvc("commit", "-m", "Week 2", *SIGNED)
+    dsvc("revert", "HEAD")
+    dsvc("commit", "-m", "Not yet", *SIGNED)
+    log = json.loads(dsvc("log", "--json").out)["commits"]
+    assert [(one["message"], list(one["sources"])) for one in log] == [
+        ("Not yet", []),
+        ("Week 2", ["vendor"]),
+        ("Week 1", ["vendor"]),
+    ]
+    assert "source" not in dsvc("blame", ids[3]).out.partition("changed by ")[2]
+    assert "2 changed (matched 2 by place), 1 new" in dsvc("import", "vendor.json").out

@@ -788,7 +788,10 @@ def test_numbers_that_come_again_with_other_content_are_told(
     for annotation in document["annotations"]:
         annotation["bbox"][0] += 1
     report = pets.import_(write(document, "two.json"))
-    assert report.notes == ("2 annotations have the number of one that was there, but say something else: both stand",)
+    assert report.notes == (
+        "2 annotations have the number of one that was there, but say something else: both stand",
+        "if this is a new delivery of source one: dsvc undo, then import it with --source one",
+    )
 
 
 def test_a_mended_reject_may_name_any_category(pets: Dataset, coco: Callable[..., Document], write: Write) -> None:

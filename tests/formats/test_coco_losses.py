@@ -94,14 +94,14 @@ def test_strict_refuses_and_writes_nothing(mixed: Dataset, tmp_path: Path) -> No
     whole = (
         "1 annotation of whole images was left out: COCO's tools need a box, and one file has no place for them beside"
     )
-    frames = "1 annotation lost their frame, which COCO has no field for"
+    frames = "1 annotation lost its frame, which COCO has no field for"
     for name in ("out", "out.zip", "out.json"):
         with pytest.raises(InvalidRecordsError) as error:
             mixed.at().export("coco", tmp_path / name, strict=True)
         assert set(error.value.problems) == {
             "4 inputs are no images, left out with 4 annotations: audio 1, other 1, text 1, video 1",
-            "1 annotation lost their time, which COCO has no field for",
-            "1 annotation lost their track, which COCO has no field for",
+            "1 annotation lost its time, which COCO has no field for",
+            "1 annotation lost its track, which COCO has no field for",
             "1 annotation without a concept was left out, since COCO's tools cannot read them",
             whole if name == "out.json" else frames,
         }
@@ -154,8 +154,8 @@ def test_fields_of_inputs_and_concepts_that_coco_has_not(pets: Dataset, tmp_path
         == (
             "1 concept lost fields of other formats, which COCO has no field for",
             "1 input lost fields of other formats, which COCO has no field for",
-            "1 input lost their embeddings, which COCO has no field for",
-            "1 input lost their geo, which COCO has no field for",
+            "1 input lost its embeddings, which COCO has no field for",
+            "1 input lost its geo, which COCO has no field for",
             "2 inputs lost their metadata, which COCO has no field for",
         )
     )
@@ -175,7 +175,7 @@ def test_a_mask_beside_polygons_and_fields_of_others(number: int | None, pets: D
     assert document["annotations"][0]["segmentation"] == [[0, 0, 1, 0, 1, 1]] and document["annotations"][0]["z"] == 1
     assert report.losses == (
         "1 annotation lost fields of other formats, which COCO has no field for",
-        "1 annotation lost their mask, since COCO has one segmentation and they have polygons",
+        "1 annotation lost its mask, since COCO has one segmentation and it has polygons",
     )
 
 
@@ -193,7 +193,7 @@ def test_what_two_files_share_is_counted_once(
     assert sorted(path.name for path in (tmp_path / "out/annotations").iterdir()) == [
         "instances.json", "person_keypoints.json"]  # fmt: skip
     assert pets.draft().export("coco", tmp_path / "out").losses == (
-        "1 annotation lost their time, which COCO has no field for",
+        "1 annotation lost its time, which COCO has no field for",
         "1 annotation without a concept was left out, since COCO's tools cannot read them",
     )
 

@@ -467,13 +467,13 @@ def test_what_masks_cannot_say_is_counted(out, inputs, pets):
         == report.notes
         == (
             "1 annotation lost fields of other formats, which masks cannot say",
-            "1 annotation lost their attributes, which masks cannot say",
-            "1 annotation lost their crowd, which masks cannot say",
-            "1 annotation lost their keypoints, which masks cannot say",
-            "1 annotation lost their track, which masks cannot say",
-            "1 concept lost their supercategory, which masks cannot say",
-            "1 input lost their metadata, which masks cannot say",
-            "1 input lost their split, which masks cannot say",
+            "1 annotation lost its attributes, which masks cannot say",
+            "1 annotation lost its crowd, which masks cannot say",
+            "1 annotation lost its keypoints, which masks cannot say",
+            "1 annotation lost its track, which masks cannot say",
+            "1 concept lost its supercategory, which masks cannot say",
+            "1 input lost its metadata, which masks cannot say",
+            "1 input lost its split, which masks cannot say",
         )
     )
 

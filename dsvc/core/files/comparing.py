@@ -12,11 +12,13 @@ import msgspec
 
 from dsvc.core.files.choosing import TAKEN, WRONG
 from dsvc.core.files.filetable import NO_BLOB
+from dsvc.model.records import CONFLICTS
 from dsvc.model.tree import Tree
 
 if TYPE_CHECKING:
     from dsvc.core.files.workfiles import WorkFiles
 
+MEDIA = "media"
 SETS = ("new", "modified", "missing", "unread", "named")
 
 
@@ -28,8 +30,9 @@ class StoredMedia(msgspec.Struct, gc=False):
     reference: Any = None
 
 
-class _StoredInput(msgspec.Struct, gc=False):
+class _StoredInput(msgspec.Struct, gc=False, rename={"conflicts": CONFLICTS}):
     media: StoredMedia | None = None
+    conflicts: dict[str, msgspec.Raw] | None = None
 
 
 _decode = msgspec.msgpack.Decoder(_StoredInput).decode
@@ -105,9 +108,12 @@ class Compared:
             if kind == TAKEN:
                 self.new.add(key)
             return
-        media = _decode(value).media
+        record = _decode(value)
+        media = record.media
         stored = media.blob if media is not None else None
         if stored is None:
+            if record.conflicts is not None and MEDIA in record.conflicts and self._files.is_all:
+                return  # which bytes hold is asked by `dsvc conflicts`, and not answered by whichever file lies there
             if kind == TAKEN and (media is None or media.reference is None):
                 self.new.add(key)
                 self.named.add(key)

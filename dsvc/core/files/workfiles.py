@@ -85,7 +85,7 @@ class WorkFiles:
         self._starts = (
             sorted(one.folder for one in self.tracked) if starts is None else _with_inner(starts, self.tracked)
         )
-        self._is_all = starts is None
+        self.is_all = starts is None
         self._store: Reader = reader or repository.store
         self._nodes = repository.cache
         # A folder of keys in which files were taken under no name of their own; see `origins`.
@@ -93,7 +93,7 @@ class WorkFiles:
         folder = repository.cache_folder
         name = xxh3_128_hexdigest(dataset.name.encode())
         # What is found in some of the folders only is not kept: the next look would take it for all.
-        self._verdicts = folder / "status" / name if folder is not None and self._is_all else None
+        self._verdicts = folder / "status" / name if folder is not None and self.is_all else None
         self._plan = folder / PLAN if folder is not None else None
         self.table = FileTable(folder / "files" if folder is not None else None)
         self._before = self.table.version
@@ -112,7 +112,7 @@ class WorkFiles:
         inputs = Tree(self._store, roots.inputs, self._nodes)
         scan = self._scan = FolderScan(self.root, self.tracked, self.table, lambda start: _has_prefix(inputs, start))
         if lister is None or lister.root != self.root:
-            lister = Lister(self.root, str(self._plan) if self._plan is not None and self._is_all else None)
+            lister = Lister(self.root, str(self._plan) if self._plan is not None and self.is_all else None)
         try:
             touched = scan.run(self._starts, lister, progress)
         finally:
@@ -271,7 +271,7 @@ class WorkFiles:
     def save(self) -> None:
         """Keep what was found and learnt."""
         compared, before = self._compared, self._before
-        if self._is_all and compared is not None and (self.table.is_changed or not self._has_plan()):
+        if self.is_all and compared is not None and (self.table.is_changed or not self._has_plan()):
             self._save_plan()
         self.table.save()
         if self._verdicts is None or compared is None:
@@ -307,7 +307,7 @@ class WorkFiles:
     def _to_look_at(self, compared: Compared, touched: set[str]) -> set[str] | None:
         """The keys that may have come to differ since the last look, whose differences are taken; None for all."""
         limit = max(_FEW, int(len(compared.inputs) * _MANY))
-        if not self._is_all:
+        if not self.is_all:
             return {key for key, _, _ in self.files()} if self.count < limit else None
         kept, keys = self._kept(), set(touched)
         if kept is None:

@@ -45,6 +45,7 @@ class _Media(msgspec.Struct, gc=False):
     fps: Any = None
 
 
+_NO_POLYGONS = b"\x90"  # an empty list in MessagePack
 # The stored fields by their names in the specification. Numbers may be integers beyond 64 bits, which only Any takes.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("width", "height", "metadata", "a", "at", "cr", "f", "sp", "tr", "u", "v"), Any),
@@ -84,6 +85,11 @@ def _size(name: str) -> Column:
 def _there(field: str, clash: str) -> Column:
     get = attrgetter(field)
     return Column(BOOLEAN, (field,), lambda row: get(row) is not None, clash=clash)
+
+
+def _has_polygons(row: Any) -> bool:
+    # An empty list, as files of boxes have it, is none.
+    return row.p is not None and bytes(row.p) != _NO_POLYGONS
 
 
 def _bytes(row: Any) -> Any:
@@ -149,7 +155,7 @@ ANNOTATION_COLUMNS: dict[str, Column] = {
     "author": _plain(TEXT, "au"),
     "attributes": _plain(JSON, "at"),
     "has_box": _there("b", "shape"),
-    "has_polygons": _there("p", "shape"),
+    "has_polygons": Column(BOOLEAN, ("p",), _has_polygons, clash="shape"),
     "has_mask": _there("m", "shape"),
     "has_keypoints": _there("k", "k"),
     "has_point": _there("pt", "pt"),

@@ -133,7 +133,8 @@ def _area(before: Shape, parts: dict[str, Any]) -> float | None:
         return before.area
     if "polygons" in parts:
         return _plain(sum(map(_ring_area, parts["polygons"])))
-    box = before.box if before.polygons is None and "box" in parts else None
+    # An empty list of polygons, as files of boxes have it, is no outline.
+    box = before.box if not before.polygons and "box" in parts else None
     if box is not None and math.isclose(before.area, box[2] * box[3], rel_tol=1e-3):
         return _plain(parts["box"][2] * parts["box"][3])
     return before.area

@@ -119,8 +119,23 @@ def first_name(node: Mapping[str, Any]) -> str:
     return name.lower()
 
 
+# What COCO and others call the tables and columns.
+_OTHER_WORDS = {
+    **dict.fromkeys(("image", "images", "samples"), ("inputs",)),
+    **dict.fromkeys(("categories", "classes"), ("concepts",)),
+    **dict.fromkeys(("image_id", "file_name", "filename", "filepath"), ("key",)),
+    **dict.fromkeys(("category", "category_id", "category_name", "label", "class"), ("concept",)),
+    **dict.fromkeys(("bbox", "box"), ("x", "y", "w", "h")),
+    "segmentation": ("has_polygons", "has_mask"),
+    "iscrowd": ("crowd",),
+}
+
+
 def near(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The names that are most like one."""
+    """The names that are most like one, or mean the same."""
+    known = list(known)
+    if others := [other for other in _OTHER_WORDS.get(name.lower(), ()) if other in known]:
+        return others
     return difflib.get_close_matches(name.lower(), list(known), count, 0.6)
 
 

@@ -82,7 +82,22 @@ class History:
         if "source" in commit.notes:
             return {}
         found = ((self.commit(parent).notes.get("source"), parent) for parent in commit.parents)
-        return {str(name): parent for name, parent in found if name is not None}
+        lines = {str(name): parent for name, parent in found if name is not None}
+        return {name: line for name, line in lines.items() if not self._was_taken(name, line, commit.parents)}
+
+    def _was_taken(self, name: str, line: ObjectId, parents: Iterable[ObjectId]) -> bool:
+        """Whether one of a commit's parents had taken a source in further than to this commit of its line: a revert
+        goes back to that, and takes nothing in."""
+        for parent in parents:
+            later = self.commit(parent).sources.get(name)
+            if later is None or later in (line, *self.commit(line).parents):
+                continue
+            at: ObjectId | None = later
+            while at is not None and at != line:
+                at = next(iter(self.commit(at).parents), None)
+            if at == line:
+                return True
+        return False
 
     def ancestor(self, id: ObjectId, steps: int) -> ObjectId | None:
         """The commit so many steps back along first parents; None where history does not go back that far."""

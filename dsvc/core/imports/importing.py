@@ -282,6 +282,7 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
         raise RefusedError(f"{path}: what is refused would count as listed no more", "mend it, or leave out --sync")
     clashes = () if incoming.format == "coco" else _clashes(draft, stored.roots)
     taken, before = Taken(), draft.snapshot.roots
+    others = sorted(draft.sources) if name not in draft.sources else []
     # Where all was refused, or there are no rows, the source says nothing, and is as it was.
     if stored.inputs or stored.annotations or not (refused or followed):
         sync = given.sync or ("annotations" if followed else "")
@@ -303,18 +304,24 @@ def _take(draft: Draft, incoming: Incoming, name: str, path: Path, given: Option
         refused=refused,
         rejects=None,
         problems=tuple(incoming.problems.found),
-        notes=(*incoming.notes, *clashes, *_doubled(tally.doubled), *staying),
+        notes=(*incoming.notes, *clashes, *_doubled(tally.doubled, others), *staying),
         rejects_options=" ".join(filter(None, [f"--source {name}" if followed else "", split])),
     )
     return Part(report.with_taken(taken), stored.roots)
 
 
-def _doubled(count: int) -> list[str]:
+def _doubled(count: int, others: list[str]) -> list[str]:
+    """What to say of annotations that came beside others of their numbers; `others` are the sources that were before,
+    of which a file under a new name may be a new delivery."""
     if not count:
         return []
     who = "1 annotation has" if count == 1 else f"{count:,} annotations have"
     says = "says" if count == 1 else "say"
-    return [f"{who} the number of one that was there, but {says} something else: both stand"]
+    notes = [f"{who} the number of one that was there, but {says} something else: both stand"]
+    if others:
+        name, one = (others[0], f"source {others[0]}") if len(others) == 1 else ("NAME", "one of the other sources")
+        notes.append(f"if this is a new delivery of {one}: dsvc undo, then import it with --source {name}")
+    return notes
 
 
 def _staying(tally: Tally, given: Options, path: Path, followed: bool) -> list[str]:

@@ -57,7 +57,8 @@ class ImportReport(NamedTuple):
     """What an import did. `rejects` is the file of refused records; `missing` and `extra` are about media.
 
     `again` says that the source had been imported before, `tally` what became of the annotations that it lists,
-    `removed` how many inputs and annotations went, `conflicts` in how many records a conflict was opened.
+    `altered` how many inputs of the dataset came and changed, `removed` how many inputs and annotations went,
+    `conflicts` in how many records a conflict was opened.
     """
 
     source: str
@@ -77,6 +78,7 @@ class ImportReport(NamedTuple):
     rejects_options: str = ""
     again: bool = False
     tally: Tally = Tally()
+    altered: tuple[int, int] = (0, 0)
     removed: tuple[int, int] = (0, 0)
     conflicts: int = 0
 
@@ -104,6 +106,7 @@ class ImportReport(NamedTuple):
             changed=taken.changed,
             again=taken.again,
             tally=taken.tally,
+            altered=(merge.inputs.added, merge.inputs.changed + merge.inputs.combined),
             removed=(merge.inputs.removed, merge.annotations.removed),
             conflicts=merge.conflicts,
         )
@@ -141,6 +144,7 @@ def join_reports(draft: Draft, found: list[Part]) -> ImportReport:
         parts=tuple(parts),
         again=any(part.again for part in parts),
         tally=_summed([part.tally for part in parts]),
+        altered=(sum(part.altered[0] for part in parts), sum(part.altered[1] for part in parts)),
         removed=(sum(part.removed[0] for part in parts), sum(part.removed[1] for part in parts)),
         conflicts=sum(part.conflicts for part in parts),
     )

@@ -63,7 +63,8 @@ def source_name(text: str) -> str:
 def store_source(
     draft: Draft, incoming: Incoming, name: str, progress: Progress | None, split: str | None = None
 ) -> Stored:
-    """Store the three trees of a source's records; with `split`, all its inputs are of that split."""
+    """Store the three trees of a source's records; with `split`, all its inputs are of that split. One that was given
+    the last time holds for inputs whose records name none."""
     root = draft.dataset.repository.root
     sorter = Sorter(root / ".dsvc" if root is not None else None)
     try:
@@ -79,8 +80,11 @@ def _store(
     store, annotations = draft.transaction.writer, 0
     concepts = incoming.concepts()
     found = incoming.inputs()
+    last = _last(store, draft.sources.get(name))
     if split is not None:
         found = (msgspec.structs.replace(record, split=split) for record in found)
+    elif (split := said_split(last, incoming.format, name)) is not None:
+        found = (msgspec.structs.replace(record, split=record.split or split) for record in found)
     inputs = sorted((record.key.encode(), encode_input(record)) for record in found)
     for batch in incoming.annotations():
         sorter.extend(batch)
@@ -89,7 +93,6 @@ def _store(
             progress("read annotations", annotations, None)
     if incoming.problems.count and not annotations and not inputs:
         return Stored(empty_roots(store))
-    last = _last(store, draft.sources.get(name))
     entries = _counted(with_ordinals(sorter.sorted()), annotations, progress)
     roots = Roots(
         concepts=build_tree(store, _concept_entries(concepts)),
@@ -98,6 +101,12 @@ def _store(
         meta={incoming.format: {name: {**incoming.meta, **({"split": split} if split is not None else {})}}},
     )
     return Stored(roots, len(inputs), annotations, len(concepts))
+
+
+def said_split(last: Roots | None, format: str, name: str) -> str | None:
+    """The split that was given with a source the last time, by what it said then."""
+    found = last.meta.get(format, {}).get(name, {}).get("split") if last is not None else None
+    return found if isinstance(found, str) else None
 
 
 def _last(store: Store, line: ObjectId | None) -> Roots | None:

@@ -11,7 +11,7 @@ from dsvc.core.merging.report import MergeReport
 from dsvc.core.merging.roots import Merged
 from dsvc.core.merging.states import Content, Merger
 from dsvc.core.merging.taking import take_part
-from dsvc.core.merging.twins import Twins, find_twins, fold_twins
+from dsvc.core.merging.twins import Twins, count_folded, find_twins, fold_twins
 from dsvc.core.rebase import rebase
 from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.transaction import Refs
@@ -183,7 +183,9 @@ class _Merging:
         twins = find_twins(self._store, ours.roots, merged)
         if not twins or not self._asked.dedupe:
             return made, twins
-        return made._replace(roots=fold_twins(self._store, made.roots, twins)), twins
+        folded = fold_twins(self._store, made.roots, twins)
+        count_folded(self._store, merged.report, ours.roots, made.roots, folded)
+        return made._replace(roots=folded), twins
 
     def _message(self) -> str:
         where = f" where {self._asked.where}" if self._asked.where is not None else ""

@@ -82,6 +82,7 @@ def _chosen(
         raise _nothing(snapshot, wanted)
     if choice.take is not None and len(places) > 1:
         fields = ", ".join(dict.fromkeys(f"{place.name} {place.field}" for place, _ in places[:5]))
+        fields += f" and {len(places) - 5:,} more" if len(places) > 5 else ""
         raise UsageError(f"--take numbers the candidates of one field, and {len(places)} are meant: {fields}", LIST)
     if choice.state is not None:
         other = choice.state.snapshot

@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from dsvc.core.merging.report import Counts, MergeReport
 from dsvc.core.merging.roots import Merged
 from dsvc.errors import DamagedError
 from dsvc.model.facts import Fields
 from dsvc.model.merging import NUMBERING, merge_record
 from dsvc.model.node import Store
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots
+from dsvc.model.tree import Tree
+from dsvc.model.treediff import diff_trees
+from dsvc.model.treemerge import Sides
 from dsvc.store import codec
 from dsvc.store.codec import unpack_extension
 
@@ -110,6 +114,20 @@ def fold_twins(store: Store, roots: Roots, twins: Twins) -> Roots:
         edits.inputs[key], edits.inputs[other] = None, merge_record(None, mine, snapshot.input_tree.get(key))
         _move(snapshot, edits, key, other)
     return edit_roots(store, roots, edits)
+
+
+def count_folded(store: Store, report: MergeReport, ours: Roots, merged: Roots, folded: Roots) -> None:
+    """Correct what a merge is said to have done by what folding the twins changed in it."""
+    for name in ("inputs", "annotations"):
+        counts: Counts = getattr(report, name)
+        mine = Tree(store, getattr(ours, name))
+        for key, before, after in diff_trees(Tree(store, getattr(merged, name)), Tree(store, getattr(folded, name))):
+            was = mine.get(key)
+            if before == was:  # not counted yet
+                counts.count(Sides(key, was, was, None), after)
+            elif was is None:
+                counts.count(Sides(key, None, None, before), before, -1)
+                counts.count(Sides(key, None, None, after), after)
 
 
 def _move(snapshot: Snapshot, edits: SnapshotEdits, key: bytes, other: bytes) -> None:

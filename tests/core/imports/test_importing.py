@@ -313,6 +313,7 @@ def test_the_splits_of_a_folder_are_sources(pets: Dataset, splits: Path) -> None
         extra=("train/more.jpg", "valid/more.jpg"),
         parts=report.parts,
         tally=Tally(new=4),
+        altered=(4, 0),
     )
     assert {key: one.split for key, one in inputs(pets).items()} == {
         "train/a.jpg": "train",

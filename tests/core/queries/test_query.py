@@ -214,6 +214,8 @@ UNKNOWN = 'in the query: referenced column "{}" not found'
         ("select 'é', from from", "in the query: syntax error", None, ""),
         ("select conept from annotations", UNKNOWN.format("conept"), 7, "did you mean concept?"),
         ("select 'é日', conept from annotations", UNKNOWN.format("conept"), 13, ""),
+        ("select bbox from annotations", UNKNOWN.format("bbox"), 7, "did you mean x, y, w, h?"),
+        ("select 1 from images", "in the query: no table 'images'", 14, "did you mean inputs?"),
         ("select a.conept from annotations a", "in the query: table ", 7, "did you mean concept?"),
         ("select key from inputs where split = zebra", UNKNOWN.format("zebra"), 37, "there is: key, split,"),
         ("select key from inputs where split = \"val\"", UNKNOWN.format("val"), 37, ""),
