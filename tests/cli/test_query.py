@@ -148,10 +148,16 @@ def test_a_table_fits_on_the_terminal(dsvc, project: Path, monkeypatch: pytest.M
 def test_an_interrupt_ends_it(project: Path) -> None:
     sql = "select sum(a.range * b.range) from range(9000000) a, range(9000000) b"
     command = [sys.executable, "-m", "dsvc.cli.main", "query", sql]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Where the tests run in the background, their children would ignore interrupts.
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, preexec_fn=heard) as process:
         time.sleep(2)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (130, "", "interrupted; nothing changed\n")
 
 

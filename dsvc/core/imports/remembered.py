@@ -39,7 +39,8 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
 
 def fingerprint(data: memoryview) -> str:
     """What tells a file's bytes from all others."""
-    return blake3(data, max_threads=blake3.AUTO).hexdigest()
+    # In one thread: a pool of them would not survive a fork of the process, and whoever forks would wait for ever.
+    return blake3(data).hexdigest()
 
 
 def recall(draft: Draft, name: str, file: str, asked: tuple[str, ...]) -> Part | None:
