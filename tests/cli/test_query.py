@@ -144,7 +144,6 @@ def test_a_table_fits_on_the_terminal(dsvc, project: Path, monkeypatch: pytest.M
         assert lines[2].startswith("a  xxxx") and lines[2].endswith("…")
 
 
-@pytest.mark.skipif(duckdb.__version__.startswith("1."), reason="this DuckDB hears of an interrupt when it is done")
 def test_an_interrupt_ends_it(project: Path) -> None:
     sql = "select sum(a.range * b.range) from range(9000000) a, range(9000000) b"
     command = [sys.executable, "-m", "dsvc.cli.main", "query", sql]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+T = TypeVar("T")
 
 MAX_DEPTH = 100
 # In this order: after the one before the last, some of the others could not be set.
@@ -56,17 +57,27 @@ def connect(output: str | None = None) -> DuckDBPyConnection:
     return connection
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """An interrupt while DuckDB works is an interrupt, and no error of DuckDB's."""
+def interruptibly(connection: DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """What some work of a connection gives. An interrupt stops it, and is an interrupt, and no error of DuckDB's.
+
+    It is done in a thread: while DuckDB works in the main one, Python may hear of no interrupt until it is done.
+    """
+    from concurrent.futures import ThreadPoolExecutor, wait
+
     import duckdb
 
-    try:
-        yield
-    except (duckdb.InterruptException, RuntimeError) as error:
-        if "interrupted" in str(error).lower():
-            raise KeyboardInterrupt from error
-        raise
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        try:
+            wait([future])
+            return future.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
+        except (duckdb.InterruptException, RuntimeError) as error:
+            if "interrupted" in str(error).lower():
+                raise KeyboardInterrupt from error
+            raise
 
 
 def complaint(error: Exception) -> Complaint:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.filters.columns import COLUMNS, PLACES, RELATIVE
-from dsvc.core.filters.duck import complaint, connect, interruptible
+from dsvc.core.filters.duck import complaint, connect, interruptibly
 from dsvc.core.filters.expression import Expression, check
 from dsvc.core.filters.gathering import Gathered, Values, gather_annotations, gather_inputs
 from dsvc.errors import DamagedError, FilterError, RefusedError
@@ -190,8 +190,7 @@ def _run(connection: DuckDBPyConnection, expression: Expression, before: str, af
     import duckdb
 
     try:
-        with interruptible():
-            return connection.execute(before + expression.bound.sql + after)
+        return interruptibly(connection, lambda: connection.execute(before + expression.bound.sql + after))
     except duckdb.OutOfMemoryException as error:
         raise RefusedError("the filter needs more memory than there is", "choose a simpler one") from error
     except duckdb.Error as error:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dsvc.core.filters.duck import complaint, connect, interruptible
+from dsvc.core.filters.duck import complaint, connect, interruptibly
 from dsvc.core.filters.syntax import near, quoted
 from dsvc.core.queries.statement import EXAMPLE, Statement, check
 from dsvc.core.queries.tables import TABLES, fill, make_empty
@@ -118,14 +118,16 @@ class _Session:
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Execute the query and give its rows. Raises FilterError, RefusedError."""
         with self._telling(""):
-            found = self._connection.execute(self.statement.bound.sql)
-            while batch := found.fetchmany(_BATCH):
+            connection, sql = self._connection, self.statement.bound.sql
+            found = interruptibly(connection, lambda: connection.execute(sql))
+            while batch := interruptibly(connection, lambda: found.fetchmany(_BATCH)):
                 yield from batch
 
     def write_parquet(self, path: str) -> int:
         """Write the rows to the file that this session may write. Raises FilterError, RefusedError."""
         with self._telling(""):
-            self._connection.sql(self.statement.bound.sql).write_parquet(path, compression="zstd")
+            connection, sql = self._connection, self.statement.bound.sql
+            interruptibly(connection, lambda: connection.sql(sql).write_parquet(path, compression="zstd"))
             count = self._connection.execute("select num_rows from parquet_file_metadata(?)", [path]).fetchone()
         return int(count[0]) if count else 0
 
@@ -135,8 +137,7 @@ class _Session:
         import duckdb
 
         try:
-            with interruptible():
-                yield
+            yield
         except duckdb.OutOfMemoryException as error:
             raise RefusedError("the query needs more memory than there is", "ask for less at a time") from error
         # The others are what Python's types cannot hold.
