@@ -57,6 +57,9 @@ MISSED = """
 - **COCO export, time.** Coordinates go from stored bytes to text a batch at a time, without a Python number, and
   a second process makes about half of the rows. What remains is reading and verifying nodes and about 3 µs a row.
   `json.dumps` writes documents that are already in memory; dsvc reads, verifies and numbers them on the way.
+- **Import of Clarifai's archives, time.** Each region is a map of maps (JSON) or a message of messages; reading one
+  back takes Python longer than writing it did, and then its records are stored as any import's are. Batches are
+  shared with a second process already.
 """
 
 
