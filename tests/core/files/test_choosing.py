@@ -47,7 +47,7 @@ folders = st.lists(st.sampled_from(NAMES), max_size=3).map("/".join)
 
 
 @needs_git
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     places=st.lists(st.tuples(folders, st.sampled_from(NAMES)), min_size=1, max_size=25),
     ignores=st.dictionaries(folders, ignore_files, min_size=1, max_size=3),
