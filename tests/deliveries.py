@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dsvc.core.imports.delivery import Sync, Tally, deliver
-from dsvc.core.imports.following import follow, follow_inputs
 from dsvc.core.imports.sources import with_ordinals
 from dsvc.core.merging.roots import merge_roots
 from dsvc.model.records import (
@@ -72,14 +71,10 @@ def told(
 
 
 def take(store: DictStore, state: Taken | None, new: Roots, sync: Sync = "annotations") -> Taken:
-    """Import what a source says, as it is done and as the merge of everything; both must be the same."""
+    """Import what a source says."""
     ours, last = (state.roots, state.said) if state is not None else (empty_roots(store), None)
     delivery = deliver(store, last, ours, new, sync)
-    merged = follow(store, last, ours, delivery.theirs)
-    whole = merge_roots(store, last, ours, delivery.theirs)
-    assert merged.roots == whole.roots
-    keys = {key for roots in (last, ours, delivery.said) if roots is not None for key, _ in Tree(store, roots.inputs)}
-    assert follow_inputs(store, last, ours, delivery.theirs, keys).roots == whole.roots
+    merged = merge_roots(store, last, ours, delivery.theirs)
     return Taken(merged.roots, delivery.said, delivery.tally, merged.report.conflicts)
 
 

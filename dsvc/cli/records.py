@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dsvc.cli.render import plural, shown, size
 
 if TYPE_CHECKING:
+    from dsvc.core.compare import Record
     from dsvc.model.records import Annotation, Concept, Input, Media, Shape
 
 _SHOWN = 60
@@ -24,7 +25,7 @@ def plain(value: Any) -> Any:
         if fields.get("conflicts"):
             from dsvc.model.clashes import clashes_of
 
-            fields["conflicts"] = {clash.field: clash.values for clash in clashes_of(value)}  # type: ignore[arg-type]
+            fields["conflicts"] = {clash.field: clash.values for clash in clashes_of(cast("Record", value))}
         return {name: plain(v) for name, v in fields.items() if v is not None and (v or name not in _OFTEN_EMPTY)}
     if isinstance(value, dict):
         return {name: plain(v) for name, v in value.items()}

@@ -12,6 +12,9 @@ from dsvc.model.node import Reader, Store
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
 
+# In a commit's notes: the commit of which it took a part.
+TAKEN_FROM = "taken_from"
+
 
 class Author(msgspec.Struct, frozen=True):
     """Who did something."""

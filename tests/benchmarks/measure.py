@@ -129,7 +129,7 @@ class Bench:
         done = subprocess.run(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
         if done.returncode:
             raise SystemExit(f"{function} of {Path(script).name} failed")
-        return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+        return json.loads(done.stdout.splitlines()[-1])
 
     def process(self, command: list[str], folder: Path | None = None) -> float:
         """The seconds that a whole process takes."""

@@ -47,7 +47,7 @@ def edit(dsvc, ids: dict[str, str]) -> str:
     dsvc("mv", "b.jpg", "night/b.jpg")
     dsvc("set", "a.jpg", "--split", "val", "--metadata", "camera=left")
     dsvc("rm", "c.jpg")
-    return str(re.match(r"added a.jpg#(\w+) car\n", added)[1])  # type: ignore[index]
+    return str(re.match(r"added a.jpg#(\w+) car\n", added)[1])
 
 
 def text_of(ids: dict[str, str], added: str) -> str:

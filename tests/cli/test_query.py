@@ -147,10 +147,13 @@ def test_a_table_fits_on_the_terminal(dsvc, project: Path, monkeypatch: pytest.M
 def test_an_interrupt_ends_it(project: Path) -> None:
     sql = "select sum(a.range * b.range) from range(9000000) a, range(9000000) b"
     command = [sys.executable, "-m", "dsvc.cli.main", "query", sql]
+
     # Where the tests run in the background, their children would ignore interrupts.
-    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    def hear() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes, preexec_fn=heard) as process:
+    with subprocess.Popen(command, **pipes, preexec_fn=hear) as process:
         time.sleep(2)
         process.send_signal(signal.SIGINT)
         try:

@@ -215,7 +215,7 @@ def test_lists_of_concepts_follow(lvis: Dataset) -> None:
     assert lists(lvis) == [["cat"], ["cat"], [77, 3]]
     assert lvis.delete_concept("cat", with_annotations=True).lists == 2
     assert lists(lvis) == [[], [], [77, 3]]
-    assert lvis.draft().input("a.jpg").extras["coco"]["not_exhaustive_category_ids"] == []  # type: ignore[union-attr]
+    assert lvis.draft().input("a.jpg").extras["coco"]["not_exhaustive_category_ids"] == []
 
 
 def test_exported_lists_have_the_numbers_of_the_new_names(lvis: Dataset, tmp_path: Path) -> None:

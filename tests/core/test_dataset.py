@@ -356,7 +356,7 @@ def test_a_draft_that_clashes_with_a_commit_is_rebased_with_a_conflict(labelled:
         {"shape": Shape(box=(1, 2, -3, 4))},
         {"shape": Shape(box=(1, 2, 3, float("nan")))},
         {"shape": Shape(polygons=((1, 2, 3, 4),))},
-        {"shape": Shape(box=(1, 2, 3, 4), unit="percent")},  # type: ignore[arg-type]
+        {"shape": Shape(box=(1, 2, 3, 4), unit="percent")},
         {"shape": Shape(mask=dsvc.Mask(height=2, width=2, counts=(1, 2)))},
         {"text": 5},
         {"attributes": 3},

@@ -27,7 +27,7 @@ PAGE = Path(__file__).parents[2] / "docs/reference/splits.md"
 class DictStore(dict[ObjectId, bytes]):
     """Objects in memory."""
 
-    def get(self, id: ObjectId, kind: Kind) -> bytes:  # type: ignore[override]
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
         return self[id]
 
     def put(self, kind: Kind, data: bytes) -> ObjectId:

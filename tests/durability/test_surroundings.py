@@ -532,7 +532,7 @@ def test_a_clock_that_runs_backwards_signs_no_commit(fresh: Callable[[], Path]) 
     last = dsvc.open(folder).operation.time.seconds
     for back in (86_500, 10 * 365 * 86_400, last):
         dataset = pets(folder)
-        dataset.repository.now = lambda back=back: Moment(last - back)  # type: ignore[misc]
+        dataset.repository.now = lambda back=back: Moment(last - back)
         before = head(folder)
         with pytest.raises(RefusedError, match="clock"):
             dataset.commit("in the past")
@@ -547,7 +547,7 @@ def test_a_clock_a_little_behind_loses_nothing(fresh: Callable[[], Path]) -> Non
     last = dsvc.open(folder).operation.time.seconds
     dataset = pets(folder)
     ticks = iter(range(last, 0, -600))
-    dataset.repository.now = lambda: Moment(next(ticks))  # type: ignore[method-assign]
+    dataset.repository.now = lambda: Moment(next(ticks))
     for number in range(6):
         dataset.add(folder / "new" / f"{number:03}.jpg")
         dataset.commit(f"step {number}")

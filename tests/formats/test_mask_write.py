@@ -282,8 +282,8 @@ def test_masks_from_coco_get_values_of_their_own(corpus, out, pets, repo, bring)
 
 
 def decode(annotation: Annotation) -> bytes:
-    mask = annotation.shape.mask  # type: ignore[union-attr]
-    size, counts = [mask.height, mask.width], mask.counts  # type: ignore[union-attr]
+    mask = annotation.shape.mask
+    size, counts = [mask.height, mask.width], mask.counts
     if not isinstance(counts, str):
         counts = tools.frPyObjects({"size": size, "counts": list(counts)}, *size)["counts"]
     return tools.decode({"size": size, "counts": counts}).tobytes()

@@ -9,7 +9,6 @@ from plain import World, dangling, differences, owner, roots_of, together
 from trees import Lines, Merging, law
 from worlds import KEYS, Tape, edited, new_world, tapes, three
 
-from dsvc.core.imports.following import follow_inputs
 from dsvc.model.snapshot import SnapshotEdits, edit_roots, empty_roots
 from dsvc.store.ids import ObjectId
 
@@ -113,29 +112,6 @@ def test_lines_that_merge_each_other_anyhow_merge_alike(tape: Tape) -> None:
         assert lines.full(one, heads[b]) == one
         part = lines.part(heads[a], heads[b], some_inputs(tape))
         assert dangling(lines.world(lines.at(part))) == []
-
-
-@law
-@given(tapes)
-def test_following_a_source_is_merging_it(tape: Tape) -> None:
-    """What costs no more than the source's change gives what the merge of the whole gives."""
-    at = Merging()
-    last, ours, theirs = three(tape)
-    for key, record in last.concepts.items():
-        theirs.concepts.setdefault(key, record)  # a source's line keeps all concepts that it ever named
-    before = None if tape.chance(20) else last
-    b, x, y = at(last, ours, theirs)
-    worlds = (before or World({}, {}, {}, {}), theirs)
-    keys = {
-        owner(key)
-        for noun in ("inputs", "annotations")
-        for key in set().union(*(getattr(world, noun) for world in worlds))
-        if getattr(worlds[0], noun).get(key) != getattr(worlds[1], noun).get(key)
-    }
-    base = b if before else None
-    followed = follow_inputs(at.store, base, x, y, keys).roots
-    assert differences(at.world(followed), at.world(at.merge(base, x, y))) == []
-    assert at.id(followed) == at.id(at.merge(base, x, y))
 
 
 @law

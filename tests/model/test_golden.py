@@ -38,7 +38,7 @@ ID = ObjectId(bytes(range(32)))
 
 
 class DictStore(dict[ObjectId, bytes]):
-    def get(self, id: ObjectId, kind: Kind) -> bytes:  # type: ignore[override]
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
         return self[id]
 
     def put(self, kind: Kind, data: bytes) -> ObjectId:
@@ -130,6 +130,6 @@ def test_snapshots_commits_operations_and_refs() -> None:
         ("draft", DraftRef(ID, ID, {"s": ID})),
         ("draft", DraftRef(None, ID)),
     )
-    assert all(decode_ref(kind, encode_ref(ref)) == ref for kind, ref in refs)  # type: ignore[arg-type]
-    joined = b"".join(encode_ref(ref) for _, ref in refs)  # type: ignore[arg-type]
+    assert all(decode_ref(kind, encode_ref(ref)) == ref for kind, ref in refs)
+    joined = b"".join(encode_ref(ref) for _, ref in refs)
     assert object_id(Kind.VALUE, joined).hex() == "225571b7b6bbc7d3f938f20f9a7f4fdfc4a6dc939033778ce3dd12389ab5ccaa"

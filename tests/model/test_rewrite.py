@@ -15,7 +15,7 @@ from dsvc.store.ids import Kind, ObjectId, object_id
 class DictStore(dict[ObjectId, bytes]):
     """Objects in memory."""
 
-    def get(self, id: ObjectId, kind: Kind) -> bytes:  # type: ignore[override]
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
         return self[id]
 
     def put(self, kind: Kind, data: bytes) -> ObjectId:

@@ -34,7 +34,7 @@ def small_repository() -> tuple[MemoryBackend, Objects]:
 
 def files(backend: MemoryBackend) -> Iterator[tuple[str, bytes, Callable[[bytes], None]]]:
     for name, data in list(backend.files.items()):
-        yield name, data, lambda new, name=name: backend.files.__setitem__(name, new)  # type: ignore[misc]
+        yield name, data, lambda new, name=name: backend.files.__setitem__(name, new)
     assert backend.head is not None
     yield "head", backend.head, lambda new: setattr(backend, "head", new)
 

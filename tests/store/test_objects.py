@@ -197,7 +197,7 @@ class SlowBackend(MemoryBackend):
 
     def swap_head(self, expected: bytes | None, new: bytes) -> bool:
         if self.before:
-            self.before.pop()()  # type: ignore[operator]
+            self.before.pop()()
         done = super().swap_head(expected, new)
         if self.lose_answer:
             raise ConnectionError("no answer")
@@ -244,12 +244,12 @@ def test_a_swap_without_an_answer_that_others_built_on_counts() -> None:
     real = backend.swap_head
 
     def swap(expected: bytes | None, new: bytes) -> bool:
-        backend.swap_head = real  # type: ignore[method-assign]
+        backend.swap_head = real
         assert real(expected, new)
         publish(ObjectStore(backend), (Kind.BLOB, b"next"), operation=b"next")
         return False
 
-    backend.swap_head = swap  # type: ignore[method-assign]
+    backend.swap_head = swap
     ids = publish(store, (Kind.BLOB, b"mine"), operation=b"two")
     fresh = ObjectStore(backend)
     assert fresh.get(ids[0], Kind.BLOB) == b"mine"
@@ -266,7 +266,7 @@ def test_a_swap_that_failed_raises_and_changes_nothing() -> None:
     def swap(expected: bytes | None, new: bytes) -> bool:
         raise RefusedError("the disk is full")
 
-    backend.swap_head = swap  # type: ignore[method-assign]
+    backend.swap_head = swap
     with pytest.raises(RefusedError, match="full"):
         publish(store, (Kind.BLOB, b"mine"), operation=b"two")
     assert backend.head == head
@@ -364,11 +364,11 @@ def _publish_many(root: Path, who: int, count: int) -> None:
 
 
 def _replay(writer: object, who: int, number: int) -> None:
-    with writer.turn():  # type: ignore[attr-defined]
+    with writer.turn():
         for attempt in range(3):
             try:
                 operation = b"op %d %d %d" % (who, number, attempt)
-                writer.publish(writer.put(Kind.OPERATION, operation))  # type: ignore[attr-defined]
+                writer.publish(writer.put(Kind.OPERATION, operation))
                 return
             except HeadMovedError:  # someone published before this turn began
                 continue

@@ -106,7 +106,7 @@ def stat_of(diff: Diff) -> Stat:
     from dsvc.core.diffing.diff import InputDiff
 
     counts, inputs = _Counts(), Counter[str]()
-    concepts = Counter(change.verb for change in diff.concepts())
+    concepts = Counter[str](change.verb for change in diff.concepts())
     one_side = diff.is_whole and _count_one_side(diff, counts)
     for group in diff.groups(annotations=not one_side):
         found = InputDiff(diff, group)
@@ -119,7 +119,7 @@ def stat_of(diff: Diff) -> Stat:
             for change in found.annotations:
                 counts.add(change)
     return Stat(
-        {name: concepts[name] for name in CONCEPT_COUNTS},  # type: ignore[index]
+        {name: concepts[name] for name in CONCEPT_COUNTS},
         {name: inputs[name] for name in INPUT_COUNTS},
         {name: counts.annotations[name] for name in ANNOTATION_COUNTS},
         counts.concepts(),

@@ -6,9 +6,8 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
-from dsvc.core.merging.graph import TAKEN_FROM
 from dsvc.errors import DsvcError
-from dsvc.model.commit import Commit, load_commit
+from dsvc.model.commit import TAKEN_FROM, Commit, load_commit
 from dsvc.model.node import Reader
 from dsvc.model.snapshot import Roots, Snapshot, load_roots
 from dsvc.model.tree import NodeCache

@@ -5,8 +5,6 @@ What is remembered lies in the cache, by the commit of the source's line, and ma
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ import msgspec
 from blake3 import blake3
 
 from dsvc import __version__
+from dsvc.core.files.filetable import write_cache
 from dsvc.core.imports.delivery import Tally
 from dsvc.core.imports.reports import ImportReport, Part
 from dsvc.errors import RefusedError
@@ -91,7 +90,7 @@ def remember(draft: Draft, part: Part, file: str, asked: tuple[str, ...]) -> Non
         concepts=report.concepts,
         notes=report.notes,
     )
-    draft.after(lambda: _write(place, msgspec.json.encode(found)))
+    draft.after(lambda: write_cache(place, msgspec.json.encode(found)))
 
 
 def _place(draft: Draft, name: str) -> Path | None:
@@ -101,14 +100,3 @@ def _place(draft: Draft, name: str) -> Path | None:
     except RefusedError:
         return None
     return folder / "imports" / f"{line.hex()}.json" if folder is not None and line is not None else None
-
-
-def _write(place: Path, data: bytes) -> None:
-    with contextlib.suppress(OSError):  # then it is read again the next time
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f"{place.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(place)
-        finally:
-            temporary.unlink(missing_ok=True)

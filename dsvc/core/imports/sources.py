@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from dsvc.core.imports.delivery import Sync, Tally, deliver
-from dsvc.core.imports.following import follow
 from dsvc.core.imports.sorter import Sorter, many_objects
 from dsvc.core.merging.report import MergeReport
+from dsvc.core.merging.roots import merge_roots
 from dsvc.core.merging.states import store_source_commit
 from dsvc.errors import RefusedError
 from dsvc.model.commit import load_commit
@@ -183,7 +183,7 @@ def take_source(draft: Draft, name: str, new: Roots, format: str, sync: Sync) ->
         taken = Taken(tally=delivery.tally, again=last is not None)
         if delivery.said == last:
             return state
-        merged = follow(store, last, state.roots, delivery.theirs)
+        merged = merge_roots(store, last, state.roots, delivery.theirs)
         taken = taken._replace(merge=merged.report)
         line = store_source_commit(store, name, delivery.said, (id,) if id is not None else ())
         return msgspec.structs.replace(state, roots=merged.roots, sources={**state.sources, name: line})

@@ -6,40 +6,39 @@ commit is contained in it, and in all that came after.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from dsvc.model.commit import Commit, load_commit
+from dsvc.core.history.walking import History
+from dsvc.model.commit import TAKEN_FROM, Commit
 from dsvc.model.node import Reader
 from dsvc.store.ids import ObjectId
 
-# In a commit's notes: the commit of which it took a part.
-TAKEN_FROM = "taken_from"
+# Which commits took a part of a commit.
+Taken = Mapping[ObjectId, list[ObjectId]]
 
 
 class Graph:
-    """Commits, each loaded once."""
+    """The commits of a store, those of sources' lines among them."""
 
     def __init__(self, store: Reader) -> None:
-        self._store = store
-        self._commits: dict[ObjectId, Commit] = {}
+        self._history = History(store)
 
     def commit(self, id: ObjectId) -> Commit:
         """The commit of an id. Raises DamagedError."""
-        found = self._commits.get(id)
-        if found is None:
-            found = self._commits[id] = load_commit(self._store, id)
-        return found
+        return self._history.commit(id)
 
-    def behind(self, heads: Iterable[ObjectId]) -> set[ObjectId]:
-        """These commits and all that lie behind them by their parents."""
+    def behind(self, heads: Iterable[ObjectId], taken: Taken | None = None) -> set[ObjectId]:
+        """These commits and all that lie behind them, by their parents; with `taken` also by the parts of them."""
         queue = list(heads)
         seen = set(queue)
         while queue:
-            for parent in self.commit(queue.pop()).parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    queue.append(parent)
+            new = self._before(queue.pop(), taken or {}) - seen
+            seen |= new
+            queue += new
         return seen
+
+    def _before(self, id: ObjectId, taken: Taken) -> set[ObjectId]:
+        return {*self.commit(id).parents, *taken.get(id, ())}
 
     def contains(self, head: ObjectId, id: ObjectId) -> bool:
         """Whether a commit is another one or lies behind it."""
@@ -49,26 +48,13 @@ class Graph:
         """The last commits that both sides have in common, sorted; none where the sides are unrelated."""
         ours, theirs = list(ours), list(theirs)
         taken = self._taken(self.behind([*ours, *theirs]))
-        common = self._contained(ours, taken) & self._contained(theirs, taken)
-        earlier = {before for id in common for before in (*self.commit(id).parents, *taken.get(id, ()))}
-        return sorted(common - earlier)
+        common = self.behind(ours, taken) & self.behind(theirs, taken)
+        return sorted(common.difference(*(self._before(id, taken) for id in common)))
 
-    def _taken(self, ids: set[ObjectId]) -> dict[ObjectId, list[ObjectId]]:
-        """Of which commits others took a part: commit -> those that did."""
+    def _taken(self, ids: set[ObjectId]) -> Taken:
         found: dict[ObjectId, list[ObjectId]] = {}
         for id in ids:
             origin = self.commit(id).notes.get(TAKEN_FROM)
             if isinstance(origin, bytes) and len(origin) == ObjectId.SIZE:
                 found.setdefault(ObjectId(origin), []).append(id)
         return found
-
-    def _contained(self, heads: list[ObjectId], taken: dict[ObjectId, list[ObjectId]]) -> set[ObjectId]:
-        queue = list(heads)
-        seen = set(queue)
-        while queue:
-            id = queue.pop()
-            for before in (*self.commit(id).parents, *taken.get(id, ())):
-                if before not in seen:
-                    seen.add(before)
-                    queue.append(before)
-        return seen

@@ -13,6 +13,7 @@ from dsvc.core.merging.states import Content, Merger
 from dsvc.core.merging.taking import take_part
 from dsvc.core.merging.twins import Twins, count_folded, find_twins, fold_twins
 from dsvc.core.rebase import rebase
+from dsvc.core.repository import MAIN
 from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.transaction import Refs
 from dsvc.errors import RefusedError
@@ -84,7 +85,7 @@ def revision_name(revision: Revision) -> str:
     if revision.version is not None:
         return f"{revision.dataset}@{revision.version}"
     if revision.branch is not None:
-        return revision.dataset if revision.branch == "main" else f"{revision.dataset}:{revision.branch}"
+        return revision.dataset if revision.branch == MAIN else f"{revision.dataset}:{revision.branch}"
     return f"{revision.dataset}@{revision.commit.short() if revision.commit else ''}"
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.filters.narrowing import matching_keys, named_concepts
-from dsvc.core.merging.graph import TAKEN_FROM
 from dsvc.core.merging.roots import merge_meta
 from dsvc.core.merging.states import Content, Merger
-from dsvc.model.commit import Commit, store_commit
+from dsvc.model.commit import TAKEN_FROM, Commit, store_commit
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empty_roots, store_roots
 from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
@@ -34,7 +33,7 @@ def take_part(
 
     Inputs that were taken from that line before come along as they are now. Raises FilterError.
     """
-    snapshot = Snapshot(merger.store, merger.content(theirs).roots)
+    snapshot = Snapshot(merger.store, merger.content(theirs).roots, merger.cache)
     return take_inputs(merger, bases, theirs, matching_keys(snapshot, where, progress), where)
 
 

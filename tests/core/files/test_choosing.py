@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from project_files import OLD, PNG, put
 
@@ -47,6 +47,7 @@ folders = st.lists(st.sampled_from(NAMES), max_size=3).map("/".join)
 
 
 @needs_git
+@example(places=[("a", "a")], ignores={"": b"a\r\r\n"}, tracked="")
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     places=st.lists(st.tuples(folders, st.sampled_from(NAMES)), min_size=1, max_size=25),

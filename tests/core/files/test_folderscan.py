@@ -167,7 +167,7 @@ def test_what_is_no_file_is_named_and_never_opened(data: Path, fresh: Fresh, mon
 
     def opened(path: object, *others: object, **more: object) -> int:
         assert "pipe" not in str(path) and "null" not in str(path)
-        return real(path, *others, **more)  # type: ignore[arg-type]
+        return real(path, *others, **more)
 
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind("sock")

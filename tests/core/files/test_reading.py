@@ -72,7 +72,7 @@ def test_reading_in_threads_is_bounded_and_stops_with_the_consumer(root: Path, m
     files = read_files(find_files([root], root, report=pytest.fail), report=pytest.fail)
     for _ in range(5):
         next(files)
-    files.close()  # type: ignore[attr-defined]
+    files.close()
     assert len(names) <= 2 + 2 * (reading._BATCHES + 2)
     assert any(name.startswith("dsvc-read") for name in names)
     assert not any(thread.name.startswith("dsvc-read") for thread in threading.enumerate())

@@ -188,7 +188,7 @@ def test_patches_that_no_annotation_can_have(labelled: Dataset, patch: Patch, me
 
 def test_unknown_nouns_and_bad_filters(labelled: Dataset) -> None:
     with pytest.raises(UsageError, match="inputs or annotations"):
-        labelled.remove_matching("concepts", "true")  # type: ignore[arg-type]
+        labelled.remove_matching("concepts", "true")
     with pytest.raises(FilterError):
         labelled.remove_matching("inputs", "nope = 1")
     assert not labelled.has_draft()

@@ -15,7 +15,7 @@ META = {"coco": {"info": {"year": 2024}}}
 
 
 class DictStore(dict[ObjectId, bytes]):
-    def get(self, id: ObjectId, kind: Kind) -> bytes:  # type: ignore[override]
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
         return self[id]
 
     def put(self, kind: Kind, data: bytes) -> ObjectId:

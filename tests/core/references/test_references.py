@@ -44,7 +44,7 @@ def nas(tmp_path: Path) -> Path:
 
 
 def refer(dataset: Dataset, *places: object, problems: int = 0, **options: Any) -> ReferenceReport:
-    report = dataset.add_references(*places, **options)  # type: ignore[arg-type]
+    report = dataset.add_references(*places, **options)
     assert len(report.problems) == problems, report.problems
     return report
 
