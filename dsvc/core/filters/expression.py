@@ -12,6 +12,7 @@ from dsvc.core.filters.columns import ANNOTATION_COLUMNS, COLUMNS, INPUT_COLUMNS
 from dsvc.core.filters.duck import first_line, parse
 from dsvc.core.filters.syntax import (
     REFUSED,
+    STEADY,
     TOO_DEEP,
     Bound,
     Source,
@@ -43,9 +44,8 @@ _OTHERS = {
     "PARAMETER": "a filter has no parameters",
 }
 # Of functions by name: whether one computes with its arguments, and none of that name does anything else.
-_ALLOWED = """
-    select lower(function_name),
-        bool_or(function_type in ('scalar', 'macro')) and bool_and(coalesce(stability, 'CONSISTENT') = 'CONSISTENT')
+_ALLOWED = f"""
+    select lower(function_name), bool_or(function_type in ('scalar', 'macro')) and bool_and({STEADY})
     from duckdb_functions() where lower(function_name) = any(?) group by 1
 """
 

@@ -20,8 +20,20 @@ TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 # Functions that tell of the session, or run SQL, though DuckDB calls some of them consistent.
 REFUSED = re.compile(
     "(current|pg|inet|has|json_(de)?serialize)_.*|__.*|(col|obj|shobj)_description|format_(pg_)?type|getvariable|getenv"
-    "|version|user|session_user|in_search_path|get_block_size|error|assert_true"
+    "|version|user|session_user|in_search_path|get_block_size|error|assert_true|age"
 )
+# In SQL, of a row of duckdb_functions(): whether it gives the same answer every time. Some editions of DuckDB say of
+# what depends on the time zone that it may change between queries; here the zone is always the same.
+STEADY = """
+    case coalesce(stability, 'CONSISTENT')
+        when 'CONSISTENT' then true
+        when 'CONSISTENT_WITHIN_QUERY' then len(parameter_types) > 0 and regexp_matches(
+            concat_ws(' ', coalesce(return_type, ''), array_to_string(parameter_types, ' ')),
+            'TIMESTAMPTZ|WITH TIME ZONE'
+        )
+        else false
+    end
+"""
 _JSON_COLUMNS = frozenset(name.encode() for name, column in COLUMNS.items() if column.type == JSON)
 _IDENTIFIER = re.compile(rb'[^\W\d][\w$]*|[\x80-\xff][\w$\x80-\xff]*|"(?:[^"]|"")+"')
 

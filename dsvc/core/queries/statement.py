@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsvc.core.filters.duck import first_line, parse
 from dsvc.core.filters.syntax import (
     REFUSED,
+    STEADY,
     TOO_DEEP,
     Bound,
     Source,
@@ -47,8 +48,8 @@ _TABLE_FUNCTIONS = frozenset(("range", "generate_series", "unnest", "json_each",
 # A function that DuckDB's list has for tables alone, though it can stand in an expression.
 _SPREADING = frozenset(("unnest",))
 # Of functions by name: whether those that can stand in an expression compute with their arguments alone.
-_ALLOWED = """
-    select lower(function_name), bool_and(coalesce(stability, 'CONSISTENT') = 'CONSISTENT')
+_ALLOWED = f"""
+    select lower(function_name), bool_and({STEADY})
     from duckdb_functions()
     where function_type in ('scalar', 'macro', 'aggregate', 'window') and lower(function_name) = any(?) group by 1
 """

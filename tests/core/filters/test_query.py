@@ -417,6 +417,7 @@ def secret(write: Callable[..., Path]) -> Path:
         "uuid() is null",
         "now() is null",
         "today() is null",
+        "age(timestamp '2020-01-01') is null",
         "current_date is null",
         "error('x') is null",
         "write_log('x') is null",

@@ -219,6 +219,8 @@ ATTEMPTS = [
     "select uuid()",
     "select current_date",
     "select today()",
+    "select age(timestamp '2020-01-01')",
+    "select current_localtimestamp()",
     "select current_timestamp",
     'select "current_role"',
     "select localtimestamp",
