@@ -6,13 +6,13 @@ import re
 
 from dsvc.errors import UsageError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = "auto-generated-"
 
 
 def check_name(name: str, what: str) -> str:
     """`name` if it may name a `what`. Raises UsageError."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         hint = "letters, digits, '.', '_' and '-', up to 64, beginning with a letter or digit"
         raise UsageError(f"{name!r} cannot name a {what}", hint)
     if name == "HEAD":

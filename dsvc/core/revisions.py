@@ -10,7 +10,7 @@ from dsvc.core.nearest import near_names
 from dsvc.core.selection import no_branch, selected_head
 from dsvc.errors import NotFoundError, UsageError
 from dsvc.model.commit import load_commit
-from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, PIN, VERSION, BranchRef, PinRef, VersionRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -178,13 +178,13 @@ class _Names:
 
 
 def reachable(repository: Repository, dataset: str | None = None) -> Iterator[tuple[str, ObjectId]]:
-    """Every commit that a branch or version reaches, those on lines of sources too, each once per dataset."""
+    """Every commit that a branch, a version or a pin reaches, those on lines of sources too, each once per dataset."""
     from dsvc.core.history.walking import History
 
     view, history = repository.view, History(repository.store)
     for name in [dataset] if dataset else [ref[1] for ref, _ in view.list(DATASET)]:
-        refs = [*view.list(BRANCH, name), *view.list(VERSION, name)]
-        seen = {commit for _, ref in refs if (commit := cast("BranchRef | VersionRef", ref).commit) is not None}
+        refs = [ref for kind in (BRANCH, VERSION, PIN) for _, ref in view.list(kind, name)]
+        seen = {commit for ref in refs if (commit := cast("BranchRef | VersionRef | PinRef", ref).commit) is not None}
         queue = list(seen)
         while queue:
             id = queue.pop()

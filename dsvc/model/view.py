@@ -16,7 +16,7 @@ from dsvc.model.tree import NodeCache, Tree
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
 
-DATASET, BRANCH, VERSION, DRAFT = "dataset", "branch", "version", "draft"
+DATASET, BRANCH, VERSION, DRAFT, PIN = "dataset", "branch", "version", "draft", "pin"
 Ref = tuple[str, ...]
 
 
@@ -54,7 +54,19 @@ class DraftRef(msgspec.Struct, frozen=True):
     merged: tuple[ObjectId, ...] = ()
 
 
-AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef
+class PinRef(msgspec.Struct, frozen=True):
+    """A commit that a lock file somewhere in Git's history names, and that no branch need reach. The ref ("pin",
+    dataset, commit in hex)."""
+
+    commit: ObjectId
+
+
+AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef | PinRef
+
+
+def pin_of(dataset: str, commit: ObjectId) -> Ref:
+    """The ref that pins a commit."""
+    return (PIN, dataset, commit.hex())
 
 
 def ref_key(ref: Ref) -> bytes:
@@ -69,6 +81,8 @@ def encode_ref(ref: AnyRef) -> bytes:
             return codec.encode({"description": ref.description})
         case BranchRef():
             return codec.encode({"commit": ref.commit} if ref.commit else {})
+        case PinRef():
+            return codec.encode({"commit": ref.commit})
         case VersionRef():
             author, time = [ref.author.name, ref.author.email], [ref.time.seconds, ref.time.offset]
             return codec.encode({"author": author, "commit": ref.commit, "message": ref.message, "time": time})
@@ -87,6 +101,8 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
             return DatasetRef(fields["description"])
         if kind == BRANCH:
             return BranchRef(_id(fields.get("commit")))
+        if kind == PIN:
+            return PinRef(ObjectId(fields["commit"]))
         if kind == VERSION:
             author, time = Author(*fields["author"]), Moment(*fields["time"])
             return VersionRef(ObjectId(fields["commit"]), fields["message"], author, time)
