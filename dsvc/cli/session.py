@@ -28,6 +28,7 @@ class Session:
         self.dataset_name: str | None = None
         self._opened: Repository | None = None
         self._before: ObjectId | None = None
+        self._selected: object = None
 
     def repository(self, author: Author | None = None, *, signed: bool = False) -> Repository:
         """Open the repository of the folder; with `signed`, find out who signs. Raises NotRepositoryError."""
@@ -43,7 +44,18 @@ class Session:
 
             repository.author = author or find_author(repository.root or Path(), repository.workspace.author)
         self._opened, self._before = repository, repository.store.head.operation
+        self._selected = repository.workspace.kept
         return repository
+
+    def after_command(self) -> None:
+        """Bring what follows the datasets up to date, where the command has moved one, or selected something else."""
+        opened = self._opened
+        if opened is None or opened.root is None:
+            return
+        if opened.store.head.operation != self._before or opened.workspace.kept != self._selected:
+            from dsvc.cli.checkout import keep_folders
+
+            keep_folders(opened)
 
     def dataset(self, author: Author | None = None, *, signed: bool = False) -> Dataset:
         """The dataset that is meant: of --dataset, of DSVC_DATASET, or the current one. Raises NotFoundError."""
