@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def checkout_command(session: Session, /, as_json: bool, **given: Any) -> int:
-    """Lay a revision out as files in a folder of the project, and keep the folder current.
+    """Lay a revision out as files in a folder of the project, and keep it current.
 
     Media go to FOLDER/images under their keys, annotations to FOLDER/annotations, as `dsvc export --format coco
     --media` writes them; with --format clarifai-json, to FOLDER/media and FOLDER/annotations.zip. Without FOLDER it is

@@ -59,7 +59,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resolve": ("conflicts", "Settle conflicts in the draft: say which candidate of a field holds."),
         "query": ("query", "Ask one SELECT of DuckDB's SQL over the tables inputs, annotations and concepts."),
         "version": ("version", "Create, list, show and delete versions."),
-        "checkout": ("checkout", "Lay a revision out as files in a folder, and keep the folder current."),
+        "checkout": ("checkout", "Lay a revision out as files in a folder of the project, and keep it current."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
     "Safety": {

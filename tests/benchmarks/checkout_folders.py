@@ -96,7 +96,7 @@ def run(bench: Bench) -> list[Row]:
             value=max(0.0, update - 2 * few),
             target=ALLOWED,
             unit="s",
-            measured="the whole process `dsvc switch` with a folder that follows, beside `cp -r` of the files that differ",
+            measured="the whole process `dsvc switch` with a folder that follows; `cp -r` of the files that differ",
             times={"switch": f"{update * 1000:.0f} ms", "cp -r": f"{few * 1000:.0f} ms"},
         ),
     ]

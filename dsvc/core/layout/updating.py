@@ -110,6 +110,7 @@ class _Update:
         self._left: dict[str, Left] = {}
         self._absent: list[str] = []
         self._wishes: dict[str, _Wish] = {}
+        self._is_on_the_way = False
 
     def run(self, dry_run: bool = False) -> FolderUpdate:
         """Do it."""
@@ -346,6 +347,7 @@ class _Update:
         others = tuple(one for one in record.layers if one != layer)
         # Two at least, so that it shows: of a folder that is new, the commit stands there twice.
         layers = (*(others or (layer,)), layer)
+        self._is_on_the_way = True
         self.records.save(record._replace(layers=layers, files=files, format=self._checkout.format))
 
     def _finish(self, staged: Staged | None) -> None:
@@ -358,7 +360,7 @@ class _Update:
                 if f"/{name}" in behind:
                     files[name] = hashes
         new = Record((self._layer(),), files, behind, record.taken, checkout.format, checkout.where)
-        if new != record:
+        if new != record or self._is_on_the_way:
             self.records.save(new)
 
     def _behind(self) -> dict[str, str]:
