@@ -242,6 +242,8 @@ def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
     from dsvc.core.layout.taking import folders_of, take_folder
 
     laid = folders_of(draft)
+    if draft.dataset.repository.root is None:
+        raise RefusedError("this repository has no project folder", "name the files to take: dsvc add PATH")
     if not draft.tracked and not laid:
         raise RefusedError("no folder is tracked", "add one: dsvc add FOLDER")
     report = _add_tracked(draft, progress) if draft.tracked else AddReport(0, 0, 0, ())
