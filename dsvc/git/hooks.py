@@ -1,0 +1,180 @@
+"""What Git's hooks do: keep the lock as the data is, the data as the lock is, and push both together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dsvc.core.following import Followed, Target, follow
+from dsvc.core.repository import FOLDER, LOCK_FILE
+from dsvc.errors import RefusedError
+from dsvc.git.lockfile import Locked, read_lock, write_lock
+from dsvc.git.pinning import Kept, Standing, path_in, pinned_by, readable, stand
+from dsvc.git.working import NOTHING
+
+if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
+    from dsvc.git.working import GitRepository
+    from dsvc.store.ids import ObjectId
+
+# The hooks after which datasets go where the lock says.
+FOLLOWING = ("post-checkout", "post-commit", "post-merge", "post-rewrite")
+# A commit of named files only has an index of its own, of this name, and what is staged in it stays out of the real one.
+_PARTIAL = "next-index-"
+DRAFT_RULES = ("warn", "block", "commit")
+
+
+def projects(git: GitRepository) -> list[Path]:
+    """The folders of a working tree that hold a lock, tracked or new at the top, sorted. Runs Git, which is there."""
+    names = _run(git, "ls-files", "-z", "--", LOCK_FILE, f":(glob)**/{LOCK_FILE}").split(b"\0")
+    found = {(git.root / os.fsdecode(name)).parent for name in names if name}
+    if (git.root / LOCK_FILE).exists():
+        found.add(git.root)
+    return sorted(found)
+
+
+def is_empty_clone(project: Path) -> bool:
+    """Whether a project's data was never brought here."""
+    return not (project / FOLDER / "head").exists()
+
+
+# ---- before a commit
+
+
+class Refreshed(NamedTuple):
+    """What became of a lock before a commit: the datasets whose line was written, those whose line Git moved while the
+    data stayed, those that have commits which the lock lacks and lack some that it has, those whose commit is nowhere
+    here; and whether the lock was left out of a commit of named files."""
+
+    written: list[Standing]
+    elsewhere: list[Standing]
+    apart: list[Standing]
+    absent: list[Standing]
+    left_out: bool
+
+
+def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> Refreshed:
+    """Bring a project's lock up to date and stage it. Raises RefusedError where the lock cannot be read.
+
+    A line is written where the data only went on from it. Where Git moved the line and the data did not follow (after
+    `git reset`, or `git stash`), and where both went their own ways, the line stays: nobody's work leaves a lock unseen.
+    """
+    path, name = project / LOCK_FILE, path_in(git, project)
+    lock = read_lock(path) if path.exists() else {}
+    kept = Kept(repository, git, name)
+    head = git.head()
+    committed = readable(git.read(head, name)) if head is not None else {}
+    found = Refreshed([], [], [], [], _is_partial())
+    lines = dict(lock)
+    for standing in stand(repository, lock):
+        where = _judge(standing, committed, kept, found)
+        if where is found.written:
+            _take(lines, standing)
+        if where is not None:
+            where.append(standing)
+    if found.left_out:
+        return found
+    if lines != lock or not path.exists():
+        write_lock(path, lines.values())
+    _run(git, "update-index", "--add", "--", os.fsdecode(name))
+    return found
+
+
+def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept, found: Refreshed) -> list[Standing] | None:
+    """Which list a dataset belongs to; None for one whose line is right."""
+    line, here = standing.line, standing.here
+    if standing.place == "same":
+        is_alike = line is not None and here is not None and (line.branch, line.version) == (here.branch, here.version)
+        return None if is_alike else found.written
+    if standing.place == "absent":
+        return found.absent
+    if standing.place == "new" or standing.is_deleted:
+        return found.written
+    if here is None:
+        return found.elsewhere
+    # A commit that Git keeps is no work of now: Git moved the line away from it.
+    if line == committed.get(standing.dataset) and kept(standing.dataset, here.commit):
+        return found.elsewhere
+    if standing.place == "ahead":
+        return found.written
+    return found.apart if standing.place == "apart" else found.elsewhere
+
+
+def _take(lines: dict[str, Locked], standing: Standing) -> None:
+    if standing.here is None:
+        lines.pop(standing.dataset, None)
+    else:
+        lines[standing.dataset] = standing.here
+
+
+def _is_partial() -> bool:
+    return Path(os.environ.get("GIT_INDEX_FILE", "")).name.startswith(_PARTIAL)
+
+
+# ---- after Git moved
+
+
+def follow_lock(
+    repository: Repository, git: GitRepository, project: Path, commits: Iterable[bytes], command: str
+) -> list[Followed]:
+    """Move the datasets of a project to what its lock says. `commits` are Git's own, where it was before.
+
+    Raises RefusedError where the lock cannot be read.
+    """
+    path = project / LOCK_FILE
+    if not path.exists():
+        return []
+    targets = [Target(line.dataset, line.branch, line.commit) for line in read_lock(path).values()]
+    return follow(repository, targets, Kept(repository, git, path_in(git, project), commits), command)
+
+
+def came_from(name: str, arguments: list[str], stdin: bytes) -> list[bytes]:
+    """The commits that Git was at before, as a hook's arguments and standard input tell them."""
+    words = arguments[:1] if name == "post-checkout" else [] if name != "post-rewrite" else stdin.decode().splitlines()
+    return [word.split()[0].encode() for word in words if word.strip()]
+
+
+# ---- before a push
+
+
+def pushed_commits(git: GitRepository, project: Path, remote: str, stdin: bytes) -> dict[str, set[ObjectId]]:
+    """Per dataset the commits that the locks of what a push sends name. `stdin` is what Git tells the hook."""
+    name, found = path_in(git, project), dict[str, set["ObjectId"]]()
+    for line in stdin.decode().splitlines():
+        words = line.split()
+        if len(words) != 4 or words[1].encode() == NOTHING:
+            continue
+        for _, locked in pinned_by(git, name, _sent(git, name, remote, words[1], words[3])):
+            found.setdefault(locked.dataset, set()).add(locked.commit)
+    return found
+
+
+def _sent(git: GitRepository, name: bytes, remote: str, local: str, there: str) -> list[bytes]:
+    """The commits that a push sends and that change the lock, and the one that it ends with."""
+    known = [f"^{there}"] if there.encode() != NOTHING and _has(git, there) else []
+    others = ["--not", f"--remotes={remote}"] if remote and "/" not in remote and not remote.startswith("-") else []
+    listed = _run(git, "rev-list", "--full-history", local, *known, *others, "--", os.fsdecode(name))
+    return [local.encode(), *listed.split()]
+
+
+def _has(git: GitRepository, commit: str) -> bool:
+    return _git(git, "cat-file", "-e", commit).returncode == 0
+
+
+def _run(git: GitRepository, *arguments: str) -> bytes:
+    """What Git prints. Raises RefusedError where it fails."""
+    done = _git(git, *arguments)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it gives no reason"]
+        raise RefusedError(f"git {arguments[0]} failed: {said[0]}", "see what Git says: git status")
+    return done.stdout
+
+
+def _git(git: GitRepository, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *arguments], cwd=git.root, capture_output=True, check=False)
+    except OSError as error:
+        raise RefusedError(f"git cannot be run: {error.strerror}", "is Git installed, and on the PATH?") from error
