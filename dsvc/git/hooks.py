@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The hooks after which datasets go where the lock says.
 FOLLOWING = ("post-checkout", "post-commit", "post-merge", "post-rewrite")
-# A commit of named files only has an index of its own, of this name, and what is staged in it stays out of the real one.
+# A commit of named files only has an index of its own, of this name; what is staged in it stays out of the real one.
 _PARTIAL = "next-index-"
 DRAFT_RULES = ("warn", "block", "commit")
 
@@ -60,7 +60,7 @@ def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> R
     """Bring a project's lock up to date and stage it. Raises RefusedError where the lock cannot be read.
 
     A line is written where the data only went on from it. Where Git moved the line and the data did not follow (after
-    `git reset`, or `git stash`), and where both went their own ways, the line stays: nobody's work leaves a lock unseen.
+    `git reset`, or `git stash`), and where both went their own ways, the line stays: no work leaves a lock unseen.
     """
     path, name = project / LOCK_FILE, path_in(git, project)
     lock = read_lock(path) if path.exists() else {}
