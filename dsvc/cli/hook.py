@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsvc.cli.exit import Exit
-from dsvc.cli.locking import followed_lines, standing_words
+from dsvc.cli.locking import elsewhere_words, followed_lines, standing_words
 from dsvc.cli.render import note, shown
 from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import DsvcError
@@ -112,7 +112,11 @@ def _pre_commit(here: _Here, arguments: list[str], stdin: bytes) -> int:
             f"{one.dataset} at {one.here.commit.short()}" for one in found.written if one.here is not None
         )
         here.say(f"this commit pins {names}" if names else f"{LOCK_FILE} was brought up to date")
-    for standing in (*found.elsewhere, *found.apart, *found.absent):
+    if found.is_alone:
+        here.say(f"{LOCK_FILE} is staged now, and nothing else: where Git says that nothing is, say git commit again")
+    for standing in found.elsewhere:
+        here.say(elsewhere_words(standing))
+    for standing in (*found.apart, *found.absent):
         here.say(standing_words(standing))
     return Exit.DONE
 

@@ -86,6 +86,17 @@ def standing_words(standing: Standing) -> str:
     return f"{name}, at {at}, is not told in full in {LOCK_FILE}; to write it: dsvc lock"
 
 
+def elsewhere_words(standing: Standing) -> str:
+    """What is told of a dataset that stayed while Git moved its line."""
+    there = standing.line.commit.short() if standing.line is not None else ""
+    if standing.here is None:
+        return standing_words(standing)
+    at = standing.here.commit.short()
+    return (
+        f"{standing.dataset} is at {at}, and {LOCK_FILE} names {there}; to go there: dsvc pull; to pin {at}: dsvc lock"
+    )
+
+
 def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[str]:
     """What is told of the datasets that a lock moved; with `quiet` nothing of those that stay where they were."""
     lines = []
