@@ -12,6 +12,7 @@ from dsvc.errors import DamagedError
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Inner, decode_node, load_value
+from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_input
 from dsvc.model.snapshot import load_roots
 from dsvc.model.view import BRANCH, DATASET, DRAFT, PIN, VERSION, BranchRef, DraftRef, PinRef, VersionRef, View
@@ -145,12 +146,12 @@ class _Walker:
         self._tree(roots.annotations, f"annotations of {name}")
 
     def _media(self, key: bytes, value: bytes) -> None:
-        media = decode_input(key, value).media
-        if media is not None and media.blob is not None and media.blob not in self.seen:
-            self.seen.add(media.blob)
-            if not self.store.has(media.blob):
-                text = f"the bytes of input {key.decode()!r} are missing"
-                self.damage.append(Finding("blob", media.blob.short(), text))
+        for blob in blobs_of(decode_input(key, value)):
+            if blob not in self.seen:
+                self.seen.add(blob)
+                if not self.store.has(blob):
+                    text = f"the bytes of input {key.decode()!r} are missing"
+                    self.damage.append(Finding("blob", blob.short(), text))
 
     def _tree(self, root: ObjectId, name: str, visit: Callable[[bytes, bytes], None] | None = None) -> None:
         queue = [root]
