@@ -63,6 +63,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Git": {
         "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),
+        "pull": ("pull", "Bring what dsvc.lock names."),
     },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),

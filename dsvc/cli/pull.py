@@ -11,7 +11,7 @@ import click
 from dsvc.cli.exit import Exit
 from dsvc.cli.locking import followed_lines
 from dsvc.cli.progress import progress
-from dsvc.cli.render import json_option, note, out, print_json, shown
+from dsvc.cli.render import json_option, out, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.repository import FOLDER, LOCK_FILE
 from dsvc.errors import NotFoundError, RefusedError, RemoteError
@@ -19,7 +19,6 @@ from dsvc.errors import NotFoundError, RefusedError, RemoteError
 if TYPE_CHECKING:
     from dsvc.core.following import Followed
     from dsvc.core.repository import Repository
-    from dsvc.git.lockfile import Lock
 
 
 @click.command("pull")
@@ -28,11 +27,12 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def pull_command(session: Session, yes: bool, as_json: bool) -> int:
-    """Bring what dsvc.lock names: fetch it, and move the datasets and the folders that are laid out to it.
+    """Bring what dsvc.lock names.
 
-    In a fresh clone of the project's Git repository it makes the repository first. A remote that came with the project
-    is shown and asked about once. Staged changes are laid over what comes. A dataset with commits that nothing else
-    keeps stays where it is, and is named; exit 1.
+    What is not here is fetched, and the datasets and the folders that are laid out move to it. In a fresh clone of the
+    project's Git repository it makes the repository first. A remote that came with the project is shown and asked about
+    once. Staged changes are laid over what comes. A dataset with commits that nothing else keeps stays where it is, and
+    is named; exit 1.
 
     \b
     JSON: {"made": whether the repository was made,
@@ -102,9 +102,13 @@ def _agree(repository: Repository, yes: bool) -> bool:
             continue
         if not yes:
             if not _is_terminal():
-                message = f"remote {remote.name} came with the project, and was not used here yet: {shown(remote.place)}"
+                message = (
+                    f"remote {remote.name} came with the project, and was not used here yet: {shown(remote.place)}"
+                )
                 raise RefusedError(message, "if that is the right place: dsvc pull --yes")
-            if not click.confirm(f"fetch from {shown(remote.place)}, which dsvc.toml names as {remote.name}?", err=True):
+            if not click.confirm(
+                f"fetch from {shown(remote.place)}, which dsvc.toml names as {remote.name}?", err=True
+            ):
                 continue
         trust(repository, remote)
         agreed = True

@@ -69,9 +69,7 @@ def test_a_project_folder_is_a_remote_too(ours: Dataset, tmp_path: Path) -> None
     other = project(tmp_path / "other")
     remote = add_remote(ours.repository, "colleague", (tmp_path / "other").as_uri(), local=True)
     id = say(other, "theirs")
-    assert fetch_commits(ours.repository, remote, {"pets": {id}}).commits == 2, (
-        "the line of the file is here"
-    )
+    assert fetch_commits(ours.repository, remote, {"pets": {id}}).commits == 2, "the line of the file is here"
     assert ours.at(f"@{id.hex()}").revision.commit == id
     pushed = push_commits(ours.repository, remote, {"pets": {head(ours)}})
     assert pushed.branches["pets"] == ("main", id, "diverged") and head(other) == id
