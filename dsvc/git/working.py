@@ -52,12 +52,12 @@ class GitRepository:
     @property
     def folder(self) -> Path:
         """Where Git keeps what is of this working tree: `.git`, or of a linked one a folder in the main one's."""
-        return Path(self._repo.controldir()).absolute()
+        return Path(self._repo.controldir()).resolve()
 
     @property
     def common(self) -> Path:
         """Where Git keeps what all working trees share."""
-        return Path(self._repo.commondir()).absolute()
+        return Path(self._repo.commondir()).resolve()
 
     def inside(self, path: Path) -> bytes:
         """A file's path as Git writes it, from the working tree's folder. Raises RefusedError where it is outside."""
