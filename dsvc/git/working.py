@@ -78,7 +78,7 @@ class GitRepository:
         from dulwich.objectspec import parse_commit, parse_object
 
         name = os.fsencode(revision)
-        for parse in (parse_object, parse_commit):
+        for parse in (parse_object, parse_commit) if name else ():
             if parse is parse_commit and not _SHORT.fullmatch(revision):
                 continue
             with contextlib.suppress(KeyError, ValueError, IndexError, TypeError, AttributeError, OSError):
@@ -178,7 +178,10 @@ def _open(place: Path) -> Repo:
     from dulwich.repo import Repo
 
     try:
-        return Repo(str(place))
+        repo = Repo(str(place))
+        if not (Path(repo.controldir()) / "HEAD").is_file():
+            raise NotGitRepository(f"{repo.controldir()} is no Git repository")
+        return repo
     except (NotGitRepository, OSError, ValueError, KeyError) as error:
         hint = "see what Git says: git status"
         raise RefusedError(
