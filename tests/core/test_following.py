@@ -57,9 +57,7 @@ def test_a_branch_goes_back_where_its_commits_are_kept_and_forward_in_any_case(
     assert (forward.what, pets.head) == ("moved", line[1])
 
 
-def test_what_nothing_else_keeps_is_left_alone_and_named(
-    repo: Repository, pets: Dataset, line: list[ObjectId]
-) -> None:
+def test_what_nothing_else_keeps_is_left_alone_and_named(repo: Repository, pets: Dataset, line: list[ObjectId]) -> None:
     before = repo.view.get("branch", "pets", "main")
     found = go(repo, line[0], kept=False)
     assert (found.what, found.before) == ("left", line[2])
