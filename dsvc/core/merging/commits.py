@@ -20,8 +20,8 @@ Kind = Literal["same", "forward", "merged", "changed"]
 
 
 class MergedCommit(NamedTuple):
-    """What two commits became. `kind` tells how: it is ours (`same`), or theirs, which has all of ours (`forward`); both
-    were `merged` in a new commit; or ours was `changed`, in a new commit, by what theirs changed of the base.
+    """What two commits became. `kind` tells how: it is ours (`same`); it is theirs, which has all of ours (`forward`);
+    both were `merged` in a new commit; or ours was `changed`, in a new commit, by what theirs changed of the base.
 
     `report` tells what it did to ours; `conflicts` counts all records of the result that hold an open conflict.
     """
