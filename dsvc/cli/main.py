@@ -61,6 +61,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "version": ("version", "Create, list, show and delete versions."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
+    "Git": {
+        "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),
+    },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
         "redo": ("undo", "Take back the last undo."),
@@ -159,6 +162,7 @@ def _invoke(arguments: list[str], session: Session) -> int:
     try:
         with cli.make_context("dsvc", arguments, obj=session) as context:
             result = cli.invoke(context)
+            session.done()
             return result if isinstance(result, int) else Exit.DONE
     except click.exceptions.Exit as done:
         return done.exit_code

@@ -50,8 +50,8 @@ def follow(repository: Repository, targets: Iterable[Target], is_kept: IsKept, c
     """Move each dataset's branch to the commit that it should stand on, and make that branch the current one.
 
     A branch goes forward in any case. It leaves a commit that the new one does not hold only where `is_kept` says so,
-    or where another branch or a version has it; the commit is pinned then. Datasets that are absent are made. All is one
-    operation.
+    or where another branch or a version has it; the commit is pinned then. Datasets that are absent are made.
+    All is one operation.
     """
     wanted = list(targets)
     with repository.transaction(command) as transaction:
@@ -92,6 +92,7 @@ class _Following:
             return Followed(target, "missing", before)
         if before is not None and not self._graph.contains(commit, before):
             if not self._is_kept(name, before) and only_here(self._repository, refs, (name, branch), before):
+                refs.set(pin_of(name, commit), PinRef(commit))  # so that it can be merged by its id
                 return Followed(target, "left", before)
             refs.set(pin_of(name, before), PinRef(before))
         is_new = refs.get(DATASET, name) is None

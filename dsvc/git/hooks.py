@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The hooks after which datasets go where the lock says.
 FOLLOWING = ("post-checkout", "post-commit", "post-merge", "post-rewrite")
-# A commit of named files only has an index of its own, of this name, and what is staged in it stays out of the real one.
+# A commit of named files only has an index of its own, of this name; what is staged in it stays out of the real one.
 _PARTIAL = "next-index-"
 DRAFT_RULES = ("warn", "block", "commit")
 
@@ -47,71 +47,82 @@ def is_empty_clone(project: Path) -> bool:
 class Refreshed(NamedTuple):
     """What became of a lock before a commit: the datasets whose line was written, those whose line Git moved while the
     data stayed, those that have commits which the lock lacks and lack some that it has, those whose commit is nowhere
-    here; and whether the lock was left out of a commit of named files."""
+    here; whether the lock was left out of a commit of named files; and whether it is all that is staged, which Git does
+    not see any more in a commit that it takes for empty."""
 
     written: list[Standing]
     elsewhere: list[Standing]
     apart: list[Standing]
     absent: list[Standing]
     left_out: bool
+    is_alone: bool
 
 
 def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> Refreshed:
     """Bring a project's lock up to date and stage it. Raises RefusedError where the lock cannot be read.
 
     A line is written where the data only went on from it. Where Git moved the line and the data did not follow (after
-    `git reset`, or `git stash`), and where both went their own ways, the line stays: nobody's work leaves a lock unseen.
+    `git reset`, or `git stash`), and where both went their own ways, the line stays: no work leaves a lock unseen.
     """
     path, name = project / LOCK_FILE, path_in(git, project)
     lock = read_lock(path) if path.exists() else {}
-    kept = Kept(repository, git, name)
     head = git.head()
     committed = readable(git.read(head, name)) if head is not None else {}
-    found = Refreshed([], [], [], [], _is_partial())
-    lines = dict(lock)
-    for standing in stand(repository, lock):
-        where = _judge(standing, committed, kept, found)
-        if where is found.written:
-            _take(lines, standing)
-        if where is not None:
-            where.append(standing)
+    written, elsewhere, apart, absent = _sort(stand(repository, lock), committed, Kept(repository, git, name))
+    found = Refreshed(written, elsewhere, apart, absent, _is_partial(), False)
     if found.left_out:
         return found
+    lines = dict(lock)
+    for standing in written:
+        if standing.here is None:
+            lines.pop(standing.dataset, None)
+        else:
+            lines[standing.dataset] = standing.here
     if lines != lock or not path.exists():
         write_lock(path, lines.values())
+    was_empty = path.read_bytes() != (git.read(head, name) if head is not None else None) and _is_nothing_staged(git)
     _run(git, "update-index", "--add", "--", os.fsdecode(name))
-    return found
+    return found._replace(is_alone=was_empty)
 
 
-def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept, found: Refreshed) -> list[Standing] | None:
+def _sort(
+    standings: Iterable[Standing], committed: Mapping[str, Locked], kept: Kept
+) -> tuple[list[Standing], list[Standing], list[Standing], list[Standing]]:
+    """The datasets whose lines are to be written, those that are elsewhere, apart, and absent."""
+    lists: tuple[list[Standing], ...] = ([], [], [], [])
+    for standing in standings:
+        at = _judge(standing, committed, kept)
+        if at is not None:
+            lists[at].append(standing)
+    written, elsewhere, apart, absent = lists
+    return written, elsewhere, apart, absent
+
+
+_WRITTEN, _ELSEWHERE, _APART, _ABSENT = range(4)
+
+
+def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept) -> int | None:
     """Which list a dataset belongs to; None for one whose line is right."""
     line, here = standing.line, standing.here
     if standing.place == "same":
         is_alike = line is not None and here is not None and (line.branch, line.version) == (here.branch, here.version)
-        return None if is_alike else found.written
+        return None if is_alike else _WRITTEN
     if standing.place == "absent":
-        return found.absent
+        return _ABSENT
     if standing.place == "new" or standing.is_deleted:
-        return found.written
-    if here is None:
-        return found.elsewhere
+        return _WRITTEN
     # A commit that Git keeps is no work of now: Git moved the line away from it.
-    if line == committed.get(standing.dataset) and kept(standing.dataset, here.commit):
-        return found.elsewhere
-    if standing.place == "ahead":
-        return found.written
-    return found.apart if standing.place == "apart" else found.elsewhere
-
-
-def _take(lines: dict[str, Locked], standing: Standing) -> None:
-    if standing.here is None:
-        lines.pop(standing.dataset, None)
-    else:
-        lines[standing.dataset] = standing.here
+    if here is None or (line == committed.get(standing.dataset) and kept(standing.dataset, here.commit)):
+        return _ELSEWHERE
+    return {"ahead": _WRITTEN, "apart": _APART}.get(standing.place, _ELSEWHERE)
 
 
 def _is_partial() -> bool:
     return Path(os.environ.get("GIT_INDEX_FILE", "")).name.startswith(_PARTIAL)
+
+
+def _is_nothing_staged(git: GitRepository) -> bool:
+    return git.head() is not None and _git(git, "diff", "--cached", "--quiet").returncode == 0
 
 
 # ---- after Git moved

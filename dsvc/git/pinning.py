@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from dsvc.core.merging.graph import Graph
 from dsvc.core.repository import LOCK_FILE
+from dsvc.errors import NotFoundError, RefusedError
 from dsvc.git.lockfile import Lock, Locked, decode, parse_lock
 from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, VersionRef, View
 from dsvc.store.ids import ObjectId
@@ -63,10 +64,14 @@ def _version(view: View, dataset: str, commit: ObjectId, before: Locked | None) 
     return min(names, key=lambda name: (bound[name].time.seconds, name), default=None)
 
 
-def stand(repository: Repository, lock: Lock) -> list[Standing]:
-    """How each dataset stands to its line, by name."""
+def stand(repository: Repository, lock: Lock, only: str | None = None) -> list[Standing]:
+    """How each dataset, or one of them, stands to its line, by name."""
     here, graph = lines_here(repository, before=lock), Graph(repository.store)
-    return [_stand(repository, graph, name, lock.get(name), here.get(name)) for name in sorted({*lock, *here})]
+    return [
+        _stand(repository, graph, name, lock.get(name), here.get(name))
+        for name in sorted({*lock, *here})
+        if only in (None, name)
+    ]
 
 
 def _stand(repository: Repository, graph: Graph, name: str, line: Locked | None, here: Locked | None) -> Standing:
@@ -120,8 +125,6 @@ class Kept:
 
 def readable(data: bytes | None) -> Mapping[str, Locked]:
     """What a lock of Git's history says; nothing where it is absent or damaged."""
-    from dsvc.errors import RefusedError
-
     if data is None:
         return {}
     try:
@@ -133,6 +136,25 @@ def readable(data: bytes | None) -> Mapping[str, Locked]:
 def path_in(git: GitRepository, project: Path) -> bytes:
     """The path of a project's lock as Git writes it. Raises RefusedError where the project lies outside."""
     return git.inside(project / LOCK_FILE)
+
+
+def find_pinned(project: Path | None, revision: str, dataset: str) -> ObjectId:
+    """The commit that the lock of one of Git's commits names for a dataset. Raises NotFoundError, RefusedError."""
+    from dsvc.git.working import GitRepository
+
+    git = GitRepository.find(project) if project is not None else None
+    if git is None or project is None:
+        raise NotFoundError("this project is in no Git repository", "see: dsvc log")
+    with git:
+        commit = git.commit(revision)
+        data = git.read(commit, path_in(git, project))
+    if data is None:
+        raise NotFoundError(f"Git's commit {revision} has no {LOCK_FILE}", "see which have one: dsvc log --git")
+    lock = parse_lock(decode(data), f"{LOCK_FILE} of {revision}")
+    if dataset not in lock:
+        known = f"it names: {', '.join(sorted(lock))}" if lock else "it names none"
+        raise NotFoundError(f"the {LOCK_FILE} of {revision} does not name {dataset!r}", known)
+    return lock[dataset].commit
 
 
 def pinned_by(git: GitRepository, path: bytes, commits: Iterable[bytes]) -> Iterator[tuple[bytes, Locked]]:
