@@ -15,7 +15,20 @@ from dsvc.model.node import Inner, decode_node, load_value
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_input
 from dsvc.model.snapshot import load_roots
-from dsvc.model.view import BRANCH, DATASET, DRAFT, PIN, VERSION, BranchRef, DraftRef, PinRef, VersionRef, View
+from dsvc.model.view import (
+    BRANCH,
+    DATASET,
+    DRAFT,
+    PIN,
+    REMOTE,
+    VERSION,
+    BranchRef,
+    DraftRef,
+    PinRef,
+    RemoteRef,
+    VersionRef,
+    View,
+)
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.objects import ObjectStore
 from dsvc.store.verify import Finding as StoreFinding
@@ -101,14 +114,14 @@ class _Walker:
         try:
             self._tree(root, name)
             view = View(self.store, root, self.repository.cache)
-            for kind in (DATASET, BRANCH, VERSION, DRAFT, PIN):
+            for kind in (DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE):
                 for ref, value in view.list(kind):
                     self._ref(describe_ref(ref), value)
         except DamagedError as error:
             self.damage.append(Finding("view", name, error.message))
 
     def _ref(self, name: str, value: object) -> None:
-        if isinstance(value, BranchRef | VersionRef | PinRef) and value.commit is not None:
+        if isinstance(value, BranchRef | VersionRef | PinRef | RemoteRef) and value.commit is not None:
             self._commit(value.commit, name)
         elif isinstance(value, DraftRef):
             if value.base is not None:

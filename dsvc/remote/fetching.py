@@ -57,7 +57,7 @@ def fetch_commits(repository: Repository, remote: Remote, wanted: Wanted, progre
             news = _news(repository, there.view, fetched, copier.commits)
 
         def change(refs: Refs) -> tuple[Versions, Versions]:
-            return _take_in(refs, news)
+            return take_in(refs, news)
 
         versions, kept = transaction.run(change)
     lacking = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
@@ -80,21 +80,21 @@ def _news(repository: Repository, view: View, fetched: Wanted, new: set[ObjectId
         described = view.get(DATASET, dataset)
         if described is not None:
             found.append(((DATASET, dataset), described))
-        found += versions_on(view, dataset, ids | new)
+        found += versions_on(view.list(VERSION, dataset), ids | new)
         old = ids - new
         kept = {id for _, id in reachable(repository, dataset)} if old else set()
         found += [(pin_of(dataset, id), PinRef(id)) for id in sorted(ids - kept)]
     return found
 
 
-def versions_on(view: View, dataset: str, commits: Iterable[ObjectId]) -> list[tuple[Ref, VersionRef]]:
-    """The versions of a dataset that stand on some commits."""
+def versions_on(listed: Iterable[tuple[Ref, AnyRef]], commits: Iterable[ObjectId]) -> list[tuple[Ref, VersionRef]]:
+    """Of the versions that a view lists, those that stand on some commits."""
     wanted = set(commits)
-    listed = ((ref, cast(VersionRef, value)) for ref, value in view.list(VERSION, dataset))
-    return [(ref, version) for ref, version in listed if version.commit in wanted and NAME.fullmatch(ref[2])]
+    versions = ((ref, cast(VersionRef, value)) for ref, value in listed)
+    return [(ref, version) for ref, version in versions if version.commit in wanted and NAME.fullmatch(ref[2])]
 
 
-def _take_in(refs: Refs, news: list[tuple[Ref, AnyRef]]) -> tuple[Versions, Versions]:
+def take_in(refs: Refs, news: Iterable[tuple[Ref, AnyRef]]) -> tuple[Versions, Versions]:
     """Set refs where they are free: the versions that are new here, and those whose name something else has."""
     new: Versions = []
     kept: Versions = []

@@ -10,21 +10,23 @@ from dsvc.remote.guarded import GuardedBackend, blaming
 from dsvc.remote.places import open_place
 from dsvc.remote.settings import Remote, require_trusted
 from dsvc.store.head import HeadMovedError
+from dsvc.store.memory import MemoryBackend
 
 if TYPE_CHECKING:
     from dsvc.store.backend import Backend
 
 
-def open_remote(repository: Repository, remote: Remote, *, create: bool = False) -> Repository:
+def open_remote(repository: Repository, remote: Remote, *, create: bool = False, dry_run: bool = False) -> Repository:
     """The remote as a repository, in which this one's author and workspace sign. With `create` it is made in an empty
-    or new folder.
+    or new folder; a `dry_run` makes it in memory then.
 
     Raises RefusedError where the remote is not trusted, RemoteError where it is out of reach or cannot be read.
     """
     require_trusted(repository, remote)
-    backend = GuardedBackend(open_place(remote.url, repository.root, create=create), remote.name)
+    backend: Backend = GuardedBackend(open_place(remote.url, repository.root, create=create), remote.name)
     with blaming(remote.name):
         if create and backend.read_head() is None:
+            backend = MemoryBackend() if dry_run else backend
             _make(backend, repository)
         opened = Repository(backend, None, repository.author, repository.now)
         opened.store.refresh()

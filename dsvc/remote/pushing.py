@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from dsvc.core.merging.graph import Graph
 from dsvc.errors import DamagedError, RefusedError
-from dsvc.model.view import BRANCH, DATASET, BranchRef, DatasetRef, PinRef, Ref, VersionRef, View, pin_of
+from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, PinRef, Ref, VersionRef, View, pin_of
 from dsvc.remote.copying import Copier, Source
 from dsvc.remote.fetching import Versions, Wanted, versions_on
 from dsvc.remote.guarded import OwnDamageError, blaming, owning
@@ -26,11 +26,12 @@ Move = Literal["new", "forward", "current", "diverged"]
 
 
 class Moved(NamedTuple):
-    """A branch of a dataset at the remote: where it stands now, and what the push did to it."""
+    """A branch of a dataset at the remote: where it stands now, what the push did to it, and where it stood before."""
 
     branch: str
     commit: ObjectId | None
     move: Move
+    before: ObjectId | None
 
 
 class Pushed(NamedTuple):
@@ -90,7 +91,7 @@ class _Plan:
         self.dataset = dataset
         self.commits = commits
         self.described = cast("DatasetRef | None", view.get(DATASET, dataset)) or DatasetRef()
-        self.versions = versions_on(view, dataset, commits | new)
+        self.versions = versions_on(view.list(VERSION, dataset), commits | new)
         self.graph = Graph(repository.store)
         self.branch = repository.workspace.branch(dataset)
         with owning():
@@ -123,11 +124,11 @@ def move_branch(refs: Refs, graph: Graph, branch: Ref, commit: ObjectId) -> Move
     with owning():
         behind = graph.behind([commit])
     if present is not None and present not in behind:
-        return Moved(branch[2], present, "current" if _is_behind(graph, commit, present) else "diverged")
+        return Moved(branch[2], present, "current" if _is_behind(graph, commit, present) else "diverged", present)
     if present == commit:
-        return Moved(branch[2], commit, "current")
+        return Moved(branch[2], commit, "current", present)
     refs.set(branch, BranchRef(commit))
-    return Moved(branch[2], commit, "new" if present is None else "forward")
+    return Moved(branch[2], commit, "new" if present is None else "forward", present)
 
 
 def _is_behind(graph: Graph, commit: ObjectId, present: ObjectId) -> bool:

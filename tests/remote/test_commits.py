@@ -20,7 +20,7 @@ def test_a_commit_goes_there_and_comes_elsewhere_whole(ours: Dataset, origin: Re
     id = head(ours)
     ours.annotate("images/0.txt", text="staged")
     pushed = push_commits(ours.repository, origin, {"pets": {id}})
-    assert pushed.branches["pets"] == ("main", id, "new") and pushed.versions == [("pets", "v1")]
+    assert pushed.branches["pets"][:3] == ("main", id, "new") and pushed.versions == [("pets", "v1")]
     assert pushed.commits == 2 and pushed.missing == {}, "the commit, and that of the file's line"
     store = opened(tmp_path / "store")
     assert store.view.get(DATASET, "pets") == DatasetRef("cats and dogs") and refs(store, PIN) == [("pets", id.hex())]
@@ -59,7 +59,7 @@ def test_what_is_there_does_not_travel_again(ours: Dataset, origin: Remote, tmp_
 
     id = say(ours, "one more")
     pushed = push_commits(ours.repository, origin, {"pets": {id}})
-    assert pushed.branches["pets"] == ("main", id, "forward")
+    assert pushed.branches["pets"][:3] == ("main", id, "forward")
     fetched = fetch_commits(there, remote, {"pets": {id}})
     assert pushed.objects == fetched.objects == 3, "the commit, its snapshot, and the one node of the annotations"
     assert is_whole(there)
@@ -72,7 +72,7 @@ def test_a_project_folder_is_a_remote_too(ours: Dataset, tmp_path: Path) -> None
     assert fetch_commits(ours.repository, remote, {"pets": {id}}).commits == 2, "the line of the file is here"
     assert ours.at(f"@{id.hex()}").revision.commit == id
     pushed = push_commits(ours.repository, remote, {"pets": {head(ours)}})
-    assert pushed.branches["pets"] == ("main", id, "diverged") and head(other) == id
+    assert pushed.branches["pets"][:3] == ("main", id, "diverged") and head(other) == id
     assert ("pets", head(ours).hex()) in refs(other.repository, PIN)
     assert is_whole(ours.repository) and is_whole(other.repository)
 
@@ -90,11 +90,11 @@ def test_commits_that_are_nowhere_are_named(ours: Dataset, origin: Remote, tmp_p
 def test_a_branch_goes_no_further_than_the_commits_and_never_back(ours: Dataset, origin: Remote) -> None:
     first, second, third = head(ours), say(ours, "two"), say(ours, "three")
     moves = [
-        push_commits(ours.repository, origin, {"pets": wanted}).branches["pets"]
+        push_commits(ours.repository, origin, {"pets": wanted}).branches["pets"][1:3]
         for wanted in ({first, second}, {first}, {third}, {second})
     ]
     there = [(second, "new"), (second, "current"), (third, "forward"), (third, "current")]
-    assert moves == [("main", *move) for move in there]
+    assert moves == there
     ours.create_branch("side", f"@{first.hex()}")
     aside = say(ours.repository.dataset("pets", "side"), "aside")
     assert push_commits(ours.repository, origin, {"pets": {aside}}).branches == {}, "the current branch is main"
