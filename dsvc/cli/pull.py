@@ -72,17 +72,23 @@ def _begin() -> bool:
 def _follow(repository: Repository, path: Path, yes: bool) -> list[Followed]:
     from dsvc.cli.bringing import bring, missing
     from dsvc.core.following import Target, follow
-    from dsvc.git.lockfile import read_lock
+    from dsvc.git.conflicts import named
+    from dsvc.git.lockfile import has_markers, parse_lock, read_text
     from dsvc.git.pinning import Kept, path_in
+    from dsvc.git.staging import stages_of
     from dsvc.git.working import GitRepository
 
-    lock = read_lock(path)
-    wanted = {line.dataset: {line.commit} for line in lock.values()}
+    text = read_text(path)
+    sides = named(stages_of(path), text) if has_markers(text) else {}
+    lock = {} if sides else parse_lock(text)
+    wanted = sides or {line.dataset: {line.commit} for line in lock.values()}
     with progress() as report:
         lacking = bring(repository, wanted, report)
     if lacking and _agree(repository, yes):
         with progress() as report:
             bring(repository, missing(repository, wanted), report)
+    if sides:
+        raise RefusedError(f"{LOCK_FILE} holds the conflict markers of a Git merge", "finish it: dsvc lock --resolve")
     targets = [Target(line.dataset, line.branch, line.commit) for line in lock.values()]
     git = GitRepository.find(path.parent)
     if git is None:

@@ -165,6 +165,13 @@ class GitRepository:
         sides = {1: entry.ancestor, 2: entry.this, 3: entry.other}
         return {stage: self._repo[side.sha].data for stage, side in sides.items() if side is not None}
 
+    def stage(self, path: bytes) -> None:
+        """Stage a file as it is in the working tree. Raises RefusedError where the index is locked, say."""
+        try:
+            self._repo.get_worktree().stage([path])
+        except (OSError, ValueError) as error:
+            raise RefusedError(f"{os.fsdecode(path)} cannot be staged: {error}", "stage it: git add") from error
+
     def _index(self, file: Path | None) -> Any:
         if file is None:
             return self._repo.open_index()
