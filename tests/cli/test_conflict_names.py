@@ -107,8 +107,7 @@ def test_many_conflicts_are_cut(dsvc, clash, project: Path) -> None:
 
 
 def test_the_exit_code_tells_whether_any_are_open(dsvc, clash) -> None:
-    clash(["a.jpg"], {"text": "ours"}, {"text": "theirs"})
     assert dsvc("conflicts", "--exit-code").out == "no open conflicts\n"
-    dsvc("merge", "bo", *SIGNED)
+    clash(["a.jpg"], {"text": "ours"}, {"text": "theirs"})
     assert dsvc("conflicts", "--exit-code", code=1).out == dsvc("conflicts").out
     assert dsvc("conflicts", "--exit-code", "--json", code=1).out == dsvc("conflicts", "--json").out
