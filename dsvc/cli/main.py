@@ -61,6 +61,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "version": ("version", "Create, list, show and delete versions."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
+    "Git": {
+        "git": ("git", "Install, remove and look at the Git hooks and drivers."),
+    },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
         "redo": ("undo", "Take back the last undo."),
