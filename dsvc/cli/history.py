@@ -142,7 +142,7 @@ def _log_git(session: Session, revision: str, number: int | None, has_more: bool
         return
     rows = list(pins)
     for row in table(
-        (pin.git[:12], when(pin.time), _pinned(pin), shown(pin.author), shown(pin.subject)) for pin in rows
+        (pin.git[:10], when(pin.time), _pinned(pin), shown(pin.author), shown(pin.subject)) for pin in rows
     ):
         out(row.rstrip())
     if not rows and number != 0:

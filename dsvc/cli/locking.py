@@ -63,6 +63,27 @@ def _take(lines: dict[str, Locked], name: str, before: Locked | None, after: Loc
         lines[name] = after
 
 
+def standing_lines(repository: Repository, path: Path, dataset: str | None = None) -> list[str]:
+    """What is told of the datasets, or one, that are not what a lock says. Raises RefusedError for one that cannot be
+    read."""
+    from dsvc.git.lockfile import read_lock
+    from dsvc.git.pinning import Kept, path_in, stand
+    from dsvc.git.working import GitRepository
+
+    found = [one for one in stand(repository, read_lock(path), dataset) if one.place != "same"]
+    git = GitRepository.find(path.parent) if found else None
+    if git is None:
+        return [standing_words(one) for one in found]
+    with git:
+        kept = Kept(repository, git, path_in(git, path.parent))
+        # What Git keeps is no work of now: Git moved the lock away from it.
+        moved = [one.line is not None and one.here is not None and kept(one.dataset, one.here.commit) for one in found]
+        return [
+            elsewhere_words(one) if is_moved else standing_words(one)
+            for one, is_moved in zip(found, moved, strict=True)
+        ]
+
+
 def standing_words(standing: Standing) -> str:
     """What is told of a dataset that is not what the lock says, and what to do about it."""
     name, line, here = standing.dataset, standing.line, standing.here

@@ -128,10 +128,10 @@ def _is_terminal() -> bool:
 def _print(repository: Repository, found: list[Followed], is_new: bool) -> None:
     if is_new:
         out(f"made a repository in {shown(str((repository.root or Path()) / FOLDER))}")
-    lines = followed_lines(found)
+    lines = followed_lines(one for one in found if one.what != "missing")
     for line in lines:
         out(line)
-    if not lines:
+    if all(one.what == "here" for one in found):
         out(f"all is as {LOCK_FILE} says")
 
 

@@ -81,15 +81,12 @@ def lock_lines(dataset: Dataset) -> list[str]:
     root = dataset.repository.root
     if root is None or not (root / LOCK_FILE).is_file():
         return []
-    from dsvc.cli.locking import standing_words
-    from dsvc.git.lockfile import read_lock
-    from dsvc.git.pinning import stand
+    from dsvc.cli.locking import standing_lines
 
     try:
-        found = stand(dataset.repository, read_lock(root / LOCK_FILE), dataset.name)
+        return standing_lines(dataset.repository, root / LOCK_FILE, dataset.name)
     except RefusedError as error:
         return [f"{error.message}; {error.hint}"]
-    return [standing_words(one) for one in found if one.place != "same"]
 
 
 def file_lines(files: FileStatus) -> list[str]:

@@ -45,10 +45,13 @@ def is_empty_clone(project: Path) -> bool:
 
 
 class Refreshed(NamedTuple):
-    """What became of a lock before a commit: the datasets whose line was written, those whose line Git moved while the
-    data stayed, those that have commits which the lock lacks and lack some that it has, those whose commit is nowhere
-    here; whether the lock was left out of a commit of named files; and whether it is all that is staged, which Git does
-    not see any more in a commit that it takes for empty."""
+    """What became of a lock before a commit.
+
+    The datasets whose line was `written`; those whose line Git moved while the data stayed `elsewhere`, and those that
+    have gone `apart` from it, of both only where the commit leaves the line as it is: else they are followed after it;
+    and those whose commit is nowhere here. `left_out` tells that the commit is of named files, and the lock is none of
+    them; `is_alone` that it is all that is staged, which Git does not see any more in a commit that it takes for empty.
+    """
 
     written: list[Standing]
     elsewhere: list[Standing]
@@ -112,9 +115,13 @@ def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept) -> i
     if standing.place == "new" or standing.is_deleted:
         return _WRITTEN
     # A commit that Git keeps is no work of now: Git moved the line away from it.
-    if here is None or (line == committed.get(standing.dataset) and kept(standing.dataset, here.commit)):
-        return _ELSEWHERE
-    return {"ahead": _WRITTEN, "apart": _APART}.get(standing.place, _ELSEWHERE)
+    is_moved = line != committed.get(standing.dataset)
+    if standing.place == "ahead" and (is_moved or here is None or not kept(standing.dataset, here.commit)):
+        return _WRITTEN
+    if is_moved:
+        return None
+    is_apart = standing.place == "apart" and here is not None and not kept(standing.dataset, here.commit)
+    return _APART if is_apart else _ELSEWHERE
 
 
 def _is_partial() -> bool:

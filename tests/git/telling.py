@@ -7,11 +7,39 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pictures import picture
+
 # Whoever types, then the command, which runs in a folder of that name.
 LINE = re.compile(r"^(Ada|Bo)\$ (.*)$", re.M)
 # A commit of dsvc's, in full or short, or of Git's.
-NAMED = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{12}|[0-9a-f]{7})(?![0-9a-f])")
+NAMED = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{12}|[0-9a-f]{10}|[0-9a-f]{7})(?![0-9a-f])")
 TIMED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000")
+
+
+# A project in which data and code lie side by side: one labelled picture on Git's main branch, of five at hand.
+BEGIN = """\
+Ada$ git init -q
+Ada$ dsvc init
+Ada$ dsvc create pets -m "Cats and dogs"
+Ada$ dsvc add images/a.png
+Ada$ dsvc annotate images/a.png --concept cat --box 0,0,2,2
+Ada$ dsvc commit -m "First picture"
+Ada$ dsvc git install
+Ada$ echo images > .gitignore
+Ada$ git add .
+Ada$ git commit -m "Begin"
+"""
+
+
+def begin(folder: Path) -> "Teller":
+    """A teller in whose folder Ada has the project."""
+    for color, name in enumerate("abcde"):
+        path = folder / "ada" / "images" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(color=color))
+    teller = Teller(folder)
+    teller.do(BEGIN)
+    return teller
 
 
 class Teller:
@@ -75,7 +103,9 @@ class Teller:
         return {**os.environ, **signed, **dated, **author, "PATH": path, "TZ": "UTC", "COLUMNS": "200"}
 
     def _named(self, text: str) -> str:
-        text = TIMED.sub("TIME", text.replace(str(self.folder), ""))
+        # Git wipes and writes over the line that shows how far it is.
+        text = text.replace("\r", "\n").replace("\x1b[K", "").replace(str(self.folder), "")
+        text = TIMED.sub("TIME", text)
         return NAMED.sub(lambda match: self._name(match[0]), text)
 
     def _name(self, id: str) -> str:
