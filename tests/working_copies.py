@@ -125,7 +125,7 @@ class Copy:
 def new_copy(folder: Path, home: Path) -> Copy:
     """A Git repository with the drivers set up, and a repository of datasets in it."""
     copy = Copy(folder, home)
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     (home / "gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n")
     dsvc.init(folder, author=ADA)
     copy.git("init", "-q")

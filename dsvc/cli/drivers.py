@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.bringing import bring
 from dsvc.cli.exit import Exit
 from dsvc.cli.failure import tell
 from dsvc.cli.merged import lock_lines, unsettled_words
@@ -17,7 +18,7 @@ from dsvc.errors import DsvcError, RefusedError
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.git.lockfile import Lock
-    from dsvc.git.merging import MergedLock, Wanted
+    from dsvc.git.merging import MergedLock
 
 _RESOLVE = "dsvc lock --resolve"
 FINISH = f"then finish it with: {_RESOLVE}"
@@ -80,11 +81,6 @@ def _merge(project: Path, base: Lock, ours: Lock, theirs: Lock) -> MergedLock:
     from dsvc.git.merging import merge_locks
 
     return merge_locks(_open(project), base, ours, theirs, bring)
-
-
-def bring(repository: Repository, wanted: Wanted) -> Wanted:
-    """Fetch commits that are not here, and give those that cannot be had."""
-    return wanted
 
 
 def _open(project: Path) -> Repository | None:

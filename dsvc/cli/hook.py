@@ -11,13 +11,16 @@ import click
 
 from dsvc.cli.exit import Exit
 from dsvc.cli.locking import elsewhere_words, followed_lines, standing_words
-from dsvc.cli.render import note, shown
+from dsvc.cli.progress import progress
+from dsvc.cli.render import note, plural, shown, size
 from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import DsvcError
 
 if TYPE_CHECKING:
+    from dsvc.cli.bringing import Wanted
     from dsvc.core.repository import Repository
     from dsvc.git.working import GitRepository
+    from dsvc.remote.settings import Remote
 
 HOOKS = ("pre-commit", "post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-push")
 Work = Callable[["_Here", list[str], bytes], int]
@@ -154,7 +157,7 @@ def _follow(name: str) -> Work:
         from dsvc.git.hooks import came_from, follow_lock
 
         repository = here.open()
-        bring_missing(repository, here)
+        _bring(repository, here)
         found = follow_lock(repository, here.git, here.folder, came_from(name, arguments, stdin), f"git {name}")
         for line in followed_lines(found):
             here.say(line)
@@ -163,8 +166,16 @@ def _follow(name: str) -> Work:
     return work
 
 
-def bring_missing(repository: Repository, here: _Here) -> None:
+def _bring(repository: Repository, here: _Here) -> None:
     """Fetch the commits that a project's lock names and that are not here."""
+    from dsvc.cli.bringing import bring, missing
+    from dsvc.git.lockfile import read_lock
+
+    path = here.folder / LOCK_FILE
+    wanted = {line.dataset: {line.commit} for line in read_lock(path).values()} if path.exists() else {}
+    if missing(repository, wanted):
+        with progress() as report:
+            bring(repository, wanted, report)
 
 
 # ---- before a push
@@ -172,9 +183,44 @@ def bring_missing(repository: Repository, here: _Here) -> None:
 
 def _pre_push(here: _Here, arguments: list[str], stdin: bytes) -> int:
     from dsvc.git.hooks import pushed_commits
+    from dsvc.remote.settings import list_remotes
 
-    pushed_commits(here.git, here.folder, arguments[0] if arguments else "", stdin)
+    repository = here.open()
+    wanted = pushed_commits(here.git, here.folder, arguments[0] if arguments else "", stdin)
+    if not wanted:
+        return Exit.DONE
+    remotes = list_remotes(repository)
+    if not remotes:
+        _warn_of_no_remote(here, repository)
+        return Exit.DONE
+    _push(here, repository, remotes[0], wanted)
     return Exit.DONE
+
+
+def _push(here: _Here, repository: Repository, remote: Remote, wanted: Wanted) -> None:
+    """Push, and tell what went. Raises RefusedError, RemoteError."""
+    from dsvc.remote.pushing import push_commits
+
+    with progress() as report:
+        done = push_commits(repository, remote, wanted, report)
+    if done.commits:
+        names = ", ".join(sorted(wanted))
+        here.say(f"pushed {names} to {shown(remote.place)}: {plural(done.commits, 'commit')}, {size(done.bytes)}")
+    for dataset, moved in sorted(done.branches.items()):
+        if moved.move == "diverged":
+            here.say(f"{dataset}: branch {moved.branch} went another way there; the commits are there, pinned")
+    for dataset, ids in sorted(done.missing.items()):
+        short = ", ".join(id.short() for id in sorted(ids))
+        here.say(f"{dataset}: {short} is neither here nor there; whoever pinned it has to push it")
+
+
+def _warn_of_no_remote(here: _Here, repository: Repository) -> None:
+    """Say, once in a workspace, that the data stays behind."""
+    if repository.workspace.setting("git", "warned"):
+        return
+    here.say("no remote is set, and the data that the lock names stays here; to push it along with the code:")
+    here.say("  dsvc remote add origin PATH")
+    repository.workspace.save(git=lambda table: {**(table if isinstance(table, dict) else {}), "warned": True})
 
 
 _WORK: dict[str, Work] = {

@@ -12,7 +12,7 @@ from dsvc.cli.locking import standing_words
 from dsvc.cli.render import json_option, note, out, plural, print_json, table
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.repository import LOCK_FILE
-from dsvc.errors import NotFoundError, UsageError
+from dsvc.errors import NotFoundError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -108,7 +108,27 @@ def _sorted(lines: dict[str, Locked]) -> list[Locked]:
 
 
 def _resolve(repository: Repository, path: Path, as_json: bool) -> int:
-    raise NotImplementedError
+    from dsvc.cli.bringing import bring
+    from dsvc.cli.merged import lock_lines, unsettled_words
+    from dsvc.git.lockfile import read_text, write_lock
+    from dsvc.git.merging import resolve_lock
+    from dsvc.git.pinning import stand
+    from dsvc.git.staging import stage, stages_of
+
+    merged = resolve_lock(repository, stages_of(path), read_text(path), bring)
+    if merged.unsettled:
+        hint = "name the remote that has them: dsvc remote add origin PATH; then again: dsvc lock --resolve"
+        raise RefusedError(unsettled_words(merged), hint)
+    write_lock(path, merged.lines.values())
+    is_staged = stage(path)
+    if as_json:
+        print_json(_json(merged.lines, stand(repository, merged.lines), is_current=False, is_changed=True))
+        return Exit.DONE
+    for line in lock_lines(merged):
+        out(line)
+    out(f"{LOCK_FILE} is merged{' and staged' if is_staged else ''}")
+    out(f"next: {'' if is_staged else f'git add {LOCK_FILE}, '}git commit, or git rebase --continue; then dsvc pull")
+    return Exit.DONE
 
 
 def _json(lines: dict[str, Locked], found: list[Standing], *, is_current: bool, is_changed: bool) -> dict[str, Any]:

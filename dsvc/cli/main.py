@@ -62,7 +62,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
     "Git": {
+        "git": ("git", "Install, remove and look at the Git hooks and drivers."),
         "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),
+        "pull": ("pull", "Bring what dsvc.lock names."),
     },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),

@@ -200,6 +200,8 @@ class Repository:
             name = self.workspace.dataset
             if name is None:
                 hint = "choose one: dsvc use NAME, or make one: dsvc create NAME"
+                if self.root is not None and (self.root / LOCK_FILE).is_file() and not any(self.view.list(DATASET)):
+                    hint = f"bring what {LOCK_FILE} names: dsvc pull"
                 raise NotFoundError("no dataset is selected here", hint)
             if self.workspace.selected is None and self.view.get(DATASET, name) is None:
                 raise NotFoundError(f"the current dataset, {name!r}, is no more", self._nearest(name, "dsvc use "))

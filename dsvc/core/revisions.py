@@ -14,7 +14,7 @@ from dsvc.core.registry import lock_reader
 from dsvc.core.selection import no_branch, selected_head
 from dsvc.errors import NotFoundError, UsageError
 from dsvc.model.commit import load_commit
-from dsvc.model.view import BRANCH, DATASET, PIN, VERSION, BranchRef, PinRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, PIN, REMOTE, VERSION, BranchRef, RemoteRef, VersionRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -30,13 +30,15 @@ _BY_GIT = "@git:"
 
 class Revision(NamedTuple):
     """What an expression names. `commit` is None for a branch without commits; `is_pinned` tells that the expression
-    itself names a commit (by version, id or `~`), not where a branch happens to stand."""
+    itself names a commit (by version, id or `~`), not where a branch happens to stand. `remote` is the expression, such
+    as `origin/pets:main`, where it tells what stood at a remote."""
 
     dataset: str
     branch: str | None
     version: str | None
     commit: ObjectId | None
     is_pinned: bool
+    remote: str | None = None
 
 
 def resolve(repository: Repository, text: str = "HEAD", current: Dataset | None = None) -> Revision:
@@ -54,12 +56,15 @@ def resolve(repository: Repository, text: str = "HEAD", current: Dataset | None 
     if at and branch:
         raise UsageError(f"a revision names a branch or a version, not both: {name}:{branch}@{at}")
     names = _Names(repository, current)
-    revision = names.at("" if name == "HEAD" else name, at) if at else names.named(name, branch)
+    if "/" in name:
+        revision = names.at_remote(name, branch, at)
+    else:
+        revision = names.at("" if name == "HEAD" else name, at) if at else names.named(name, branch)
     if not back:
         return revision
     steps = sum(int(part or 1) for part in back.split("~")[1:])
     commit = _ancestor(repository, revision, steps, text)
-    return revision._replace(commit=commit, version=None, is_pinned=True)
+    return revision._replace(commit=commit, version=None, is_pinned=True, remote=None)
 
 
 class _Names:
@@ -118,6 +123,18 @@ class _Names:
             return found
         raise self._no_version(dataset, at)
 
+    def at_remote(self, name: str, branch: str | None, version: str | None) -> Revision:
+        """`REMOTE/NAME:BRANCH` and `REMOTE/NAME@VERSION`: what stood at a remote when it was last fetched."""
+        from dsvc.core.repository import MAIN
+
+        remote, _, dataset = name.partition("/")
+        kind, called = (VERSION, version) if version is not None else (BRANCH, branch or MAIN)
+        ref = cast("RemoteRef | None", self.view.get(REMOTE, remote, dataset, kind, called))
+        text = f"{remote}/{dataset}{'@' if kind == VERSION else ':'}{called}"
+        if ref is None:
+            raise self._not_at_remote(text, remote)
+        return Revision(dataset, None, None, ref.commit, True, text)
+
     def _by_id(self, name: str, digits: str) -> Revision | None:
         found: dict[ObjectId, str] = {}
         for dataset, id in reachable(self.repository, name or None):
@@ -154,6 +171,16 @@ class _Names:
         return self.repository.dataset(name)
 
     # ---- what is not there
+
+    def _not_at_remote(self, text: str, remote: str) -> NotFoundError:
+        from dsvc.core.operations import describe_ref
+
+        known = [describe_ref(ref) for ref, _ in self.view.list(REMOTE, remote)]
+        if near := near_names(text, known):
+            hint = f"did you mean {', '.join(near)}? what is new there comes with: dsvc fetch {remote}"
+        else:
+            hint = f"what is there comes with: dsvc fetch {remote}"
+        return NotFoundError(f"no {text} is known here", hint)
 
     def _no_version(self, dataset: Dataset | None, at: str) -> NotFoundError:
         if dataset is None:
@@ -201,13 +228,15 @@ def _pinned(names: _Names, name: str, revision: str) -> Revision:
 
 
 def reachable(repository: Repository, dataset: str | None = None) -> Iterator[tuple[str, ObjectId]]:
-    """Every commit that a branch, a version or a pin reaches, those on lines of sources too, each once per dataset."""
+    """Every commit that a branch, a version or a pin reaches, or what was fetched, those on lines of sources too, each
+    once per dataset."""
     from dsvc.core.history.walking import History
 
     view, history = repository.view, History(repository.store)
     for name in [dataset] if dataset else [ref[1] for ref, _ in view.list(DATASET)]:
         refs = [ref for kind in (BRANCH, VERSION, PIN) for _, ref in view.list(kind, name)]
-        seen = {commit for ref in refs if (commit := cast("BranchRef | VersionRef | PinRef", ref).commit) is not None}
+        refs += [ref for names, ref in view.list(REMOTE) if names[2] == name]
+        seen = {commit for ref in refs if (commit := cast("BranchRef", ref).commit) is not None}
         queue = list(seen)
         while queue:
             id = queue.pop()

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import RefusedError
-from dsvc.git.lockfile import MARKERS, Locked, format_lock
+from dsvc.git.lockfile import MARKERS, Locked, decode, format_lock, parse_lock
+from dsvc.store.ids import ObjectId
 
 OURS, THEIRS, BASE = "ours", "theirs", "base"
 # What a reader of locks takes for a marker has at least so many signs.
@@ -61,6 +62,19 @@ def split(text: str, name: str = LOCK_FILE) -> Sides | None:
     for number, line in enumerate(text.splitlines(), 1):
         reader.read(number, line)
     return reader.result()
+
+
+def named(stages: Mapping[int, bytes], text: str) -> dict[str, set[ObjectId]]:
+    """Per dataset all commits that a lock in conflict names, on any side; nothing where it cannot be read."""
+    found: dict[str, set[ObjectId]] = {}
+    try:
+        sides: Iterable[str | None] = [decode(data) for data in stages.values()] or split(text) or []
+        for side in sides:
+            for line in parse_lock(side or "").values():
+                found.setdefault(line.dataset, set()).add(line.commit)
+    except RefusedError:
+        return {}
+    return found
 
 
 class _Reader:

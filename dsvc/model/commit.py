@@ -66,7 +66,12 @@ def store_commit(store: Store, commit: Commit) -> ObjectId:
 
 def load_commit(store: Reader, id: ObjectId) -> Commit:
     """The commit of an id. Raises DamagedError."""
-    fields = codec.decode(store.get(id, Kind.COMMIT), f"commit {id.short()}")
+    return decode_commit(store.get(id, Kind.COMMIT), id)
+
+
+def decode_commit(data: bytes, id: ObjectId) -> Commit:
+    """The commit of its bytes. Raises DamagedError."""
+    fields = codec.decode(data, f"commit {id.short()}")
     try:
         return Commit(
             snapshot=ObjectId(fields["snapshot"]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.store.catalog import Catalog, State
-from dsvc.store.frame import FRAME_HEAD, RAW, damaged, open_frame
+from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
 from dsvc.store.head import Head, HeadMovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
@@ -56,6 +56,12 @@ class ObjectWriter:
         if id not in self._staging.objects and not self._known(id):
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
         return id
+
+    def put_packed(self, packed: Packed) -> None:
+        """Stage an object of another store in the frame that it has there, unless it is staged or stored already."""
+        self._require_open()
+        if not self.has(packed.id):
+            self._staging.put_packed(packed)
 
     def put_blob(self, pieces: Iterable[bytes], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
