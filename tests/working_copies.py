@@ -139,3 +139,5 @@ def set_drivers(copy: Copy) -> None:
     run = shlex.join((sys.executable, str(Path(__file__).parent / "git" / "driver.py")))
     copy.git("config", "merge.dsvc-lock.name", "dsvc")
     copy.git("config", "merge.dsvc-lock.driver", f"{run} merge-driver %O %A %B %P %L")
+    copy.git("config", "diff.dsvc-lock.command", f"{run} diff-driver")
+    copy.git("config", "diff.dsvc-lock.textconv", f"{run} diff-driver")
