@@ -61,6 +61,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "version": ("version", "Create, list, show and delete versions."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
+    "Share": {
+        "remote": ("remote", "Name the places that datasets are shared through."),
+        "push": ("sync", "Bring the current branch to a remote, with its versions."),
+        "fetch": ("sync", "Bring what is new at a remote, and note where its branches stand."),
+    },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
         "redo": ("undo", "Take back the last undo."),
