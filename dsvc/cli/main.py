@@ -64,6 +64,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Git": {
         "git": ("git", "Install, remove and look at the Git hooks and drivers."),
         "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),
+    },
+    "Share": {
+        "remote": ("remote", "Name the places that datasets are shared through."),
+        "push": ("sync", "Bring the current branch to a remote, with its versions."),
+        "fetch": ("sync", "Bring what is new at a remote, and note where its branches stand."),
         "pull": ("pull", "Bring what dsvc.lock names."),
     },
     "Safety": {

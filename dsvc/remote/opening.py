@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsvc.core.repository import Repository
-from dsvc.errors import RefusedError
+from dsvc.errors import RefusedError, RemoteError
 from dsvc.remote.guarded import GuardedBackend, blaming
 from dsvc.remote.places import open_place
 from dsvc.remote.settings import Remote, require_trusted
@@ -23,7 +23,11 @@ def open_remote(repository: Repository, remote: Remote, *, create: bool = False,
     Raises RefusedError where the remote is not trusted, RemoteError where it is out of reach or cannot be read.
     """
     require_trusted(repository, remote)
-    backend: Backend = GuardedBackend(open_place(remote.url, repository.root, create=create), remote.name)
+    try:
+        place = open_place(remote.url, repository.root, create=create)
+    except RemoteError as error:
+        raise RemoteError(f"remote {remote.name}: {error.message}", error.hint) from error
+    backend: Backend = GuardedBackend(place, remote.name)
     with blaming(remote.name):
         if create and backend.read_head() is None:
             backend = MemoryBackend() if dry_run else backend

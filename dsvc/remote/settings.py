@@ -69,11 +69,10 @@ def find_remote(repository: Repository, name: str | None = None) -> Remote:
 def add_remote(repository: Repository, name: str, url: str, *, local: bool = False) -> Remote:
     """Name a remote in the team's file, or with `local` in the workspace's, and trust it. Raises RefusedError."""
     check_name(name, "remote")
-    known = next((remote for remote in list_remotes(repository) if remote.name == name), None)
-    if known is not None and (known.is_team or local):
-        raise RefusedError(
-            f"there is a remote {name!r} already: {known.place}", f"take it away first: dsvc remote remove {name}"
-        )
+    known = {remote.name: remote.place for remote in list_remotes(repository)}
+    if any(name in table for table, is_team in repository.workspace.sections(SECTION) if is_team != local):
+        hint = f"take it away first: dsvc remote remove {name}"
+        raise RefusedError(f"there is a remote {name!r} already: {known[name]}", hint)
     workspace = repository.workspace
     remote = Remote(name, check_url(url), not local)
     save = workspace.saving if local else workspace.saving_team
