@@ -59,6 +59,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resolve": ("conflicts", "Settle conflicts in the draft: say which candidate of a field holds."),
         "query": ("query", "Ask one SELECT of DuckDB's SQL over the tables inputs, annotations and concepts."),
         "version": ("version", "Create, list, show and delete versions."),
+        "checkout": ("checkout", "Lay a revision out as files in a folder of the project, and keep it current."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
     "Git": {
@@ -169,7 +170,7 @@ def _invoke(arguments: list[str], session: Session) -> int:
     try:
         with cli.make_context("dsvc", arguments, obj=session) as context:
             result = cli.invoke(context)
-            session.done()
+            session.after_command()
             return result if isinstance(result, int) else Exit.DONE
     except click.exceptions.Exit as done:
         return done.exit_code
