@@ -54,8 +54,8 @@ def push_command(session: Session, remote: str | None, all_: bool, yes: bool, dr
         sent = push(
             repository,
             chosen,
-            dataset.name if dataset else None,
-            dataset.branch if dataset else None,
+            dataset.name if dataset is not None else None,
+            dataset.branch if dataset is not None else None,
             dry_run=dry_run,
             progress=report,
         )

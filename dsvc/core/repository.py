@@ -78,7 +78,7 @@ class Repository:
         folder = path / FOLDER
         if _has_head(folder):
             raise RefusedError(f"{path} holds a repository already", "use it as it is: dsvc list")
-        if _has_packs(folder):
+        if has_packs(folder):
             message = f"{folder} holds a repository's packs but no head, which names them"
             raise RefusedError(message, "bring the file head back from a backup, or move the folder away")
         try:
@@ -304,7 +304,7 @@ def _has_head(folder: Path) -> bool:
         return (folder / "head").exists()
 
 
-def _has_packs(folder: Path) -> bool:
+def has_packs(folder: Path) -> bool:
     """Whether a folder holds more packs than an `init` that broke off leaves behind."""
     try:
         return sum(path.stat().st_size for path in (folder / "packs").iterdir()) > INIT_BYTES

@@ -7,7 +7,8 @@ publish. So a walk stops at every object that is there, and reads no more than w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from dsvc.errors import DamagedError, DsvcError
 from dsvc.model.commit import decode_commit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dsvc.store.writer import ObjectWriter
 
 BIG = 16 << 20  # a bigger blob goes piece by piece
+T = TypeVar("T")
 _TOLD = 256  # objects between two reports of progress
 
 
@@ -34,33 +36,33 @@ class Source:
         self._store = store
         self._failure = failure
 
-    def take(self, id: ObjectId, kind: Kind) -> Packed:
-        """An object, verified, with its frame."""
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Tell of what the body finds damaged as of damage in this store."""
         try:
-            return self._store.get_packed(id, kind)
+            yield
         except DamagedError as error:
             raise self._failure(error) from error
 
-    def has(self, id: ObjectId) -> bool:
-        """Whether the object is there."""
-        try:
-            return self._store.has(id)
-        except DamagedError as error:
-            raise self._failure(error) from error
+    def take(self, id: ObjectId, kind: Kind) -> Packed:
+        """An object, verified, with its frame."""
+        with self.blamed():
+            return self._store.get_packed(id, kind)
+
+    def has_commit(self, id: ObjectId) -> bool:
+        """Whether the commit is there."""
+        with self.blamed():
+            return self._store.has(id, Kind.COMMIT)
 
     def blob_size(self, id: ObjectId) -> int:
         """A blob's byte size."""
-        try:
+        with self.blamed():
             return self._store.blob_size(id)
-        except DamagedError as error:
-            raise self._failure(error) from error
 
     def pieces(self, id: ObjectId) -> Iterator[bytes]:
         """A blob piece by piece, verified at the end."""
-        try:
+        with self.blamed():
             yield from self._store.open_blob(id)
-        except DamagedError as error:
-            raise self._failure(error) from error
 
 
 class Copier:
@@ -79,18 +81,18 @@ class Copier:
         queue = sorted(commits)
         while queue:
             id = queue.pop()
-            if self._writer.has(id):
+            if self._writer.has(id, Kind.COMMIT):
                 continue
-            commit = decode_commit(self._take(id, Kind.COMMIT), id)
+            commit = self._decoded(decode_commit, id, Kind.COMMIT)
             self.commits.add(id)
             self._snapshot(commit.snapshot)
             queue += [*commit.parents, *commit.sources.values()]
         self._tell()
 
     def _snapshot(self, id: ObjectId) -> None:
-        if self._writer.has(id):
+        if self._writer.has(id, Kind.SNAPSHOT):
             return
-        roots = decode_roots(self._take(id, Kind.SNAPSHOT), id)
+        roots = self._decoded(decode_roots, id, Kind.SNAPSHOT)
         self._tree(roots.concepts)
         self._tree(roots.inputs, media=True)
         self._tree(roots.annotations)
@@ -100,9 +102,9 @@ class Copier:
         queue = [root]
         while queue:
             id = queue.pop()
-            if self._writer.has(id):
+            if self._writer.has(id, Kind.NODE):
                 continue
-            node = decode_node(self._take(id, Kind.NODE), id)
+            node = self._decoded(decode_node, id, Kind.NODE)
             if isinstance(node, Inner):
                 queue += [child.id for child in reversed(node.children)]
             elif media:
@@ -113,7 +115,10 @@ class Copier:
 
     def _inputs(self, leaf: Leaf) -> None:
         for key, held in zip(leaf.keys, leaf.values, strict=True):
-            for blob in blobs_of(decode_input(key, self._value(held))):
+            value = self._value(held)
+            with self._source.blamed():
+                blobs = list(blobs_of(decode_input(key, value)))
+            for blob in blobs:
                 self._blob(blob)
 
     def _value(self, held: object) -> bytes:
@@ -121,12 +126,12 @@ class Copier:
         if isinstance(held, bytes):
             return held
         id = ObjectId(held.data[1:])  # type: ignore[attr-defined] # the pointer, which decoding the node has checked
-        if self._writer.has(id):
+        if self._writer.has(id, Kind.VALUE):
             return self._writer.get(id, Kind.VALUE)
         return self._take(id, Kind.VALUE)
 
     def _blob(self, id: ObjectId) -> None:
-        if self._writer.has(id):
+        if self._writer.has(id, Kind.BLOB):
             return
         size = self._source.blob_size(id)
         if size <= BIG:
@@ -134,6 +139,12 @@ class Copier:
             return
         self._writer.put_blob(self._source.pieces(id), size)
         self._count(size)
+
+    def _decoded(self, decode: Callable[[bytes, ObjectId], T], id: ObjectId, kind: Kind) -> T:
+        """Stage an object and give what it says."""
+        data = self._take(id, kind)
+        with self._source.blamed():
+            return decode(data, id)
 
     def _take(self, id: ObjectId, kind: Kind) -> bytes:
         """Stage an object as it lies there, and give its bytes."""

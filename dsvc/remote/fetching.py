@@ -12,7 +12,7 @@ from dsvc.model.view import BRANCH, DATASET, VERSION, AnyRef, PinRef, Ref, Versi
 from dsvc.remote.copying import Copier, Source
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
-from dsvc.store.ids import ObjectId
+from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -48,8 +48,8 @@ def fetch_commits(repository: Repository, remote: Remote, wanted: Wanted, progre
     there = open_remote(repository, remote)
     source = source_of(there, remote)
     with repository.transaction(f"fetch {remote.name}") as transaction:
-        has = {id: transaction.writer.has(id) for ids in wanted.values() for id in ids}
-        missing = {id for id, is_here in has.items() if not is_here and not source.has(id)}
+        has = {id: transaction.writer.has(id, Kind.COMMIT) for ids in wanted.values() for id in ids}
+        missing = {id for id, is_here in has.items() if not is_here and not source.has_commit(id)}
         copier = Copier(source, transaction.writer, progress)
         copier.copy(has.keys() - missing)
         fetched = {dataset: ids - missing for dataset, ids in wanted.items() if ids - missing}
@@ -88,10 +88,15 @@ def _news(repository: Repository, view: View, fetched: Wanted, new: set[ObjectId
 
 
 def versions_on(listed: Iterable[tuple[Ref, AnyRef]], commits: Iterable[ObjectId]) -> list[tuple[Ref, VersionRef]]:
-    """Of the versions that a view lists, those that stand on some commits."""
+    """Of the versions that a view lists, those that stand on some commits. What can be no name is left out."""
     wanted = set(commits)
     versions = ((ref, cast(VersionRef, value)) for ref, value in listed)
-    return [(ref, version) for ref, version in versions if version.commit in wanted and NAME.fullmatch(ref[2])]
+    return [(ref, version) for ref, version in versions if version.commit in wanted and is_named(ref)]
+
+
+def is_named(ref: Ref) -> bool:
+    """Whether the ref of a branch or a version has names that dsvc would give."""
+    return len(ref) == 3 and all(map(NAME.fullmatch, ref[1:]))
 
 
 def take_in(refs: Refs, news: Iterable[tuple[Ref, AnyRef]]) -> tuple[Versions, Versions]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dsvc.core.references.places import parse_place, scheme, shown_place
-from dsvc.core.repository import FOLDER, INIT_BYTES
+from dsvc.core.repository import FOLDER, has_packs
 from dsvc.errors import RefusedError, RemoteError
 from dsvc.store.backend import FOLDERS, Backend
 from dsvc.store.local import LocalBackend
@@ -63,11 +63,13 @@ def _new_layout(path: Path, create: bool) -> Path:
         if not create:
             raise RemoteError(f"{path} does not exist", "is its disk mounted? or push there first: dsvc push")
         return path
-    names = {child.name for child in path.iterdir()}
-    if names - _BEGUN:
+    others = {child.name for child in path.iterdir()} - _BEGUN
+    has_lost_head = has_packs(path)
+    if (path / HEAD).is_file():  # another one has made it meanwhile
+        return path
+    if others:
         raise RemoteError(f"{path} holds other files, and no dsvc repository", "name a repository, or a new folder")
-    packs = path / "packs"
-    if packs.is_dir() and sum(pack.stat().st_size for pack in packs.iterdir()) > INIT_BYTES:
+    if has_lost_head:
         message = f"{path} holds a repository's packs but no head, which names them"
         raise RemoteError(message, "bring the file head back from a backup, or move the folder away")
     if not create:

@@ -12,7 +12,7 @@ from dsvc.remote.copying import Copier, Source
 from dsvc.remote.fetching import Versions, Wanted, versions_on
 from dsvc.remote.guarded import OwnDamageError, blaming, owning
 from dsvc.remote.opening import open_remote
-from dsvc.store.ids import ObjectId
+from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -58,10 +58,11 @@ def push_commits(repository: Repository, remote: Remote, wanted: Wanted, progres
     """
     there = open_remote(repository, remote, create=True)
     with blaming(remote.name), there.transaction(f"push from {repository.workspace.id}") as transaction:
-        missing = {id for ids in wanted.values() for id in ids if not repository.store.has(id)}
-        copier = Copier(own_source(repository), transaction.writer, progress)
+        source = own_source(repository)
+        missing = {id for ids in wanted.values() for id in ids if not source.has_commit(id)}
+        copier = Copier(source, transaction.writer, progress)
         copier.copy({id for ids in wanted.values() for id in ids} - missing)
-        missing = {id for id in missing if not transaction.writer.has(id)}
+        missing = {id for id in missing if not transaction.writer.has(id, Kind.COMMIT)}
         plans = [
             _Plan(repository, dataset, ids - missing, copier.commits)
             for dataset, ids in sorted(wanted.items())

@@ -51,7 +51,7 @@ def push(
     the remote is not trusted; RemoteError. `dry_run` only counts the commits.
     """
     load = _Load(repository, remote)
-    for name in [dataset] if dataset else [found.name for found in repository.datasets()]:
+    for name in [dataset] if dataset is not None else [found.name for found in repository.datasets()]:
         load.add(name, branch)
     there = open_remote(repository, remote, create=True, dry_run=dry_run)
     with blaming(remote.name), there.transaction(f"push from {repository.workspace.id}") as transaction:

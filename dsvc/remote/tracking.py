@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from dsvc.core.names import NAME
 from dsvc.core.operations import describe_ref
 from dsvc.model.view import BRANCH, REMOTE, VERSION, BranchRef, Ref, RemoteRef, View
 from dsvc.remote.copying import Copier
-from dsvc.remote.fetching import source_of
+from dsvc.remote.fetching import is_named, source_of
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
 from dsvc.store.ids import ObjectId
@@ -64,7 +63,7 @@ def _standing(view: View, remote: Remote) -> dict[Ref, RemoteRef]:
     for kind in (BRANCH, VERSION):
         for ref, value in view.list(kind):
             commit = cast(BranchRef, value).commit  # or a version's
-            if commit is not None and len(ref) == 3 and all(map(NAME.fullmatch, ref[1:])):
+            if commit is not None and is_named(ref):
                 found[tracking_ref(remote, ref)] = RemoteRef(commit)
     return found
 

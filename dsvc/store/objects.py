@@ -112,10 +112,11 @@ class ObjectStore:
         except NotFoundError as error:
             raise _missing(id, kind, error) from error
 
-    def has(self, id: ObjectId) -> bool:
-        """Whether the object is listed."""
+    def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
+        """Whether the object is listed, and of a kind where one is given."""
         try:
-            return self.follow(lambda catalog: catalog.find(id)) is not None
+            found = self.follow(lambda catalog: catalog.find(id))
+            return found is not None and kind in (None, found.entry.kind)
         except NotFoundError as error:
             raise DamagedError(f"the index is incomplete: {error.message}", _DAMAGE_HINT) from error
 

@@ -16,7 +16,7 @@ from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
 from dsvc.store.pack import PIECE, stream_payload
-from dsvc.store.staging import Pending, Staging
+from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
@@ -84,24 +84,25 @@ class ObjectWriter:
             )
         return self.put(Kind.BLOB, bytes(data))
 
-    def _known(self, id: ObjectId) -> bool:
-        if id in self._assumed:
+    def _known(self, id: ObjectId, kind: Kind | None = None) -> bool:
+        if id in self._assumed and kind is None:
             return True
-        if self._store.has(id):
+        if self._store.has(id, kind):
             self._assumed.add(id)
             return True
         return False
 
-    def has(self, id: ObjectId) -> bool:
-        """Whether the object is staged or stored."""
-        return id in self._staging.objects or self._known(id)
+    def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
+        """Whether the object is staged or stored, and of a kind where one is given."""
+        held = self._staging.objects.get(id)
+        return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
         held = self._staging.objects.get(id)
         if held is None:
             return self._store.get(id, kind)
-        if (held.kind if isinstance(held, Pending) else held.entry.kind) != kind:
+        if _kind_of(held) != kind:
             raise damaged(id, kind, "this transaction", "it is of another kind")
         if isinstance(held, Pending):
             return held.data
@@ -238,3 +239,7 @@ class ObjectWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _kind_of(held: Pending | Staged) -> int:
+    return held.kind if isinstance(held, Pending) else held.entry.kind

@@ -1,16 +1,13 @@
-"""Makes `workspaces`, what these tests share, importable; a dataset to send, and a remote to send it to."""
+"""A dataset to send, and a remote to send it to."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from workspaces import project
-
 from dsvc.core.dataset import Dataset
 from dsvc.remote.settings import Remote, add_remote
+
+from .workspaces import project
 
 
 @pytest.fixture

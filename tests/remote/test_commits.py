@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from workspaces import clone, head, is_whole, opened, project, refs, say
 
 from dsvc.core.dataset import Dataset
 from dsvc.errors import RefusedError
@@ -12,6 +11,8 @@ from dsvc.remote.fetching import fetch_commits
 from dsvc.remote.pushing import push_commits
 from dsvc.remote.settings import Remote, add_remote
 from dsvc.store.ids import ObjectId
+
+from .workspaces import clone, head, is_whole, opened, project, refs, say
 
 NOWHERE = ObjectId(bytes(range(32)))
 

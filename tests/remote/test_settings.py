@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from workspaces import ADA, head, project
 
 import dsvc
 from dsvc.core.dataset import Dataset
@@ -24,6 +23,8 @@ from dsvc.remote.settings import (
     trust,
 )
 from dsvc.remote.tracking import fetch
+
+from .workspaces import ADA, head, project
 
 
 def test_the_team_has_remotes_and_a_workspace_its_own(ours: Dataset) -> None:
