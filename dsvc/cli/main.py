@@ -62,6 +62,16 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "checkout": ("checkout", "Lay a revision out as files in a folder of the project, and keep it current."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
+    "Git": {
+        "git": ("git", "Install, remove and look at the Git hooks and drivers."),
+        "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),
+    },
+    "Share": {
+        "remote": ("remote", "Name the places that datasets are shared through."),
+        "push": ("sync", "Bring the current branch to a remote, with its versions."),
+        "fetch": ("sync", "Bring what is new at a remote, and note where its branches stand."),
+        "pull": ("pull", "Bring what dsvc.lock names."),
+    },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
         "redo": ("undo", "Take back the last undo."),

@@ -110,6 +110,20 @@ class Workspace:
                 return table[name]
         return None
 
+    def sections(self, section: str) -> list[tuple[dict[str, Any], bool]]:
+        """What the team's file, then this workspace's, says under `[section]`, each with whether it is the team's.
+
+        Raises DamagedError where something else goes by that name.
+        """
+        found: list[tuple[dict[str, Any], bool]] = []
+        for values, team in ((self._team, True), (self._values, False)):
+            table = values.get(section, {})
+            if not isinstance(table, dict):
+                file = TEAM_FILE if team else FILE
+                raise DamagedError(f"{file}: {section} is no table", f"write it as [{section}]")
+            found.append((table, team))
+        return found
+
     def tables(self, section: str) -> list[tuple[Any, bool]]:
         """The tables `[[section]]` of this workspace, then of the team's file, each with whether it is the team's.
 
