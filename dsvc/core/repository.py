@@ -230,7 +230,6 @@ class Repository:
 
     def _dataset(self, name: str) -> Dataset:
         from dsvc.core.dataset import Dataset
-    from dsvc.core.layout.updating import FolderUpdate
 
         return Dataset(self, name, self.workspace.branch(name), self.workspace.version(name))
 
