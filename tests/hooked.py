@@ -26,7 +26,7 @@ class World:
         self.folder, self.environment = folder, environment
         self.work = folder / "work"
         self.diary = folder / "diary"
-        self.bin = folder / "it's a \"bin\" with $HOME, %O and ümlaut\nand line"
+        self.bin = folder / 'it\'s a "bin" with $HOME, %O and ümlaut\nand line'
         self.bin.mkdir()
         self.dsvc = self.bin / "dsvc"
         text = DSVC.format(diary=shlex.quote(str(self.diary)), code=shlex.quote(str(self.bin / "code")))
@@ -46,9 +46,8 @@ class World:
     def theirs(self, word: str = "theirs", code: int = 0) -> str:
         """Lines of the shell that write down arguments and standard input, as another hook would."""
         diary = shlex.quote(str(self.diary))
-        return (
-            f'{{ printf \'%s\' {word}; for a; do printf " [%s]" "$a"; done; echo; sed "s/^/  /"; }} >>{diary}\n'
-            + (f"exit {code}\n" if code else "")
+        return f'{{ printf \'%s\' {word}; for a; do printf " [%s]" "$a"; done; echo; sed "s/^/  /"; }} >>{diary}\n' + (
+            f"exit {code}\n" if code else ""
         )
 
     def install(self, project: Path | None = None, **options: Any) -> list[Change]:

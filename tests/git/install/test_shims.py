@@ -145,7 +145,9 @@ def test_a_script_runs_first_and_both_get_the_standard_input(world: World, remot
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_theirs_that_fails_stops_the_commit_and_the_push(world: World, remote: Path, kind: str) -> None:
     for name in ("pre-commit", "pre-push"):
-        text = "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
+        text = (
+            "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
+        )
         world.script(world.hooks / name, text)
     world.install()
     world.commit(code=1)
@@ -164,7 +166,10 @@ def test_theirs_that_fails_after_the_work_leaves_no_data_behind(world: World, ki
     world.commit()
     world.read_diary()
     world.git("checkout", "-q", "-b", "side", code=1)
-    assert [line.split()[0] for line in world.read_diary().splitlines()] == ["theirs" if kind == "shell" else "python", "ours"]
+    assert [line.split()[0] for line in world.read_diary().splitlines()] == [
+        "theirs" if kind == "shell" else "python",
+        "ours",
+    ]
 
 
 def test_a_program_of_another_kind_runs_first(world: World, remote: Path) -> None:
@@ -269,7 +274,7 @@ def test_no_dsvc_at_all(world: World, remote: Path, how: str) -> None:
     said = world.commit()
     assert "warning: the command dsvc is not found: dsvc.lock may name older data than this commit goes with\n" in said
     assert said.endswith("hint: pip install dsvc; once without it: git commit --no-verify; "
-                         "to take the hooks out: dsvc git uninstall\n")  # fmt: skip
+                         "to undo: dsvc git uninstall\n")  # fmt: skip
     assert "the datasets stay where they are" in world.git("checkout", "-q", "-b", "side")
     said = world.git("push", "origin", "side", code=1)
     assert "error: the command dsvc is not found: the data of these commits cannot be pushed\nhint: " in said
@@ -279,7 +284,9 @@ def test_no_dsvc_at_all(world: World, remote: Path, how: str) -> None:
 # ---- where projects lie
 
 
-@pytest.mark.parametrize("folder", ["data", "a b", "it's \"x\"", "süß", "back\\slash", "new\nline", "-n", "$HOME", "\\n"])
+@pytest.mark.parametrize(
+    "folder", ["data", "a b", 'it\'s "x"', "süß", "back\\slash", "new\nline", "-n", "$HOME", "\\n"]
+)
 def test_a_project_in_a_folder_of_the_repository(world: World, folder: str) -> None:
     project = world.work / folder
     project.mkdir()
@@ -292,7 +299,7 @@ def test_a_project_in_a_folder_of_the_repository(world: World, folder: str) -> N
 
 
 def test_a_repository_in_a_folder_with_an_awkward_name(world: World) -> None:
-    awkward = world.folder / "it's \"a\" $(repo)\nümlaut \\n"
+    awkward = world.folder / 'it\'s "a" $(repo)\nümlaut \\n'
     world.work.rename(awkward)
     world.work = awkward
     world.script(world.hooks / "pre-commit", "#!/usr/bin/env python3\n" + _python(world))
