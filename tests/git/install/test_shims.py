@@ -119,6 +119,12 @@ def _python(world: World, code: int = 0) -> str:
     )
 
 
+def _failing(world: World, kind: str) -> str:
+    if kind == "shell":
+        return "#!/bin/sh\n" + world.theirs(code=7)
+    return "#!/usr/bin/env python3\n" + _python(world, 7)
+
+
 SHELL_ENDS = ["", "exit 0\n", "exec true\n", "exec cat >/dev/null\n", "set -e\ntrue\n", "trap 'exit 0' EXIT\n"]
 
 
@@ -160,8 +166,7 @@ def test_theirs_that_fails_stops_the_commit_and_the_push(world: World, remote: P
 
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_theirs_that_fails_after_the_work_leaves_no_data_behind(world: World, kind: str) -> None:
-    text = "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
-    world.script(world.hooks / "post-checkout", text)
+    world.script(world.hooks / "post-checkout", _failing(world, kind))
     world.install()
     world.commit()
     world.read_diary()
