@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hooked import World
 
-from dsvc.git.install.hookfiles import NAMES, shim
+from dsvc.git.install.hookfiles import NAMES, State, shim, state
+from dsvc.git.install.installing import uninstall
 
 ZERO = "0" * 40
 SHELLS = [shell for name in ("sh", "bash", "dash", "ash", "zsh", "ksh", "mksh") if (shell := shutil.which(name))]
@@ -151,10 +152,7 @@ def test_a_script_runs_first_and_both_get_the_standard_input(world: World, remot
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_theirs_that_fails_stops_the_commit_and_the_push(world: World, remote: Path, kind: str) -> None:
     for name in ("pre-commit", "pre-push"):
-        text = (
-            "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
-        )
-        world.script(world.hooks / name, text)
+        world.script(world.hooks / name, _failing(world, kind))
     world.install()
     world.commit(code=1)
     assert "ours" not in world.read_diary()
@@ -255,6 +253,11 @@ def test_the_pre_commit_framework_installed_before_and_after(world: World) -> No
     world.script(world.hooks / "pre-commit", generated)
     world.commit("two")
     assert world.read_diary() == "ours [git] [hook] [pre-commit]\nframework\n"
+    assert state(world.hooks, "pre-commit") is State.INSTALLED
+    assert world.install() == []
+    uninstall(world.work)
+    assert [path.name for path in world.hooks.iterdir() if path.suffix != ".sample"] == ["pre-commit"]
+    assert (world.hooks / "pre-commit").read_text() == generated
 
 
 # ---- finding dsvc

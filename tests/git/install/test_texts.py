@@ -15,8 +15,8 @@ RECORD = Record('/a "b"/dsvc', None, (".", "ü\nx", "back\\slash", "\\n"), ("dsv
 LINES = st.sampled_from(
     [
         b"", b"# a comment", b"; another", b"[core]", b"\tbare = false", b'[remote "origin"]', b"\turl = x \\",
-        b"[alias]",        b'[user] name = "A ; # B" ; who', b"\tfetch = +refs/heads/*:refs/remotes/origin/*", b"[dsvc]", b"\tother = 1",
-        b"[old.Section]", b"\tflag", b'[diff "dsvc-lock"]', b"\tbinary = true # stays", b'[merge "other"]', b"\t \t",
+        b"[alias]", b'[user] name = "A ; # B" ; who', b"\tfetch = +refs/heads/*:refs/remotes/origin/*", b"[dsvc]",
+        b"\tother = 1", b"[old.Section]", b"\tflag", b'[diff "dsvc-lock"]', b"\tbinary = true # stays", b"\t \t",
         b'[a "with \\"quotes\\" and [b]"]', b"[include]", b"\tpath = \xff\xfe", b"[dsvc] # why",
     ]
 )  # fmt: skip
