@@ -17,8 +17,8 @@ from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import DsvcError
 
 if TYPE_CHECKING:
-    from dsvc.cli.bringing import Wanted
     from dsvc.core.repository import Repository
+    from dsvc.git.hooks import Pushing
     from dsvc.git.working import GitRepository
     from dsvc.remote.settings import Remote
 
@@ -186,29 +186,29 @@ def _pre_push(here: _Here, arguments: list[str], stdin: bytes) -> int:
     from dsvc.remote.settings import list_remotes
 
     repository = here.open()
-    wanted = pushed_commits(here.git, here.folder, arguments[0] if arguments else "", stdin)
-    if not wanted:
+    pushing = pushed_commits(here.git, here.folder, arguments[0] if arguments else "", stdin)
+    if not pushing.commits:
         return Exit.DONE
     remotes = list_remotes(repository)
     if not remotes:
         _warn_of_no_remote(here, repository)
         return Exit.DONE
-    _push(here, repository, remotes[0], wanted)
+    _push(here, repository, remotes[0], pushing)
     return Exit.DONE
 
 
-def _push(here: _Here, repository: Repository, remote: Remote, wanted: Wanted) -> None:
+def _push(here: _Here, repository: Repository, remote: Remote, pushing: Pushing) -> None:
     """Push, and tell what went. Raises RefusedError, RemoteError."""
     from dsvc.remote.pushing import push_commits
 
     with progress() as report:
-        done = push_commits(repository, remote, wanted, report)
+        done = push_commits(repository, remote, pushing.commits, report, tips=pushing.tips)
     if done.commits:
-        names = ", ".join(sorted(wanted))
+        names = ", ".join(sorted(pushing.commits))
         here.say(f"pushed {names} to {shown(remote.place)}: {plural(done.commits, 'commit')}, {size(done.bytes)}")
     for dataset, moved in sorted(done.branches.items()):
         if moved.move == "diverged":
-            here.say(f"{dataset}: branch {moved.branch} went another way there; the commits are there, pinned")
+            here.say(f"{dataset}: branch {moved.branch} stands elsewhere there; what was pushed is there, pinned")
     for dataset, ids in sorted(done.missing.items()):
         short = ", ".join(id.short() for id in sorted(ids))
         here.say(f"{dataset}: {short} is neither here nor there; whoever pinned it has to push it")

@@ -158,16 +158,34 @@ def came_from(name: str, arguments: list[str], stdin: bytes) -> list[bytes]:
 # ---- before a push
 
 
-def pushed_commits(git: GitRepository, project: Path, remote: str, stdin: bytes) -> dict[str, set[ObjectId]]:
-    """Per dataset the commits that the locks of what a push sends name. `stdin` is what Git tells the hook."""
-    name, found = path_in(git, project), dict[str, set["ObjectId"]]()
+class Pushing(NamedTuple):
+    """What a push of Git's needs of the data: per dataset the `commits` that the locks of what it sends name, and where
+    it sends the main branch, the dataset's branch and commit of the last lock there, `tips`."""
+
+    commits: dict[str, set[ObjectId]]
+    tips: dict[str, tuple[str, ObjectId]]
+
+
+def pushed_commits(git: GitRepository, project: Path, remote: str, stdin: bytes) -> Pushing:
+    """What a push needs of the data. `stdin` is what Git tells the hook."""
+    name, found = path_in(git, project), Pushing({}, {})
     for line in stdin.decode().splitlines():
         words = line.split()
         if len(words) != 4 or words[1].encode() == NOTHING:
             continue
         for _, locked in pinned_by(git, name, _sent(git, name, remote, words[1], words[3])):
-            found.setdefault(locked.dataset, set()).add(locked.commit)
+            found.commits.setdefault(locked.dataset, set()).add(locked.commit)
+        if words[2] in _main_refs(git, remote):
+            lines = readable(git.read(words[1].encode(), name)).values()
+            found.tips.update({line.dataset: (line.branch, line.commit) for line in lines})
     return found
+
+
+def _main_refs(git: GitRepository, remote: str) -> list[str]:
+    """The ref of a remote's main branch: what it told when it was cloned, else those that go by the usual names."""
+    told = _git(git, "symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD").stdout.decode().strip()
+    branch = told.removeprefix(f"refs/remotes/{remote}/")
+    return [f"refs/heads/{name}" for name in ([branch] if branch else ["main", "master"])]
 
 
 def _sent(git: GitRepository, name: bytes, remote: str, local: str, there: str) -> list[bytes]:
