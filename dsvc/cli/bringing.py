@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsvc.cli.render import note
 from dsvc.errors import DsvcError
+from dsvc.model.view import VERSION
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
+    from dsvc.git.lockfile import Locked
     from dsvc.model.incoming import Progress
     from dsvc.remote.settings import Remote
     from dsvc.store.ids import ObjectId
@@ -24,6 +26,21 @@ def missing(repository: Repository, wanted: Wanted) -> dict[str, set[ObjectId]]:
     store.refresh()
     found = {name: {id for id in ids if not store.has(id)} for name, ids in wanted.items()}
     return {name: ids for name, ids in found.items() if ids}
+
+
+def bring_versions(repository: Repository, lines: Iterable[Locked], progress: Progress | None = None) -> None:
+    """Fetch the versions that a lock names and that are not here, of commits that are."""
+    view, store = repository.view, repository.store
+    wanted = {
+        line.dataset: {line.commit}
+        for line in lines
+        if line.version is not None and view.get(VERSION, line.dataset, line.version) is None and store.has(line.commit)
+    }
+    for remote in _places(repository) if wanted else ():
+        try:
+            _fetch(repository, remote, wanted, progress)
+        except DsvcError as error:
+            note(f"note: {error.message}")
 
 
 def bring(repository: Repository, wanted: Wanted, progress: Progress | None = None) -> dict[str, set[ObjectId]]:

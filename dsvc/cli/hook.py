@@ -157,7 +157,7 @@ def _follow(name: str) -> Work:
         from dsvc.git.hooks import came_from, follow_lock
 
         repository = here.open()
-        _bring(repository, here)
+        _bring(repository, here, versions=name == "post-merge")
         found = follow_lock(repository, here.git, here.folder, came_from(name, arguments, stdin), f"git {name}")
         for line in followed_lines(found):
             here.say(line)
@@ -166,16 +166,19 @@ def _follow(name: str) -> Work:
     return work
 
 
-def _bring(repository: Repository, here: _Here) -> None:
-    """Fetch the commits that a project's lock names and that are not here."""
-    from dsvc.cli.bringing import bring, missing
+def _bring(repository: Repository, here: _Here, *, versions: bool) -> None:
+    """Fetch the commits that a project's lock names and that are not here, and the `versions`."""
+    from dsvc.cli.bringing import bring, bring_versions, missing
     from dsvc.git.lockfile import read_lock
 
     path = here.folder / LOCK_FILE
-    wanted = {line.dataset: {line.commit} for line in read_lock(path).values()} if path.exists() else {}
+    lock = read_lock(path) if path.exists() else {}
+    wanted = {line.dataset: {line.commit} for line in lock.values()}
     if missing(repository, wanted):
         with progress() as report:
             bring(repository, wanted, report)
+    if versions:
+        bring_versions(repository, lock.values())
 
 
 # ---- before a push

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.exit import Exit
-from dsvc.cli.locking import standing_words
+from dsvc.cli.locking import standing_lines
 from dsvc.cli.render import json_option, note, out, plural, print_json, table
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.repository import LOCK_FILE
@@ -58,8 +58,8 @@ def _check(repository: Repository, path: Path, as_json: bool) -> int:
         print_json(_json(lock, found, is_current=not wrong, is_changed=False))
     elif wrong:
         out(f"{LOCK_FILE} does not say what is here")
-        for standing in wrong:
-            out(f"  {standing_words(standing)}")
+        for line in standing_lines(repository, path, wrong):
+            out(f"  {line}")
     else:
         out(f"{LOCK_FILE} is current: {plural(len(lock), 'dataset')}")
     return Exit.NO if wrong else Exit.DONE

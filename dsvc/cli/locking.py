@@ -63,24 +63,21 @@ def _take(lines: dict[str, Locked], name: str, before: Locked | None, after: Loc
         lines[name] = after
 
 
-def standing_lines(repository: Repository, path: Path, dataset: str | None = None) -> list[str]:
-    """What is told of the datasets, or one, that are not what a lock says. Raises RefusedError for one that cannot be
-    read."""
-    from dsvc.git.lockfile import read_lock
-    from dsvc.git.pinning import Kept, path_in, stand
+def standing_lines(repository: Repository, path: Path, found: Iterable[Standing]) -> list[str]:
+    """What is told of datasets that are not what a lock says."""
+    from dsvc.git.pinning import Kept, path_in
     from dsvc.git.working import GitRepository
 
-    found = [one for one in stand(repository, read_lock(path), dataset) if one.place != "same"]
-    git = GitRepository.find(path.parent) if found else None
+    standings = list(found)
+    git = GitRepository.find(path.parent) if standings else None
     if git is None:
-        return [standing_words(one) for one in found]
+        return [standing_words(one) for one in standings]
     with git:
         kept = Kept(repository, git, path_in(git, path.parent))
         # What Git keeps is no work of now: Git moved the lock away from it.
-        moved = [one.line is not None and one.here is not None and kept(one.dataset, one.here.commit) for one in found]
         return [
-            elsewhere_words(one) if is_moved else standing_words(one)
-            for one, is_moved in zip(found, moved, strict=True)
+            elsewhere_words(one) if one.here and kept(one.dataset, one.here.commit) else standing_words(one)
+            for one in standings
         ]
 
 
@@ -109,10 +106,9 @@ def standing_words(standing: Standing) -> str:
 
 def elsewhere_words(standing: Standing) -> str:
     """What is told of a dataset that stayed while Git moved its line."""
-    there = standing.line.commit.short() if standing.line is not None else ""
-    if standing.here is None:
+    if standing.line is None or standing.here is None or standing.place in ("same", "absent"):
         return standing_words(standing)
-    at = standing.here.commit.short()
+    there, at = standing.line.commit.short(), standing.here.commit.short()
     return (
         f"{standing.dataset} is at {at}, and {LOCK_FILE} names {there}; to go there: dsvc pull; to pin {at}: dsvc lock"
     )
@@ -128,11 +124,10 @@ def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[st
         if one.what in ("moved", "made"):
             lines.append(f"{place}{f', was at {at}' if at else ''}")
         elif one.what == "left" and not quiet:
-            lines.append(
-                f"{name} stays at {at}: it has commits that nothing else keeps, and {LOCK_FILE} names {commit.short()}"
-            )
-            lines.append(f"  to combine both: dsvc merge -d {name} {name}@{commit.short()}; to keep them under a name")
-            lines.append(f"  and go there: dsvc branch -d {name} NAME, then dsvc pull")
+            there = commit.short()
+            lines.append(f"{name} stays at {at}: it has commits that nothing else keeps, and {LOCK_FILE} names {there}")
+            first = "pin them: dsvc lock" if one.is_ahead else f"combine both: dsvc merge -d {name} {name}@{there}"
+            lines.append(f"  to {first}; to go there: dsvc branch -d {name} NAME keeps them, then dsvc pull")
         elif one.what == "missing":
             lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is not here; to bring it: dsvc pull")
         if one.rebased:

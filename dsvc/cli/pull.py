@@ -70,7 +70,7 @@ def _begin() -> bool:
 
 
 def _follow(repository: Repository, path: Path, yes: bool) -> list[Followed]:
-    from dsvc.cli.bringing import bring, missing
+    from dsvc.cli.bringing import bring, bring_versions, missing
     from dsvc.core.following import Target, follow
     from dsvc.git.conflicts import named
     from dsvc.git.lockfile import has_markers, parse_lock, read_text
@@ -89,6 +89,7 @@ def _follow(repository: Repository, path: Path, yes: bool) -> list[Followed]:
             bring(repository, missing(repository, wanted), report)
     if sides:
         raise RefusedError(f"{LOCK_FILE} holds the conflict markers of a Git merge", "finish it: dsvc lock --resolve")
+    bring_versions(repository, lock.values())
     targets = [Target(line.dataset, line.branch, line.commit) for line in lock.values()]
     git = GitRepository.find(path.parent)
     if git is None:

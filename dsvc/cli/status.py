@@ -82,11 +82,14 @@ def lock_lines(dataset: Dataset) -> list[str]:
     if root is None or not (root / LOCK_FILE).is_file():
         return []
     from dsvc.cli.locking import standing_lines
+    from dsvc.git.lockfile import read_lock
+    from dsvc.git.pinning import stand
 
     try:
-        return standing_lines(dataset.repository, root / LOCK_FILE, dataset.name)
+        found = stand(dataset.repository, read_lock(root / LOCK_FILE), dataset.name)
     except RefusedError as error:
         return [f"{error.message}; {error.hint}"]
+    return standing_lines(dataset.repository, root / LOCK_FILE, (one for one in found if one.place != "same"))
 
 
 def file_lines(files: FileStatus) -> list[str]:

@@ -36,7 +36,8 @@ class Followed(NamedTuple):
     """What became of one dataset: it was `here` already, was `made` or `moved`; was `left` because its branch holds
     commits that nothing else keeps; or the commit is `missing`. `before` is where the branch stood.
 
-    `rebased` says that staged changes were laid over it, `conflicts` how many records are in conflict with them.
+    `is_ahead` says of one that was left that it goes on from the commit that it should stand on; `rebased` that staged
+    changes were laid over the new commit, `conflicts` how many records are in conflict with them.
     """
 
     target: Target
@@ -44,6 +45,7 @@ class Followed(NamedTuple):
     before: ObjectId | None = None
     rebased: bool = False
     conflicts: int = 0
+    is_ahead: bool = False
 
 
 def follow(repository: Repository, targets: Iterable[Target], is_kept: IsKept, command: str) -> list[Followed]:
@@ -93,7 +95,7 @@ class _Following:
         if before is not None and not self._graph.contains(commit, before):
             if not self._is_kept(name, before) and only_here(self._repository, refs, (name, branch), before):
                 refs.set(pin_of(name, commit), PinRef(commit))  # so that it can be merged by its id
-                return Followed(target, "left", before)
+                return Followed(target, "left", before, is_ahead=self._graph.contains(before, commit))
             refs.set(pin_of(name, before), PinRef(before))
         is_new = refs.get(DATASET, name) is None
         if is_new:

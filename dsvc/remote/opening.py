@@ -28,7 +28,9 @@ def open_remote(repository: Repository, remote: Remote, *, create: bool = False,
     try:
         place = open_place(remote.url, repository.root, create=create)
     except RemoteError as error:
-        raise RemoteError(f"remote {remote.name}: {error.message}", error.hint) from error
+        gone = f"is its disk mounted? if it is gone for good: dsvc remote remove {remote.name}, and add it again"
+        hint = gone if was_used(repository, remote) else error.hint
+        raise RemoteError(f"remote {remote.name}: {error.message}", hint) from error
     backend: Backend = GuardedBackend(place, remote.name)
     with blaming(remote.name):
         if create and backend.read_head() is None:

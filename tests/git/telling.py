@@ -13,7 +13,7 @@ from pictures import picture
 LINE = re.compile(r"^(Ada|Bo)\$ (.*)$", re.M)
 # A commit of dsvc's, in full or short, or of Git's.
 NAMED = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{12}|[0-9a-f]{10}|[0-9a-f]{7})(?![0-9a-f])")
-TIMED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000")
+TIMED = re.compile(r"2\d{3}-\d\d-\d\d \d\d:\d\d(:\d\d \+0000)?")
 
 
 # A project in which data and code lie side by side: one labelled picture on Git's main branch, of five at hand.
@@ -46,7 +46,7 @@ class Teller:
     """Runs the commands of a story and writes down all that they print, errors too, in its order.
 
     Ids are called by the order in which they turn up: commits of dsvc's C1, C2, ..., what Git names G1, G2, ...; these
-    names can be used in commands. Git's clock starts at noon of the first of May 2024; each command takes a minute.
+    names can be used in commands. The clock of commits starts at noon of the first of May 2024; each command takes a minute.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,6 +73,8 @@ class Teller:
         folder = self.folder / who.lower()
         folder.mkdir(exist_ok=True)
         command = re.sub(r"\b[CG]\d+\b", lambda match: self.id(match[0]), line)
+        if command.startswith("dsvc commit "):
+            command += f" --date {self._date}"
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=folder,
@@ -93,12 +95,15 @@ class Teller:
         """The id that a name stands for."""
         return next(id for id, known in self._names.items() if known == name)
 
+    @property
+    def _date(self) -> str:
+        return f"2024-05-01T{12 + self._minutes // 60:02}:{self._minutes % 60:02}:00+00:00"
+
     def _environment(self, who: str) -> dict[str, str]:
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        date = f"2024-05-01T{12 + self._minutes // 60:02}:{self._minutes % 60:02}:00+00:00"
         signed = {f"GIT_{role}_NAME": who for role in ("AUTHOR", "COMMITTER")}
         signed |= {f"GIT_{role}_EMAIL": f"{who.lower()}@example.org" for role in ("AUTHOR", "COMMITTER")}
-        dated = {f"GIT_{role}_DATE": date for role in ("AUTHOR", "COMMITTER")}
+        dated = {f"GIT_{role}_DATE": self._date for role in ("AUTHOR", "COMMITTER")}
         author = {"DSVC_AUTHOR_NAME": who, "DSVC_AUTHOR_EMAIL": f"{who.lower()}@example.org"}
         return {**os.environ, **signed, **dated, **author, "PATH": path, "TZ": "UTC", "COLUMNS": "200"}
 
