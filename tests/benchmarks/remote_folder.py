@@ -1,4 +1,4 @@
-"""Push to a remote in a folder, and fetch from there, beside `cp` of the same bytes.
+"""Push to a remote in a folder, and fetch from there, beside the copying of the same bytes.
 
 python tests/benchmarks/remote_folder.py
 """
@@ -67,11 +67,16 @@ def fetch(project: str) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
-def copy(source: str, target: str) -> dict[str, Any]:
-    """`cp -r`, until it is on the disk."""
+def copy(images: str, target: str) -> dict[str, Any]:
+    """The floor: the same bytes to one file, until they are on the disk. (`cp -r` makes 20k files, which costs more.)"""
     begin = perf_counter()
-    subprocess.run(["cp", "-r", source, target], check=True)
-    os.sync()
+    with open(target, "wb") as all_:
+        for place, _, names in os.walk(images):
+            for name in names:
+                with open(f"{place}/{name}", "rb") as file:
+                    all_.write(file.read())
+        all_.flush()
+        os.fsync(all_.fileno())
     return {"seconds": perf_counter() - begin}
 
 
@@ -87,7 +92,7 @@ def run(bench: Bench) -> list[Row]:
 
 
 def _sides(bench: Bench) -> list[Row]:
-    """Push and fetch of the files, each beside a copy of them."""
+    """Push and fetch of the files, each beside a copy of their bytes."""
     rounds, images = [], bench.image_files()
     with bench.scratch() as folder:
         project = folder / "ours"
@@ -99,7 +104,8 @@ def _sides(bench: Bench) -> list[Row]:
             os.sync()
             fetched = bench.child(__file__, "fetch", folder / "theirs")
             rounds.append((copied, pushed, fetched))
-            for name in ("copy", "store", "theirs"):
+            (folder / "copy").unlink()
+            for name in ("store", "theirs"):
                 shutil.rmtree(folder / name)
     return [
         _row(bench.label(f"20k files: {word}"), [(found[at], found[0]) for found in rounds])
@@ -113,10 +119,10 @@ def _row(work: str, rounds: list[tuple[dict[str, Any], dict[str, Any]]]) -> Row:
     return Row(
         work=work,
         value=statistics.median(a["seconds"] / b["seconds"] for a, b in rounds),
-        target=1.5,
+        target=2,
         unit="x",
-        measured="beside `cp -r` of the files, until all is on the disk",
-        times={"dsvc": f"{ours:.1f} s, {peak / MB:.0f} MB", "cp": f"{copied:.1f} s"},
+        measured="beside the floor: read, append to one file, fsync, in one thread",
+        times={"dsvc": f"{ours:.1f} s, {peak / MB:.0f} MB", "floor": f"{copied:.1f} s"},
     )
 
 
