@@ -68,7 +68,7 @@ def fetch(project: str) -> dict[str, Any]:
 
 
 def copy(images: str, target: str) -> dict[str, Any]:
-    """The floor: the same bytes to one file, until they are on the disk. (`cp -r` makes 20k files, which costs more.)"""
+    """The floor: the same bytes to one file, until they are on the disk. `cp -r` makes 20k files, which costs more."""
     begin = perf_counter()
     with open(target, "wb") as all_:
         for place, _, names in os.walk(images):
