@@ -11,10 +11,11 @@ from dsvc.cli.progress import progress
 from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.files.scanning import lister_of
+from dsvc.errors import RefusedError
 
 if TYPE_CHECKING:
     from dsvc.core.compare import Summary
-    from dsvc.core.dataset import Status
+    from dsvc.core.dataset import Dataset, Status
     from dsvc.core.files.workfiles import FileStatus
 
 _PROBLEMS = 3  # that many are named; `dsvc add -A` and --json name all
@@ -58,6 +59,8 @@ def status_command(session: Session, as_json: bool) -> None:
         out(f"{plural(status.conflicts, 'record')} with open conflicts; next: dsvc conflicts")
     for line in file_lines(files):
         out(line)
+    for line in lock_lines(dataset):
+        out(line)
     if status.version is not None:
         out(f"back to branch {status.branch}: dsvc use {status.dataset}")
     elif files.absent:
@@ -69,6 +72,24 @@ def status_command(session: Session, as_json: bool) -> None:
         out("next: dsvc add -A")
     else:
         out(_next(status, dataset.has_draft()))
+
+
+def lock_lines(dataset: Dataset) -> list[str]:
+    """Where the lock beside the repository names another commit of the dataset: what to do about it."""
+    from dsvc.core.repository import LOCK_FILE
+
+    root = dataset.repository.root
+    if root is None or not (root / LOCK_FILE).is_file():
+        return []
+    from dsvc.cli.locking import standing_lines
+    from dsvc.git.lockfile import read_lock
+    from dsvc.git.pinning import stand
+
+    try:
+        found = stand(dataset.repository, read_lock(root / LOCK_FILE), dataset.name)
+    except RefusedError as error:
+        return [f"{error.message}; {error.hint}"]
+    return standing_lines(dataset.repository, root / LOCK_FILE, (one for one in found if one.place != "same"))
 
 
 def file_lines(files: FileStatus) -> list[str]:

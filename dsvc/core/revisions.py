@@ -1,4 +1,7 @@
-"""Revisions: expressions that name a commit, such as `pets`, `pets:cleanup`, `pets@v1`, `@3fa9c1`, `pets@v2~1`."""
+"""Revisions: expressions that name a commit.
+
+Such as `pets`, `pets:cleanup`, `pets@v1`, `@3fa9c1`, `pets@v2~1`, and by a lock in Git's history `pets@git:HEAD~3`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.nearest import near_names
+from dsvc.core.registry import lock_reader
 from dsvc.core.selection import no_branch, selected_head
 from dsvc.errors import NotFoundError, UsageError
 from dsvc.model.commit import load_commit
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 _PARTS = re.compile(r"(?P<name>[^:@~\0]*)(?::(?P<branch>[^:@~\0]+))?(?:@(?P<at>[^:@~\0]+))?(?P<back>(?:~\d{0,9})*)")
 _DIGITS = re.compile(r"[0-9a-fA-F]{4,64}")
 _SHOWN = 8
+# What comes after it is a revision of Git's, whose lock file names the commit.
+_BY_GIT = "@git:"
 
 
 class Revision(NamedTuple):
@@ -40,6 +46,9 @@ def resolve(repository: Repository, text: str = "HEAD", current: Dataset | None 
 
     Raises UsageError, for an ambiguous one too, and NotFoundError.
     """
+    if _BY_GIT in text:
+        dataset, _, pinned = text.partition(_BY_GIT)
+        return _pinned(_Names(repository, current), dataset, pinned)
     match = _PARTS.fullmatch(text)
     if not match or not text or not _is_unicode(text):
         raise UsageError(f"{text!r} is not a revision", "such as pets, pets:branch, pets@v1, @3fa9c1, pets@v1~2")
@@ -202,6 +211,20 @@ class _Names:
         else:
             hint = "make a dataset: dsvc create NAME"
         return NotFoundError(f"no dataset, branch, version or commit named {name!r}", hint)
+
+
+def _pinned(names: _Names, name: str, revision: str) -> Revision:
+    """`NAME@git:REVISION`: the commit that the lock file of one of Git's commits names. Raises NotFoundError."""
+    repository = names.repository
+    selected = names.current if names.current is not None or repository.workspace.dataset is None else names._selected
+    dataset = name if name not in ("", "HEAD") else selected.name if selected is not None else None
+    if dataset is None:
+        raise NotFoundError("no dataset is selected here", f"name it: NAME{_BY_GIT}{revision}")
+    commit = lock_reader()(repository.root, revision, dataset)
+    if not repository.store.has(commit):
+        message = f"{commit.short()}, which the lock of {revision} names for {dataset}, is not here"
+        raise NotFoundError(message, "bring it: dsvc pull")
+    return Revision(dataset, None, None, commit, True)
 
 
 def reachable(repository: Repository, dataset: str | None = None) -> Iterator[tuple[str, ObjectId]]:

@@ -63,6 +63,15 @@ class Workspace:
         """The branch that the file names as a dataset's current one."""
         return self._name_in("branches", dataset)
 
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """The branches and versions of datasets that the file names."""
+        return self._values.get("branches"), self._values.get("versions")
+
+    def kept_version(self, dataset: str) -> str | None:
+        """The version of a dataset that the file names as the one that is looked at."""
+        return self._name_in("versions", dataset)
+
     def version(self, dataset: str) -> str | None:
         """The version of a dataset that is selected here, to be read only."""
         if dataset == self.selected and any(self._selected_at):

@@ -8,7 +8,7 @@ from dsvc.core.repository import Repository
 from dsvc.errors import RefusedError, RemoteError
 from dsvc.remote.guarded import GuardedBackend, blaming
 from dsvc.remote.places import open_place
-from dsvc.remote.settings import Remote, require_trusted
+from dsvc.remote.settings import Remote, note_used, require_trusted, was_used
 from dsvc.store.head import HeadMovedError
 from dsvc.store.memory import MemoryBackend
 
@@ -23,10 +23,14 @@ def open_remote(repository: Repository, remote: Remote, *, create: bool = False,
     Raises RefusedError where the remote is not trusted, RemoteError where it is out of reach or cannot be read.
     """
     require_trusted(repository, remote)
+    # Where one was before and none is now, a disk is missing, say; one made anew would take the pushes in its place.
+    create = create and not was_used(repository, remote)
     try:
         place = open_place(remote.url, repository.root, create=create)
     except RemoteError as error:
-        raise RemoteError(f"remote {remote.name}: {error.message}", error.hint) from error
+        gone = f"is its disk mounted? if it is gone for good: dsvc remote remove {remote.name}, and add it again"
+        hint = gone if was_used(repository, remote) else error.hint
+        raise RemoteError(f"remote {remote.name}: {error.message}", hint) from error
     backend: Backend = GuardedBackend(place, remote.name)
     with blaming(remote.name):
         if create and backend.read_head() is None:
@@ -36,6 +40,8 @@ def open_remote(repository: Repository, remote: Remote, *, create: bool = False,
         opened.store.refresh()
         # What is done there was done from here, and is for no other workspace to undo.
         opened.workspace = repository.workspace
+    if not dry_run:
+        note_used(repository, remote)
     return opened
 
 

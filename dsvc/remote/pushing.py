@@ -49,9 +49,21 @@ class Pushed(NamedTuple):
     versions: Versions
 
 
-def push_commits(repository: Repository, remote: Remote, wanted: Wanted, progress: Progress | None = None) -> Pushed:
+# Where branches should stand: dataset -> branch and commit.
+Tips = Mapping[str, tuple[str, ObjectId]]
+
+
+def push_commits(
+    repository: Repository,
+    remote: Remote,
+    wanted: Wanted,
+    progress: Progress | None = None,
+    *,
+    tips: Tips | None = None,
+) -> Pushed:
     """Bring commits, by dataset, to a remote with all that they reach, and pin them there. The versions that stand on
-    them go along, and a dataset's current branch goes forward there as far as they reach, unless it has diverged.
+    them go along, and a dataset's branch goes forward there, unless it has diverged: the one that `tips` name, to the
+    commit that stands beside it; without `tips` the current one, as far as the commits reach.
 
     All of it becomes visible at once, or nothing. Raises RefusedError where a version's name stands for another commit
     there or the remote is not trusted, RemoteError.
@@ -64,7 +76,7 @@ def push_commits(repository: Repository, remote: Remote, wanted: Wanted, progres
         copier.copy({id for ids in wanted.values() for id in ids} - missing)
         missing = {id for id in missing if not transaction.writer.has(id, Kind.COMMIT)}
         plans = [
-            _Plan(repository, dataset, ids - missing, copier.commits)
+            _Plan(repository, dataset, ids - missing, copier.commits, tips)
             for dataset, ids in sorted(wanted.items())
             if ids - missing
         ]
@@ -87,7 +99,9 @@ def own_source(repository: Repository) -> Source:
 class _Plan:
     """What a push of some commits means for a dataset at the remote, found out here once."""
 
-    def __init__(self, repository: Repository, dataset: str, commits: set[ObjectId], new: set[ObjectId]) -> None:
+    def __init__(
+        self, repository: Repository, dataset: str, commits: set[ObjectId], new: set[ObjectId], tips: Tips | None
+    ) -> None:
         view = repository.view
         self.dataset = dataset
         self.commits = commits
@@ -95,8 +109,12 @@ class _Plan:
         self.versions = versions_on(view.list(VERSION, dataset), commits | new)
         self.graph = Graph(repository.store)
         self.branch = repository.workspace.branch(dataset)
-        with owning():
-            self.tip = _tip(self.graph, view, (BRANCH, dataset, self.branch), commits)
+        self.tip: ObjectId | None = None
+        if tips is None:
+            with owning():
+                self.tip = _tip(self.graph, view, (BRANCH, dataset, self.branch), commits)
+        elif dataset in tips and tips[dataset][1] in commits:
+            self.branch, self.tip = tips[dataset]
 
     def carry_out(self, refs: Refs) -> Moved | None:
         """Note the dataset and the pins, and move the branch."""

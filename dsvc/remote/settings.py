@@ -97,7 +97,7 @@ def remove_remote(repository: Repository, name: str, *, dry_run: bool = False) -
 
 def is_trusted(repository: Repository, remote: Remote) -> bool:
     """Whether somebody here has named a remote, or agreed to it."""
-    return not remote.is_team or remote.url in _trusted(repository)
+    return not remote.is_team or remote.url in _noted(repository, "remotes")
 
 
 def require_trusted(repository: Repository, remote: Remote) -> None:
@@ -110,18 +110,33 @@ def require_trusted(repository: Repository, remote: Remote) -> None:
 def trust(repository: Repository, remote: Remote) -> None:
     """Agree to a remote: it is used in this workspace without asking, as long as its URL stays."""
     if not is_trusted(repository, remote):
-
-        def agree(table: Any) -> dict[str, Any]:
-            kept = table if isinstance(table, dict) else {}
-            return {**kept, "remotes": [*kept.get("remotes", []), remote.url]}
-
-        repository.workspace.save(trusted=agree)
+        _note(repository, "remotes", remote)
 
 
-def _trusted(repository: Repository) -> list[str]:
+def was_used(repository: Repository, remote: Remote) -> bool:
+    """Whether this workspace has found a repository at a remote before: then it is not made there again."""
+    return remote.url in _noted(repository, "used")
+
+
+def note_used(repository: Repository, remote: Remote) -> None:
+    """Note that a repository was found at a remote."""
+    if not was_used(repository, remote):
+        _note(repository, "used", remote)
+
+
+def _note(repository: Repository, name: str, remote: Remote) -> None:
+    def change(table: Any) -> dict[str, Any]:
+        kept = table if isinstance(table, dict) else {}
+        return {**kept, name: [*kept.get(name, []), remote.url]}
+
+    repository.workspace.save(trusted=change)
+
+
+def _noted(repository: Repository, name: str) -> list[str]:
+    """The URLs that this workspace has noted under a name."""
     # The team's file has no say in this: it is what is not trusted yet.
     tables = [table for table, is_team in repository.workspace.sections("trusted") if not is_team]
-    urls = tables[0].get("remotes", []) if tables else []
+    urls = tables[0].get(name, []) if tables else []
     if not isinstance(urls, list):
-        raise UsageError(f"{FILE}: remotes under [trusted] is no list", 'write: remotes = ["URL"]')
+        raise UsageError(f"{FILE}: {name} under [trusted] is no list", f'write: {name} = ["URL"]')
     return urls
