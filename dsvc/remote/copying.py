@@ -34,7 +34,7 @@ class Source:
 
     def __init__(self, store: ObjectStore, failure: Callable[[DamagedError], DsvcError]) -> None:
         self._store = store
-        self._failure = failure
+        self.failure = failure
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
@@ -42,12 +42,14 @@ class Source:
         try:
             yield
         except DamagedError as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
 
-    def take(self, id: ObjectId, kind: Kind) -> Packed:
-        """An object, verified, with its frame."""
-        with self.blamed():
-            return self._store.get_packed(id, kind)
+    def take(self, id: ObjectId, kind: Kind, most: int | None = None) -> Packed | None:
+        """An object, verified, with its frame; None where it has more bytes than `most`."""
+        try:
+            return self._store.get_packed(id, kind, most)
+        except DamagedError as error:
+            raise self.failure(error) from error
 
     def has_commit(self, id: ObjectId) -> bool:
         """Whether the commit is there."""
@@ -115,11 +117,14 @@ class Copier:
 
     def _inputs(self, leaf: Leaf) -> None:
         for key, held in zip(leaf.keys, leaf.values, strict=True):
-            value = self._value(held)
-            with self._source.blamed():
-                blobs = list(blobs_of(decode_input(key, value)))
-            for blob in blobs:
+            for blob in self._blobs(key, self._value(held)):
                 self._blob(blob)
+
+    def _blobs(self, key: bytes, value: bytes) -> list[ObjectId]:
+        try:
+            return list(blobs_of(decode_input(key, value)))
+        except DamagedError as error:
+            raise self._source.failure(error) from error
 
     def _value(self, held: object) -> bytes:
         """What a leaf holds for a value; one that lies outside it is staged."""
@@ -133,10 +138,11 @@ class Copier:
     def _blob(self, id: ObjectId) -> None:
         if self._writer.has(id, Kind.BLOB):
             return
-        size = self._source.blob_size(id)
-        if size <= BIG:
-            self._take(id, Kind.BLOB)
+        packed = self._source.take(id, Kind.BLOB, BIG)
+        if packed is not None:
+            self._put(packed)
             return
+        size = self._source.blob_size(id)
         self._writer.put_blob(self._source.pieces(id), size)
         self._count(size)
 
@@ -147,11 +153,15 @@ class Copier:
             return decode(data, id)
 
     def _take(self, id: ObjectId, kind: Kind) -> bytes:
-        """Stage an object as it lies there, and give its bytes."""
+        """Stage an object and give its bytes."""
         packed = self._source.take(id, kind)
+        assert packed is not None  # whatever its size
+        self._put(packed)
+        return packed.data
+
+    def _put(self, packed: Packed) -> None:
         self._writer.put_packed(packed)
         self._count(len(packed.frame))
-        return packed.data
 
     def _count(self, size: int) -> None:
         self.objects += 1

@@ -33,6 +33,7 @@ SCRIPTS = (
     "filter",
     "stored_size",
     "version_growth",
+    "remote_folder",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
