@@ -110,6 +110,7 @@ class Teller:
     def _named(self, text: str) -> str:
         # Git wipes and writes over the line that shows how far it is.
         text = text.replace("\r", "\n").replace("\x1b[K", "").replace(str(self.folder), "")
+        text = text.replace(str(Path(sys.executable).parent), "BIN")
         text = re.sub(r" +$", "", TIMED.sub("TIME", text), flags=re.M)
         return NAMED.sub(lambda match: self._name(match[0]), text)
 
