@@ -44,7 +44,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "split": ("set", "Split inputs into train, val and test by a hash."),
         "mv": ("move", "Give an input another key, or move inputs to a folder."),
         "rm": ("remove", "Take inputs and annotations out of the draft."),
-        "status": ("status", "Show where the dataset stands, what is staged, and what changed in tracked folders."),
+        "status": ("status", "Show where the dataset stands, what is staged, and what changed in its folders."),
         "discard": ("remove", "Drop staged changes: all, or those of some inputs."),
     },
     "History": {

@@ -31,6 +31,7 @@ SCRIPTS = (
     "blame",
     "rewrite",
     "filter",
+    "git_shims",
     "stored_size",
     "version_growth",
     "remote_folder",

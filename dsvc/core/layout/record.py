@@ -42,13 +42,15 @@ class Record(NamedTuple):
     `files` are the hashes of annotation files that were laid out, those on the way too, by name. `behind` are files
     that were left alone: by key (of annotation files, a slash and the name) the commit whose file they come from, or ""
     where nothing was laid out. `taken` says
-    of annotation files as they were taken in which commit of a source's line they are: name -> (hash, commit).
+    of annotation files as they were taken in which commit of a source's line they are: name -> (hash, commit); `media`
+    of media that were, the ids of their bytes by key, or "" where a file was gone.
     """
 
     layers: tuple[Layer, ...] = ()
     files: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - never changed
     behind: dict[str, str] = {}  # noqa: RUF012
     taken: dict[str, tuple[str, str]] = {}  # noqa: RUF012
+    media: dict[str, str] = {}  # noqa: RUF012
     format: str = "coco"
     where: str | None = None
 
@@ -134,6 +136,7 @@ def _encode(record: Record, folder: str) -> dict[str, Any]:
         "files": record.files,
         "behind": record.behind,
         "taken": record.taken,
+        "media": record.media,
     }
 
 
@@ -148,6 +151,7 @@ def _decode(value: Any, folder: str) -> Record:
         {str(name): tuple(map(str, hashes)) for name, hashes in value["files"].items()},
         {str(key): str(commit) for key, commit in value["behind"].items()},
         {str(name): (str(hash), str(commit)) for name, (hash, commit) in value["taken"].items()},
+        {str(key): str(blob) for key, blob in value["media"].items()},
         str(value["format"]),
         str(value["where"]) if value["where"] is not None else None,
     )

@@ -304,8 +304,8 @@ class _Update:
         folder = self._checkout.folder
         for name, hash in staged.hashes.items():
             path = f"{folder}/{name}"
-            olds = {bytes.fromhex(one) for one in self._record.files.get(name, ())}
             try:
+                olds = self._replaceable(name, path, hash)
                 task = self._files.task(path, hash, olds, self._is_full or not olds)
                 if task is not None:
                     place = staged.path(name)
@@ -324,6 +324,18 @@ class _Update:
                     self._files.remove(path, folder)
 
             self._guard(path, remove)
+
+    def _replaceable(self, name: str, path: str, new: bytes) -> set[bytes]:
+        """The hashes of an annotation file that may be written anew: as it was laid out, or as the commit says it."""
+        from dsvc.core.layout.saying import is_said
+
+        olds = {bytes.fromhex(one) for one in self._record.files.get(name, ())}
+        stamp = self._ground.stamp(path) if olds else None
+        found = self._files.hash(path, stamp) if stamp is not None else new
+        is_edited = found != new and found not in olds and not self._record.is_pending
+        if is_edited and is_said(self._repository, self._checkout, self._record, name, found.hex(), self._commit):
+            olds.add(found)
+        return olds
 
     def _mark(self) -> None:
         """Mark the folder, so that whoever looks through the project for data passes it over."""
@@ -359,7 +371,11 @@ class _Update:
             for name, hashes in record.files.items():
                 if f"/{name}" in behind:
                     files[name] = hashes
-        new = Record((self._layer(),), files, behind, record.taken, checkout.format, checkout.where)
+        taken = {name: said for name, said in record.taken.items() if f"/{name}" in behind}
+        media = {key: blob for key, blob in record.media.items() if key in behind}
+        if record.layers == (self._layer(),):  # as it was: what was taken in is in the draft, or in none any more
+            taken, media = record.taken, record.media
+        new = Record((self._layer(),), files, behind, taken, media, checkout.format, checkout.where)
         if new != record or self._is_on_the_way:
             self.records.save(new)
 

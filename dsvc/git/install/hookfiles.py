@@ -52,7 +52,7 @@ def block(name: str) -> bytes:
 
 def state(folder: Path, name: str) -> State:
     """How one of the hooks in a folder stands. Raises RefusedError where it cannot be read."""
-    file = folder / name
+    file = _moved(folder, name) or folder / name
     data = _read(file)
     if data is None or _find(data, file) is None:
         return State.MISSING
@@ -63,7 +63,7 @@ def state(folder: Path, name: str) -> State:
 
 def install(folder: Path, name: str, *, dry_run: bool) -> str | None:
     """Put a hook into a folder; what was done in words, or None where it is there. Raises RefusedError."""
-    file = folder / name
+    file = _moved(folder, name) or folder / name
     data = _read(file)
     if data is None:
         return _write(file, shim(name), dry_run, "written")
@@ -85,21 +85,42 @@ def install(folder: Path, name: str, *, dry_run: bool) -> str | None:
 def uninstall(folder: Path, name: str, *, dry_run: bool) -> str | None:
     """Take a hook out of a folder; what was done in words, or None where it is not there. Raises RefusedError."""
     file, before = folder / name, folder / f"{name}{BEFORE}"
+    if moved := _moved(folder, name):
+        _take(moved, name, dry_run)
+        if _read(before) is not None and _is_same(file, before):
+            _restore(file, before, dry_run)
+        return f"taken out of {moved.name}"
     data = _read(file)
     if data is not None and _find(data, file) is not None:
-        left = _without(data, file)
-        if not _is_whole(data):
-            return _write(file, left, dry_run, "the block taken out")
-        if left != _first_line(shim(name)):
-            return _write(file, left, dry_run, "the block taken out; lines that others added stay")
-        if not os.path.lexists(before):
-            if not dry_run:
-                with refusing(file):
-                    file.unlink()
-            return "taken away"
+        ours_alone = _is_whole(data) and _without(data, file) == _first_line(shim(name))
+        if not ours_alone or not os.path.lexists(before):
+            return _take(file, name, dry_run)
     elif data is not None and not (_read(before) is not None and _is_same(file, before)):
         return None
     return _restore(file, before, dry_run)
+
+
+def _take(file: Path, name: str, dry_run: bool) -> str:
+    """Take our block out of a file, which goes if it is ours alone."""
+    data = _read(file) or b""
+    left = _without(data, file)
+    if not _is_whole(data):
+        return _write(file, left, dry_run, "the block taken out")
+    if left != _first_line(shim(name)):
+        return _write(file, left, dry_run, "the block taken out; lines that others added stay")
+    if not dry_run:
+        with refusing(file):
+            file.unlink()
+    return "taken away"
+
+
+def _moved(folder: Path, name: str) -> Path | None:
+    """Where the pre-commit framework has moved ours, to run it from there before its own checks."""
+    file, legacy = folder / name, folder / f"{name}.legacy"
+    theirs, ours = _read(file), _read(legacy)
+    if theirs is None or ours is None or _GENERATED[0] not in theirs or _find(ours, legacy) is None:
+        return None
+    return legacy
 
 
 def _restore(file: Path, before: Path, dry_run: bool) -> str | None:

@@ -98,6 +98,8 @@ def changed(data: bytes, record: Record | None) -> bytes:
     """A configuration's text with our sections as they should be. Raises ValueError where it is none."""
     rest = gitconfig.without(data, _is_ours)
     new = rest if record is None else gitconfig.appended(rest, _text(record))
+    if gitconfig.without(new, _is_ours) != rest:
+        raise ValueError("a backslash at its end, behind which nothing stands, takes in what would follow")
     return data if _said(new) == _said(data) else new
 
 

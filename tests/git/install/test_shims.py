@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hooked import World
 
-from dsvc.git.install.hookfiles import NAMES, shim
+from dsvc.git.install.hookfiles import NAMES, State, shim, state
+from dsvc.git.install.installing import uninstall
 
 ZERO = "0" * 40
 SHELLS = [shell for name in ("sh", "bash", "dash", "ash", "zsh", "ksh", "mksh") if (shell := shutil.which(name))]
@@ -119,6 +120,12 @@ def _python(world: World, code: int = 0) -> str:
     )
 
 
+def _failing(world: World, kind: str) -> str:
+    if kind == "shell":
+        return "#!/bin/sh\n" + world.theirs(code=7)
+    return "#!/usr/bin/env python3\n" + _python(world, 7)
+
+
 SHELL_ENDS = ["", "exit 0\n", "exec true\n", "exec cat >/dev/null\n", "set -e\ntrue\n", "trap 'exit 0' EXIT\n"]
 
 
@@ -145,10 +152,7 @@ def test_a_script_runs_first_and_both_get_the_standard_input(world: World, remot
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_theirs_that_fails_stops_the_commit_and_the_push(world: World, remote: Path, kind: str) -> None:
     for name in ("pre-commit", "pre-push"):
-        text = (
-            "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
-        )
-        world.script(world.hooks / name, text)
+        world.script(world.hooks / name, _failing(world, kind))
     world.install()
     world.commit(code=1)
     assert "ours" not in world.read_diary()
@@ -160,8 +164,7 @@ def test_theirs_that_fails_stops_the_commit_and_the_push(world: World, remote: P
 
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_theirs_that_fails_after_the_work_leaves_no_data_behind(world: World, kind: str) -> None:
-    text = "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
-    world.script(world.hooks / "post-checkout", text)
+    world.script(world.hooks / "post-checkout", _failing(world, kind))
     world.install()
     world.commit()
     world.read_diary()
@@ -250,6 +253,11 @@ def test_the_pre_commit_framework_installed_before_and_after(world: World) -> No
     world.script(world.hooks / "pre-commit", generated)
     world.commit("two")
     assert world.read_diary() == "ours [git] [hook] [pre-commit]\nframework\n"
+    assert state(world.hooks, "pre-commit") is State.INSTALLED
+    assert world.install() == []
+    uninstall(world.work)
+    assert [path.name for path in world.hooks.iterdir() if path.suffix != ".sample"] == ["pre-commit"]
+    assert (world.hooks / "pre-commit").read_text() == generated
 
 
 # ---- finding dsvc
@@ -274,7 +282,7 @@ def test_no_dsvc_at_all(world: World, remote: Path, how: str) -> None:
     said = world.commit()
     assert "warning: the command dsvc is not found: dsvc.lock may name older data than this commit goes with\n" in said
     assert said.endswith("hint: pip install dsvc; once without it: git commit --no-verify; "
-                         "to take the hooks out: dsvc git uninstall\n")  # fmt: skip
+                         "to undo: dsvc git uninstall\n")  # fmt: skip
     assert "the datasets stay where they are" in world.git("checkout", "-q", "-b", "side")
     said = world.git("push", "origin", "side", code=1)
     assert "error: the command dsvc is not found: the data of these commits cannot be pushed\nhint: " in said
