@@ -68,7 +68,7 @@ def install(session: Session, shared: bool, dry_run: bool, as_json: bool) -> Non
     from dsvc.git.install.installing import install
 
     project = session.repository().root or Path()
-    place, changes = install(project, _command(), shared=shared, dry_run=dry_run)
+    place, changes = install(project, this_command(), shared=shared, dry_run=dry_run)
     if as_json:
         print_json({"changed": _json(changes), "installed": not dry_run})
         return
@@ -157,8 +157,8 @@ def _project() -> Path:
     return here
 
 
-def _command() -> Path | None:
-    """This very dsvc as a program that others can call, or None."""
+def this_command() -> Path | None:
+    """This very dsvc as a program that hooks can call, or None."""
     called, beside = Path(sys.argv[0]), Path(sys.executable).parent / "dsvc"
     for path in (called if called.name in ("dsvc", "git-dsvc") else beside, beside, _on_path()):
         if path is not None and path.is_file() and os.access(path, os.X_OK):

@@ -96,8 +96,10 @@ def uninstall(folder: Path, name: str, *, dry_run: bool) -> str | None:
     data = _read(file)
     if data is not None and _find(data, file) is not None:
         ours_alone = _is_whole(data) and _without(data, file) == _first_line(shim(name))
-        if not ours_alone or not os.path.lexists(before):
+        if not os.path.lexists(before):
             return _take(file, name, dry_run)
+        if not ours_alone:
+            return f"{_take(file, name, dry_run)}; what was there before stays as {before.name}"
     elif data is not None and not (_read(before) is not None and _is_same(file, before)):
         return None
     return _restore(file, before, dry_run)
@@ -150,7 +152,7 @@ def _chain(file: Path, name: str, dry_run: bool) -> str:
     if not dry_run:
         with refusing(file):
             _keep(file, before)
-            if file.exists() and _GOES_BY_NAME.search(file.read_bytes()):
+            if before.is_file() and _GOES_BY_NAME.search(before.read_bytes()):
                 _link(before, name)
         _put(file, shim(name))
     runs = "runs first" if _is_executable(before if not dry_run else file) else "is not run: it is not executable"
@@ -170,9 +172,11 @@ def _keep(file: Path, before: Path) -> None:
 def _link(before: Path, name: str) -> None:
     """Let a program that is kept be called under the name that it had, where there are links."""
     link = before.parent / _BY_NAME / name
-    with contextlib.suppress(FileExistsError, NotImplementedError):
+    with contextlib.suppress(OSError, NotImplementedError):
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(f"../{before.name}")
+    with contextlib.suppress(OSError):
+        link.parent.rmdir()  # where it is empty, there are none
 
 
 def _unlink(folder: Path, name: str) -> None:
@@ -212,8 +216,9 @@ def _read(file: Path) -> bytes | None:
     """What a file holds, or None. A link holds nothing of ours, whatever it leads to."""
     if not os.path.lexists(file):
         return None
-    if file.is_dir():
-        raise RefusedError(f"{file} is a folder", "move it away; Git takes a hook from a file of this name")
+    if file.is_dir() or not (file.is_symlink() or file.is_file()):
+        kind = "a folder" if file.is_dir() else "no file"
+        raise RefusedError(f"{file} is {kind}", "move it away; Git takes a hook from a file of this name")
     with refusing(file):
         return b"" if file.is_symlink() else file.read_bytes()
 
