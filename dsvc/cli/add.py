@@ -12,7 +12,7 @@ import click
 from dsvc.cli.arguments import PATH, PLACE
 from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, listed, note, out, out_notes, plural, print_json
+from dsvc.cli.render import NEXT, json_option, listed, note, out, out_notes, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import InvalidRecordsError, UsageError
 
@@ -46,6 +46,7 @@ def add_command(session: Session, /, paths: tuple[str, ...], as_json: bool, **op
     Every file becomes an input; its key is its path below the project folder. A folder of the project is tracked from
     then on: `dsvc status` says what changes in it, and `dsvc add -A` takes it in: new files, other bytes, files
     with another name, whose inputs move with their annotations, and files that are gone, whose inputs go with theirs.
+    So it does with folders that `dsvc checkout` has laid out, whose edited annotation files it takes in, too.
     Files that are named one by one are taken, and not followed.
 
     Of folders, media are taken: images, videos, audio and .txt files. Hidden files and what a .dsvcignore file names
@@ -60,7 +61,7 @@ def add_command(session: Session, /, paths: tuple[str, ...], as_json: bool, **op
     \b
     JSON: {"dataset", "new", "changed", "unchanged", "moved", "removed", "removed_annotations", "tracked": [FOLDER...],
            "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}],
-           "notes": [TEXT...]};
+           "notes": [TEXT...], "edited": [{"path", "added", "changed", "removed"}...]: annotation files of checkouts};
     with --reference: {"dataset", "new", "changed", "unchanged", "left_out", "problems", "resumed": how many references
            an earlier run has found}
     """
@@ -103,7 +104,8 @@ def _check(paths: tuple[str, ...], **given: Any) -> None:
 
 def _tell(dataset: str, result: AddReport | ReferenceReport, noun: str, as_json: bool) -> int:
     problems = tuple(map(str, result.problems))
-    if problems and not any(getattr(result, name, 0) for name in ("new", "changed", "unchanged", "moved", "removed")):
+    taken = ("new", "changed", "unchanged", "moved", "removed", "edited")
+    if problems and not any(getattr(result, name, 0) for name in taken):
         raise InvalidRecordsError("nothing could be taken", problems, "mend what is named here, and add it again")
     if as_json:
         print_json(_json(dataset, result))
@@ -125,6 +127,7 @@ def _json(dataset: str, result: AddReport | ReferenceReport) -> dict[str, Any]:
     if not hasattr(result, "resumed"):
         found["tracked"] = list(getattr(result, "tracked", ()))
         found["notes"] = list(getattr(result, "notes", ()))
+        found["edited"] = [one._asdict() for one in getattr(result, "edited", ())]
     found["left_out"] = result.left_out._asdict()
     found["problems"] = [
         {"path": getattr(problem, "place", None) or str(getattr(problem, "path", "")), "reason": problem.reason}
@@ -137,6 +140,7 @@ def _print(result: AddReport | ReferenceReport, noun: str) -> None:
     moved, removed = getattr(result, "moved", 0), getattr(result, "removed", 0)
     annotations = getattr(result, "removed_annotations", 0)
     gone = f" with {plural(annotations, 'annotation')}" if annotations else ""
+    edited = getattr(result, "edited", ())
     words = [
         f"{plural(result.new, noun)} added" if result.new else "",
         f"{result.changed:,} changed" if result.changed else "",
@@ -144,14 +148,18 @@ def _print(result: AddReport | ReferenceReport, noun: str) -> None:
         f"{removed:,} removed{gone}" if removed else "",
         f"{result.unchanged:,} unchanged" if result.unchanged else "",
     ]
-    out(", ".join(filter(None, words)) or "no files found")
+    out(", ".join(filter(None, words)) or ("nothing changed" if noun == "input" and edited else "no files found"))
+    for one in edited:
+        counts = ((one.added, "added"), (one.changed, "changed"), (one.removed, "removed"))
+        text = ", ".join(f"{count:,} {verb}" for count, verb in counts if count) or "nothing new"
+        out(f"{shown(one.path)}: annotations {text}" if any(one[1:]) else f"{shown(one.path)}: {text}")
     if line := left_out_line(result.left_out):
         out(line)
     tracked: Sequence[str] = getattr(result, "tracked", ())
     out_notes(getattr(result, "notes", ()))
     if tracked:
         out(f"tracked from now on: {listed(tracked)}")
-    if result.new or result.changed or moved or removed:
+    if result.new or result.changed or moved or removed or edited:
         out(NEXT)
 
 

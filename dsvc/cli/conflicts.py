@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.exit import Exit
 from dsvc.cli.render import (
     NEXT,
     NOUNS,
@@ -36,10 +37,11 @@ _LONG, _BEFORE = 60, 20
 
 @click.command("conflicts")
 @click.argument("key", metavar="[KEY|KEY#ANN]", type=TEXT, required=False)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 where any are open.")
 @json_option
 @shared_options
 @pass_session
-def conflicts_command(session: Session, key: str | None, as_json: bool) -> None:
+def conflicts_command(session: Session, key: str | None, exit_code: bool, as_json: bool) -> int:
     """List the open conflicts, each with its candidates and who brought them.
 
     With KEY, those of an input and of its annotations; with KEY#ANN, of one annotation. The first 50 are shown; --json
@@ -53,12 +55,13 @@ def conflicts_command(session: Session, key: str | None, as_json: bool) -> None:
     if key is not None:
         _require_known(dataset, key)
     found = dataset.conflicts(key, None if as_json else SHOWN)
+    code = Exit.NO if found and exit_code else Exit.DONE
     if as_json:
         print_json_list({"dataset": dataset.name}, "conflicts", map(_json, found))
-        return
+        return code
     if not found:
         out(f"{shown(key)} has no open conflicts" if key is not None else "no open conflicts")
-        return
+        return code
     for conflict in found:
         _print(conflict)
     count = dataset.count_conflicts(key) if len(found) == SHOWN else len(found)
@@ -67,6 +70,7 @@ def conflicts_command(session: Session, key: str | None, as_json: bool) -> None:
     out(f"{plural(count, 'open conflict')}; next: {_command(found[0].place)}")
     if count > 1:
         out("or many at once: dsvc resolve --all --from REV, dsvc resolve --all --author NAME")
+    return code
 
 
 def _require_known(dataset: Dataset, key: str) -> None:

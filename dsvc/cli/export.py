@@ -115,9 +115,10 @@ def export_command(
 def _expect_committed(current: Dataset, state: State, committed: bool) -> None:
     """Refuse a branch that has staged changes or no commit."""
     revision = state.revision
-    dataset = current.repository.dataset(revision.dataset, revision.branch)
-    if not revision.is_pinned and not committed and dataset.has_draft():
-        hint = "commit them: dsvc commit -m TEXT, or leave them out: --committed"
-        raise RefusedError(f"{dataset.name} has staged changes that are in no commit", hint)
+    if not revision.is_pinned and not committed:
+        dataset = current.repository.dataset(revision.dataset, revision.branch)
+        if dataset.has_draft():
+            hint = "commit them: dsvc commit -m TEXT, or leave them out: --committed"
+            raise RefusedError(f"{dataset.name} has staged changes that are in no commit", hint)
     if revision.commit is None:
-        raise RefusedError(f"{dataset.name} has no commit yet", "dsvc add PATH, then dsvc commit -m TEXT")
+        raise RefusedError(f"{revision.dataset} has no commit yet", "dsvc add PATH, then dsvc commit -m TEXT")

@@ -13,9 +13,12 @@ import click
 from dsvc.cli.exit import Exit
 from dsvc.cli.render import dry_run_option, json_option, out, print_json, shown, table
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.core.repository import LOCK_FILE
 
 if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
     from dsvc.git.install.installing import Change
+    from dsvc.git.install.place import Place
 
 # What Git calls, and nobody types: name -> (module, attribute).
 _CALLED = {
@@ -55,7 +58,7 @@ def git_command() -> None:
 @json_option
 @shared_options
 @pass_session
-def install(session: Session, shared: bool, dry_run: bool, as_json: bool) -> None:
+def install_command(session: Session, shared: bool, dry_run: bool, as_json: bool) -> None:
     """Install the Git hooks, the merge and the diff driver of dsvc.lock, and write it where there is none.
 
     Hooks that are there already are kept and run first: a script of the shell gets a marked block, a program of
@@ -65,19 +68,30 @@ def install(session: Session, shared: bool, dry_run: bool, as_json: bool) -> Non
     \b
     JSON: {"changed": [{"file", "done"}...], "installed": whether it was done}
     """
-    from dsvc.git.install.installing import install
-
-    project = session.repository().root or Path()
-    place, changes = install(project, this_command(), shared=shared, dry_run=dry_run)
+    place, changes = install_for(session.repository(), shared=shared, dry_run=dry_run)
     if as_json:
         print_json({"changed": _json(changes), "installed": not dry_run})
         return
     _tell(changes, dry_run, "everything is installed: nothing changed")
     if place.is_in_tree:
         out(f"note: {shown(place.named(place.hooks))} lies in the working tree: commit what changed there")
-    files = [change.file for change in changes if Path(change.file).name in (".gitattributes", "dsvc.lock")]
+    files = [change.file for change in changes if Path(change.file).name in (".gitattributes", LOCK_FILE)]
     if files and not dry_run:
         out(f"next: git add {' '.join(map(_word, files))}")
+
+
+def install_for(repository: Repository, *, shared: bool = False, dry_run: bool = False) -> tuple[Place, list[Change]]:
+    """Install everything for a project, and write its lock as the data is. Raises NotFoundError, RefusedError."""
+    from dsvc.git.install.installing import install
+
+    project = repository.root or Path()
+    place, changes = install(project, this_command(), shared=shared, dry_run=dry_run)
+    if not dry_run and any(Path(change.file).name == LOCK_FILE for change in changes):
+        from dsvc.git.lockfile import write_lock
+        from dsvc.git.pinning import lines_here
+
+        write_lock(project / LOCK_FILE, lines_here(repository).values())
+    return place, changes
 
 
 @git_command.command("uninstall")
@@ -86,7 +100,7 @@ def install(session: Session, shared: bool, dry_run: bool, as_json: bool) -> Non
 @dry_run_option
 @json_option
 @shared_options
-def uninstall(every: bool, shared: bool, dry_run: bool, as_json: bool) -> None:
+def uninstall_command(every: bool, shared: bool, dry_run: bool, as_json: bool) -> None:
     """Take out what install has put there, and nothing else.
 
     Hooks that were there before come back as they were. A dsvc.lock that is committed stays. Where another project of
@@ -108,7 +122,7 @@ def uninstall(every: bool, shared: bool, dry_run: bool, as_json: bool) -> None:
 @json_option
 @shared_options
 @click.pass_context
-def status(context: click.Context, as_json: bool) -> None:
+def status_command(context: click.Context, as_json: bool) -> None:
     """Tell whether hooks and drivers are installed, and whether something is in their way.
 
     Exit code 1 where anything is not as it should be.

@@ -23,6 +23,7 @@ from dsvc.cli.render import (
     print_json_list,
     shown,
     subject,
+    table,
     when,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
@@ -31,6 +32,7 @@ from dsvc.errors import UsageError
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.looking_back import LoggedCommit
+    from dsvc.git.pins import Pin
     from dsvc.model.commit import Author, Moment
     from dsvc.store.ids import ObjectId
 
@@ -77,6 +79,7 @@ def commit_command(
 @click.option("--oneline", is_flag=True, help="One line a commit.")
 @click.option("--no-stat", is_flag=True, help="Do not count what each commit changed.")
 @click.option("-n", "--number", metavar="N", type=click.IntRange(min=0), help="At most this many.")
+@click.option("--git", is_flag=True, help="List Git's commits that pinned another commit of the dataset, by dsvc.lock.")
 @json_option
 @shared_options
 @pass_session
@@ -88,6 +91,7 @@ def log_command(
     oneline: bool,
     no_stat: bool,
     number: int | None,
+    git: bool,
     as_json: bool,
 ) -> None:
     """List the commits, the last first.
@@ -100,7 +104,12 @@ def log_command(
     JSON: {"commits": [{"id", "parents": [ID...], "author": {"name", "email"}, "time", "message",
            "versions": [NAME...], "branches": [NAME...], "sources": {NAME: ID of what was taken in from it},
            "stat": {NOUN: {"added", "removed", "changed"}}, not with --no-stat}]}
+          with --git: {"dataset", "pins": [{"git": ID of Git's commit, "author", "time", "subject", "branch",
+                       "commit": ID or null where it is pinned no more, "version": NAME or null}...]}
     """
+    if git:
+        _log_git(session, revision, number, key is not None or graph or oneline or no_stat, as_json)
+        return
     if graph and as_json:
         raise UsageError("--graph draws a picture, and --json has none", "the parents of each commit are in --json")
     dataset = session.dataset()
@@ -118,6 +127,49 @@ def log_command(
             out(line)
     if not count and number != 0:
         out(_nothing(dataset, key))
+
+
+def _log_git(session: Session, revision: str, number: int | None, has_more: bool, as_json: bool) -> None:
+    """List what Git's commits pinned; REV is one of Git's revisions."""
+    from dsvc.git.pins import list_pins
+
+    if has_more:
+        raise UsageError("--git goes with -n, --json and one of Git's revisions alone", "dsvc log --git [REV]")
+    dataset = session.dataset()
+    pins = itertools.islice(list_pins(dataset.repository.root, revision, dataset.name), number)
+    if as_json:
+        print_json_list({"dataset": dataset.name}, "pins", (_pin_json(pin) for pin in pins))
+        return
+    rows = list(pins)
+    for row in table(
+        (pin.git[:10], when(pin.time), _pinned(pin), shown(pin.author), shown(pin.subject)) for pin in rows
+    ):
+        out(row.rstrip())
+    if not rows and number != 0:
+        out(f"no commit of Git's pins {dataset.name} yet; next: dsvc lock, then git commit")
+
+
+def _pinned(pin: Pin) -> str:
+    """What a commit of Git's pins, in words."""
+    from dsvc.core.repository import MAIN
+
+    if pin.line is None:
+        return "pinned no more"
+    more = [name for name in (pin.line.version, pin.line.branch) if name not in (None, MAIN)]
+    return pin.line.commit.short() + (f" ({', '.join(map(str, more))})" if more else "")
+
+
+def _pin_json(pin: Pin) -> dict[str, Any]:
+    line = pin.line
+    return {
+        "git": pin.git,
+        "author": pin.author,
+        "time": iso(pin.time),
+        "subject": pin.subject,
+        "branch": line.branch if line is not None else None,
+        "commit": line.commit.hex() if line is not None else None,
+        "version": line.version if line is not None else None,
+    }
 
 
 def _nothing(dataset: Dataset, key: str | None) -> str:

@@ -44,7 +44,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "split": ("set", "Split inputs into train, val and test by a hash."),
         "mv": ("move", "Give an input another key, or move inputs to a folder."),
         "rm": ("remove", "Take inputs and annotations out of the draft."),
-        "status": ("status", "Show where the dataset stands, what is staged, and what changed in tracked folders."),
+        "status": ("status", "Show where the dataset stands, what is staged, and what changed in its folders."),
         "discard": ("remove", "Drop staged changes: all, or those of some inputs."),
     },
     "History": {
@@ -59,10 +59,18 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resolve": ("conflicts", "Settle conflicts in the draft: say which candidate of a field holds."),
         "query": ("query", "Ask one SELECT of DuckDB's SQL over the tables inputs, annotations and concepts."),
         "version": ("version", "Create, list, show and delete versions."),
+        "checkout": ("checkout", "Lay a revision out as files in a folder of the project, and keep it current."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
     "Git": {
         "git": ("git", "Install, remove and look at the Git hooks and drivers."),
+        "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),
+    },
+    "Share": {
+        "remote": ("remote", "Name the places that datasets are shared through."),
+        "push": ("sync", "Bring the current branch to a remote, with its versions."),
+        "fetch": ("sync", "Bring what is new at a remote, and note where its branches stand."),
+        "pull": ("pull", "Bring what dsvc.lock names."),
     },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
@@ -162,6 +170,7 @@ def _invoke(arguments: list[str], session: Session) -> int:
     try:
         with cli.make_context("dsvc", arguments, obj=session) as context:
             result = cli.invoke(context)
+            session.after_command()
             return result if isinstance(result, int) else Exit.DONE
     except click.exceptions.Exit as done:
         return done.exit_code

@@ -8,8 +8,9 @@ import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
+from dsvc.cli.merged import NOUNS, VERBS, report_lines
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, listed, out, plural, print_json, shown, table, word
+from dsvc.cli.render import NEXT, json_option, listed, out, plural, print_json, shown, word
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import DsvcError, UsageError
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from dsvc.model.commit import Author, Moment
     from dsvc.store.ids import ObjectId
 
-_VERBS = ("added", "removed", "changed", "combined", "restored", "conflicts")
-_NOUNS = ("inputs", "annotations", "concepts")
 _PAIRS = 5
 
 
@@ -100,7 +99,7 @@ def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, A
         "theirs": outcome.theirs.hex(),
         "matched": outcome.matched,
         "dry_run": dry_run,
-        **{f"{noun}s": _counts(getattr(report, f"{noun}s")) for noun in ("input", "annotation", "concept")},
+        **{noun: _counts(getattr(report, noun)) for noun in NOUNS},
         "conflicts": outcome.conflicts,
         "folded": outcome.folded,
         "same_bytes": _pairs(twins.inputs),
@@ -110,7 +109,7 @@ def _json(dataset: Dataset, outcome: MergeOutcome, dry_run: bool) -> dict[str, A
 
 
 def _counts(counts: Counts) -> dict[str, int]:
-    return {verb: getattr(counts, verb) for verb in _VERBS}
+    return {verb: getattr(counts, verb) for verb in VERBS}
 
 
 def _pairs(found: dict[bytes, bytes]) -> list[list[str]]:
@@ -120,10 +119,8 @@ def _pairs(found: dict[bytes, bytes]) -> list[list[str]]:
 def _print(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool) -> None:
     out(_headline(dataset, revision, outcome, dry_run))
     if outcome.kind != "up to date":
-        for line in table(_rows(outcome)):
+        for line in report_lines(outcome.report):
             out(line)
-        if any(getattr(outcome.report, noun).restored for noun in _NOUNS):
-            out("restored: one side deleted them, and what the other side has needs them")
     _print_twins(revision, outcome, dry_run)
     if outcome.rebased:
         found = outcome.draft_conflicts
@@ -187,20 +184,6 @@ def _headline(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: b
 
 def _matching(count: int) -> str:
     return f"{plural(count, 'input')} {'matches' if count == 1 else 'match'}"
-
-
-def _rows(outcome: MergeOutcome) -> list[tuple[str, str]]:
-    rows = []
-    for noun in _NOUNS:
-        counts = getattr(outcome.report, noun)
-        words = [
-            f"{getattr(counts, verb):,} {'in conflict' if verb == 'conflicts' else verb}"
-            for verb in _VERBS
-            if getattr(counts, verb)
-        ]
-        if words:
-            rows.append((f"  {noun}", ", ".join(words)))
-    return rows or [("  no record changes: all of it was here", "")]
 
 
 def _print_twins(revision: str, outcome: MergeOutcome, dry_run: bool) -> None:

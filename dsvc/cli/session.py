@@ -13,6 +13,7 @@ from dsvc.cli.exit import Exit
 from dsvc.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
+    from dsvc.cli.locking import LockKeeper
     from dsvc.core.dataset import Dataset
     from dsvc.core.repository import Repository
     from dsvc.model.commit import Author
@@ -28,10 +29,12 @@ class Session:
         self.dataset_name: str | None = None
         self._opened: Repository | None = None
         self._before: ObjectId | None = None
+        self._lock: LockKeeper | None = None
+        self._selected: object = None
 
     def repository(self, author: Author | None = None, *, signed: bool = False) -> Repository:
         """Open the repository of the folder; with `signed`, find out who signs. Raises NotRepositoryError."""
-        from dsvc.core.repository import Repository
+        from dsvc.core.repository import LOCK_FILE, Repository
 
         repository = Repository.open(Path())
         if selected := self.dataset_name or os.environ.get("DSVC_DATASET"):
@@ -43,7 +46,24 @@ class Session:
 
             repository.author = author or find_author(repository.root or Path(), repository.workspace.author)
         self._opened, self._before = repository, repository.store.head.operation
+        self._selected = repository.workspace.kept
+        if self._lock is None and repository.root is not None and (repository.root / LOCK_FILE).is_file():
+            from dsvc.cli.locking import LockKeeper
+
+            self._lock = LockKeeper(repository)
         return repository
+
+    def after_command(self) -> None:
+        """Bring what follows the datasets up to date, where the command has moved one, or selected something else."""
+        opened = self._opened
+        if opened is None or opened.root is None:
+            return
+        if opened.store.head.operation != self._before or opened.workspace.kept != self._selected:
+            from dsvc.cli.checkout import keep_folders
+
+            if self._lock is not None:
+                self._lock.update()
+            keep_folders(opened)
 
     def dataset(self, author: Author | None = None, *, signed: bool = False) -> Dataset:
         """The dataset that is meant: of --dataset, of DSVC_DATASET, or the current one. Raises NotFoundError."""

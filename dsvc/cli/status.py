@@ -11,11 +11,13 @@ from dsvc.cli.progress import progress
 from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.files.scanning import lister_of
+from dsvc.errors import RefusedError
 
 if TYPE_CHECKING:
     from dsvc.core.compare import Summary
-    from dsvc.core.dataset import Status
+    from dsvc.core.dataset import Dataset, Status
     from dsvc.core.files.workfiles import FileStatus
+    from dsvc.core.layout.changes import FolderChanges
 
 _PROBLEMS = 3  # that many are named; `dsvc add -A` and --json name all
 
@@ -25,7 +27,9 @@ _PROBLEMS = 3  # that many are named; `dsvc add -A` and --json name all
 @shared_options
 @pass_session
 def status_command(session: Session, as_json: bool) -> None:
-    """Show where the dataset stands, what is staged, and what changed in tracked folders.
+    """Show where the dataset stands, what is staged, and what changed in its folders.
+
+    Its folders are those that are tracked, and those that `dsvc checkout` has laid out.
 
     A file counts as modified when its bytes are others. Files are read only where their size, time or inode changed.
 
@@ -35,15 +39,20 @@ def status_command(session: Session, as_json: bool) -> None:
            "merging": [ID of a commit that the draft merges...], "conflicts",
            "files": {"tracked": [FOLDER...], "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                      "renamed": [{"old", "new"}...], "absent": [FOLDER...],
-                     "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]}}
+                     "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]},
+           "folders": [{"folder", "revision", "commit", "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
+                        "renamed": [{"old", "new"}...], "edited": [NAME of an annotation file...], "lost": [NAME...],
+                        "wanted": the commit to be brought to or null, "problem": TEXT or null,
+                        "problems": [{"path", "reason"}...]}...]: those that `dsvc checkout` laid out}
     """
     with closing(lister_of(".")) as lister:
         dataset = session.dataset()
         with progress() as report:
             files = dataset.files(report, lister)
+            folders = dataset.folders(report)
     status = dataset.status()
     if as_json:
-        print_json({**_json(status), "files": _files_json(files)})
+        print_json({**_json(status), "files": _files_json(files), "folders": [_folder_json(one) for one in folders]})
         return
     at = f"at {status.head.short()}" if status.head else "no commits yet"
     versions = f" ({', '.join(status.versions)})" if status.versions else ""
@@ -56,7 +65,9 @@ def status_command(session: Session, as_json: bool) -> None:
         out(f"merging {', '.join(id.short() for id in status.merged)}: the next commit has both lines behind it")
     if status.conflicts:
         out(f"{plural(status.conflicts, 'record')} with open conflicts; next: dsvc conflicts")
-    for line in file_lines(files):
+    for line in (*file_lines(files), *folder_lines(folders)):
+        out(line)
+    for line in lock_lines(dataset):
         out(line)
     if status.version is not None:
         out(f"back to branch {status.branch}: dsvc use {status.dataset}")
@@ -65,14 +76,57 @@ def status_command(session: Session, as_json: bool) -> None:
         out(
             f"next: bring {folder} back; if it was renamed: dsvc add NAME; to look there no more: dsvc untrack {folder}"
         )
-    elif not files.is_clean:
+    elif not files.is_clean or any(not one.is_clean for one in folders):
         out("next: dsvc add -A")
+    elif any(one.problem or one.wanted or one.lost for one in folders):
+        out("next: dsvc checkout")
     else:
         out(_next(status, dataset.has_draft()))
 
 
+def lock_lines(dataset: Dataset) -> list[str]:
+    """Where the lock beside the repository names another commit of the dataset: what to do about it."""
+    from dsvc.core.repository import LOCK_FILE
+
+    root = dataset.repository.root
+    if root is None or not (root / LOCK_FILE).is_file():
+        return []
+    from dsvc.cli.locking import standing_lines
+    from dsvc.git.lockfile import read_lock
+    from dsvc.git.pinning import stand
+
+    try:
+        found = stand(dataset.repository, read_lock(root / LOCK_FILE), dataset.name)
+    except RefusedError as error:
+        return [f"{error.message}; {error.hint}"]
+    return standing_lines(dataset.repository, root / LOCK_FILE, (one for one in found if one.place != "same"))
+
+
+def folder_lines(folders: list[FolderChanges]) -> list[str]:
+    """What was changed in folders that are laid out, a line per kind under each one's name."""
+    lines = []
+    for one in folders:
+        found = [f"  {one.problem}"] if one.problem else []
+        found += [f"  to be brought to {one.wanted.short()}"] if one.wanted else []
+        found += _changed_lines(one.media)
+        found += [f"  edited: {listed(one.edited)}"] if one.edited else []
+        found += [f"  missing: {listed(one.lost)}"] if one.lost else []
+        at = f" at {one.commit.short()}" if one.commit else ""
+        lines += (
+            [f"{shown(one.checkout.folder)}, a checkout of {shown(one.checkout.revision)}{at}:", *found]
+            if found
+            else []
+        )
+    return lines
+
+
 def file_lines(files: FileStatus) -> list[str]:
     """What changed in the tracked folders, a line per kind."""
+    lines = _changed_lines(files)
+    return ["files:", *lines] if lines else []
+
+
+def _changed_lines(files: FileStatus) -> list[str]:
     lines = [f"  {len(files.new):,} new: {listed(files.new)}"] if files.new else []
     lines += [f"  {len(files.modified):,} modified: {listed(files.modified)}"] if files.modified else []
     if files.renamed:
@@ -86,7 +140,24 @@ def file_lines(files: FileStatus) -> list[str]:
         lines += [f"    {problem}" for problem in files.problems[:_PROBLEMS]]
         rest = len(files.problems) - _PROBLEMS
         lines += [f"    and {rest:,} more"] if rest > 0 else []
-    return ["files:", *lines] if lines else []
+    return lines
+
+
+def _folder_json(one: FolderChanges) -> dict[str, object]:
+    return {
+        "folder": one.checkout.folder,
+        "revision": one.checkout.revision,
+        "commit": one.commit.hex() if one.commit is not None else None,
+        "new": list(one.media.new),
+        "modified": list(one.media.modified),
+        "missing": list(one.media.missing),
+        "renamed": [{"old": old, "new": new} for old, new in one.media.renamed],
+        "edited": list(one.edited),
+        "lost": list(one.lost),
+        "wanted": one.wanted.hex() if one.wanted is not None else None,
+        "problem": one.problem,
+        "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in one.media.problems],
+    }
 
 
 def _files_json(files: FileStatus) -> dict[str, object]:

@@ -30,6 +30,8 @@ def undo_command(session: Session, operation: str | None) -> None:
     repository = session.repository(signed=True)
     logged = undo(repository, operation)
     out(f"undid: {_words(repository, logged)}")
+    if logged.operation.command.startswith("push "):
+        out("note: what was pushed stays at the remote; undone is only what is noted here of it")
     out("dsvc redo brings it back")
 
 

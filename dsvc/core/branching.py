@@ -182,14 +182,14 @@ def _require_kept(
     if drafts:
         hint = f"commit them or drop them there: dsvc switch {name}; or say --force"
         raise RefusedError(f"branch {name!r} of {dataset} has staged changes that are in no commit", hint)
-    lost = _only_here(repository, refs.view, branch, head)
+    lost = only_here(repository, refs, branch, head)
     if lost:
         what = "a commit" if lost == 1 else f"{lost:,} commits"
         hint = f"merge it first: dsvc merge {name}; or name it: dsvc version create --at {name}; or say --force"
         raise RefusedError(f"branch {name!r} has {what} that no other branch or version reaches", hint)
 
 
-def _only_here(repository: Repository, view: View, branch: tuple[str, str], head: ObjectId | None) -> int:
+def only_here(repository: Repository, view: Refs | View, branch: tuple[str, str], head: ObjectId | None) -> int:
     """How many commits of a branch no other branch or version of the repository reaches."""
     from dsvc.core.history.walking import History
 

@@ -12,9 +12,23 @@ from dsvc.errors import DamagedError
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Inner, decode_node, load_value
+from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_input
 from dsvc.model.snapshot import load_roots
-from dsvc.model.view import BRANCH, DATASET, DRAFT, PIN, VERSION, BranchRef, DraftRef, PinRef, VersionRef, View
+from dsvc.model.view import (
+    BRANCH,
+    DATASET,
+    DRAFT,
+    PIN,
+    REMOTE,
+    VERSION,
+    BranchRef,
+    DraftRef,
+    PinRef,
+    RemoteRef,
+    VersionRef,
+    View,
+)
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.objects import ObjectStore
 from dsvc.store.verify import Finding as StoreFinding
@@ -100,14 +114,14 @@ class _Walker:
         try:
             self._tree(root, name)
             view = View(self.store, root, self.repository.cache)
-            for kind in (DATASET, BRANCH, VERSION, DRAFT, PIN):
+            for kind in (DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE):
                 for ref, value in view.list(kind):
                     self._ref(describe_ref(ref), value)
         except DamagedError as error:
             self.damage.append(Finding("view", name, error.message))
 
     def _ref(self, name: str, value: object) -> None:
-        if isinstance(value, BranchRef | VersionRef | PinRef) and value.commit is not None:
+        if isinstance(value, BranchRef | VersionRef | PinRef | RemoteRef) and value.commit is not None:
             self._commit(value.commit, name)
         elif isinstance(value, DraftRef):
             if value.base is not None:
@@ -145,12 +159,12 @@ class _Walker:
         self._tree(roots.annotations, f"annotations of {name}")
 
     def _media(self, key: bytes, value: bytes) -> None:
-        media = decode_input(key, value).media
-        if media is not None and media.blob is not None and media.blob not in self.seen:
-            self.seen.add(media.blob)
-            if not self.store.has(media.blob):
-                text = f"the bytes of input {key.decode()!r} are missing"
-                self.damage.append(Finding("blob", media.blob.short(), text))
+        for blob in blobs_of(decode_input(key, value)):
+            if blob not in self.seen:
+                self.seen.add(blob)
+                if not self.store.has(blob):
+                    text = f"the bytes of input {key.decode()!r} are missing"
+                    self.damage.append(Finding("blob", blob.short(), text))
 
     def _tree(self, root: ObjectId, name: str, visit: Callable[[bytes, bytes], None] | None = None) -> None:
         queue = [root]

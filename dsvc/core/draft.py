@@ -235,6 +235,12 @@ class Draft:
         trial._steps, trial._tracked, trial._after = [], [], []
         return trial
 
+    def beside(self, roots: Roots) -> Draft:
+        """A draft of other records, whose edits go nowhere."""
+        other = self._trial()
+        other._state = DraftState(None, roots, {})
+        return other
+
     # ---- steps
 
     def put_media(self, media: Mapping[str, Media]) -> tuple[int, int, int]:

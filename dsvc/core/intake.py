@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dsvc.core.files.scanning import Lister
     from dsvc.core.files.workfiles import FileStatus
     from dsvc.core.imports.reports import ImportReport
+    from dsvc.core.layout.changes import FolderChanges
     from dsvc.core.references.asked import Asked
     from dsvc.core.references.materializing import MaterializeReport
     from dsvc.core.references.referring import ReferenceReport
@@ -59,6 +60,12 @@ class Intake:
         if self.repository.root is None:
             return FileStatus(())
         return WorkFiles(cast("Dataset", self)).compare(self.draft().snapshot.roots, progress, lister=lister)
+
+    def folders(self: _Open, progress: Progress | None = None) -> list[FolderChanges]:
+        """What was changed in the folders that are laid out of the dataset, beside what was taken in already."""
+        from dsvc.core.layout.changes import folder_changes
+
+        return folder_changes(cast("Dataset", self), progress)
 
     def add_references(self: _Open, *places: str | Path | Asked, **options: Any) -> ReferenceReport:
         """Refer to files, folders, URLs and prefixes that end in `/`; their bytes stay where they are.

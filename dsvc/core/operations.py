@@ -11,7 +11,19 @@ from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
-from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, Operation, Ref, View, decode_ref, load_operation
+from dsvc.model.view import (
+    BRANCH,
+    DATASET,
+    DRAFT,
+    PIN,
+    REMOTE,
+    VERSION,
+    Operation,
+    Ref,
+    View,
+    decode_ref,
+    load_operation,
+)
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -186,5 +198,10 @@ def _ref(key: bytes) -> Ref:
 
 def describe_ref(ref: Ref) -> str:
     """A ref in words: its kind and names, without the workspace."""
+    if ref[0] == REMOTE:
+        _, remote, dataset, kind, name = ref
+        return f"{remote}/{dataset}{'@' if kind == VERSION else ':'}{name}"
+    if ref[0] == PIN:
+        return f"pin of {ref[1]}@{ref[2][:12]}"
     names = ref[2:] if ref[0] == "draft" else ref[1:]
     return f"{ref[0]} {' '.join(names)}"

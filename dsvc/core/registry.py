@@ -64,6 +64,11 @@ def ignore_reader() -> Any:
     return import_module("dsvc.git.ignore").read_patterns
 
 
+def lock_reader() -> Any:
+    """The function that finds the commit of a dataset that the lock of one of Git's commits names."""
+    return import_module("dsvc.git.pinning").find_pinned
+
+
 def archive() -> Any:
     """The module that tells what ZIP archives hold."""
     return import_module("dsvc.formats.archive")

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from dsvc.core.operations import LoggedOperation
 
 FOLDER = ".dsvc"
+# Beside the folder in a project whose code is kept in Git; `dsvc.git.lockfile` reads and writes it.
+LOCK_FILE = "dsvc.lock"
 MAIN = "main"
 ANONYMOUS = Author("unknown")
 INIT_BYTES = 8192
@@ -76,7 +78,7 @@ class Repository:
         folder = path / FOLDER
         if _has_head(folder):
             raise RefusedError(f"{path} holds a repository already", "use it as it is: dsvc list")
-        if _has_packs(folder):
+        if has_packs(folder):
             message = f"{folder} holds a repository's packs but no head, which names them"
             raise RefusedError(message, "bring the file head back from a backup, or move the folder away")
         try:
@@ -117,6 +119,8 @@ class Repository:
         for folder in (start, *start.parents):
             if _has_head(folder / FOLDER):
                 return cls(LocalBackend(folder / FOLDER), folder, author)
+            if (folder / LOCK_FILE).is_file():
+                raise NotRepositoryError(f"{folder} has a {LOCK_FILE}, and its data is not here yet", "dsvc pull")
         raise NotRepositoryError(f"no dsvc repository in {start} or above", "make one with: dsvc init")
 
     # ---- views and operations
@@ -196,6 +200,8 @@ class Repository:
             name = self.workspace.dataset
             if name is None:
                 hint = "choose one: dsvc use NAME, or make one: dsvc create NAME"
+                if self.root is not None and (self.root / LOCK_FILE).is_file() and not any(self.view.list(DATASET)):
+                    hint = f"bring what {LOCK_FILE} names: dsvc pull"
                 raise NotFoundError("no dataset is selected here", hint)
             if self.workspace.selected is None and self.view.get(DATASET, name) is None:
                 raise NotFoundError(f"the current dataset, {name!r}, is no more", self._nearest(name, "dsvc use "))
@@ -298,7 +304,7 @@ def _has_head(folder: Path) -> bool:
         return (folder / "head").exists()
 
 
-def _has_packs(folder: Path) -> bool:
+def has_packs(folder: Path) -> bool:
     """Whether a folder holds more packs than an `init` that broke off leaves behind."""
     try:
         return sum(path.stat().st_size for path in (folder / "packs").iterdir()) > INIT_BYTES

@@ -1,4 +1,7 @@
-"""Revisions: expressions that name a commit, such as `pets`, `pets:cleanup`, `pets@v1`, `@3fa9c1`, `pets@v2~1`."""
+"""Revisions: expressions that name a commit.
+
+Such as `pets`, `pets:cleanup`, `pets@v1`, `@3fa9c1`, `pets@v2~1`, and by a lock in Git's history `pets@git:HEAD~3`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.nearest import near_names
+from dsvc.core.registry import lock_reader
 from dsvc.core.selection import no_branch, selected_head
 from dsvc.errors import NotFoundError, UsageError
 from dsvc.model.commit import load_commit
-from dsvc.model.view import BRANCH, DATASET, PIN, VERSION, BranchRef, PinRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, PIN, REMOTE, VERSION, BranchRef, RemoteRef, VersionRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -20,17 +24,21 @@ if TYPE_CHECKING:
 _PARTS = re.compile(r"(?P<name>[^:@~\0]*)(?::(?P<branch>[^:@~\0]+))?(?:@(?P<at>[^:@~\0]+))?(?P<back>(?:~\d{0,9})*)")
 _DIGITS = re.compile(r"[0-9a-fA-F]{4,64}")
 _SHOWN = 8
+# What comes after it is a revision of Git's, whose lock file names the commit.
+_BY_GIT = "@git:"
 
 
 class Revision(NamedTuple):
     """What an expression names. `commit` is None for a branch without commits; `is_pinned` tells that the expression
-    itself names a commit (by version, id or `~`), not where a branch happens to stand."""
+    itself names a commit (by version, id or `~`), not where a branch happens to stand. `remote` is the expression, such
+    as `origin/pets:main`, where it tells what stood at a remote."""
 
     dataset: str
     branch: str | None
     version: str | None
     commit: ObjectId | None
     is_pinned: bool
+    remote: str | None = None
 
 
 def resolve(repository: Repository, text: str = "HEAD", current: Dataset | None = None) -> Revision:
@@ -38,6 +46,9 @@ def resolve(repository: Repository, text: str = "HEAD", current: Dataset | None 
 
     Raises UsageError, for an ambiguous one too, and NotFoundError.
     """
+    if _BY_GIT in text:
+        dataset, _, pinned = text.partition(_BY_GIT)
+        return _pinned(_Names(repository, current), dataset, pinned)
     match = _PARTS.fullmatch(text)
     if not match or not text or not _is_unicode(text):
         raise UsageError(f"{text!r} is not a revision", "such as pets, pets:branch, pets@v1, @3fa9c1, pets@v1~2")
@@ -45,12 +56,15 @@ def resolve(repository: Repository, text: str = "HEAD", current: Dataset | None 
     if at and branch:
         raise UsageError(f"a revision names a branch or a version, not both: {name}:{branch}@{at}")
     names = _Names(repository, current)
-    revision = names.at("" if name == "HEAD" else name, at) if at else names.named(name, branch)
+    if "/" in name:
+        revision = names.at_remote(name, branch, at)
+    else:
+        revision = names.at("" if name == "HEAD" else name, at) if at else names.named(name, branch)
     if not back:
         return revision
     steps = sum(int(part or 1) for part in back.split("~")[1:])
     commit = _ancestor(repository, revision, steps, text)
-    return revision._replace(commit=commit, version=None, is_pinned=True)
+    return revision._replace(commit=commit, version=None, is_pinned=True, remote=None)
 
 
 class _Names:
@@ -109,6 +123,18 @@ class _Names:
             return found
         raise self._no_version(dataset, at)
 
+    def at_remote(self, name: str, branch: str | None, version: str | None) -> Revision:
+        """`REMOTE/NAME:BRANCH` and `REMOTE/NAME@VERSION`: what stood at a remote when it was last fetched."""
+        from dsvc.core.repository import MAIN
+
+        remote, _, dataset = name.partition("/")
+        kind, called = (VERSION, version) if version is not None else (BRANCH, branch or MAIN)
+        ref = cast("RemoteRef | None", self.view.get(REMOTE, remote, dataset, kind, called))
+        text = f"{remote}/{dataset}{'@' if kind == VERSION else ':'}{called}"
+        if ref is None:
+            raise self._not_at_remote(text, remote)
+        return Revision(dataset, None, None, ref.commit, True, text)
+
     def _by_id(self, name: str, digits: str) -> Revision | None:
         found: dict[ObjectId, str] = {}
         for dataset, id in reachable(self.repository, name or None):
@@ -146,6 +172,16 @@ class _Names:
 
     # ---- what is not there
 
+    def _not_at_remote(self, text: str, remote: str) -> NotFoundError:
+        from dsvc.core.operations import describe_ref
+
+        known = [describe_ref(ref) for ref, _ in self.view.list(REMOTE, remote)]
+        if near := near_names(text, known):
+            hint = f"did you mean {', '.join(near)}? what is new there comes with: dsvc fetch {remote}"
+        else:
+            hint = f"what is there comes with: dsvc fetch {remote}"
+        return NotFoundError(f"no {text} is known here", hint)
+
     def _no_version(self, dataset: Dataset | None, at: str) -> NotFoundError:
         if dataset is None:
             hint = "name the dataset too: NAME@VERSION; of a commit's id, give 4 digits or more"
@@ -177,14 +213,30 @@ class _Names:
         return NotFoundError(f"no dataset, branch, version or commit named {name!r}", hint)
 
 
+def _pinned(names: _Names, name: str, revision: str) -> Revision:
+    """`NAME@git:REVISION`: the commit that the lock file of one of Git's commits names. Raises NotFoundError."""
+    repository = names.repository
+    selected = names.current if names.current is not None or repository.workspace.dataset is None else names._selected
+    dataset = name if name not in ("", "HEAD") else selected.name if selected is not None else None
+    if dataset is None:
+        raise NotFoundError("no dataset is selected here", f"name it: NAME{_BY_GIT}{revision}")
+    commit = lock_reader()(repository.root, revision, dataset)
+    if not repository.store.has(commit):
+        message = f"{commit.short()}, which the lock of {revision} names for {dataset}, is not here"
+        raise NotFoundError(message, "bring it: dsvc pull")
+    return Revision(dataset, None, None, commit, True)
+
+
 def reachable(repository: Repository, dataset: str | None = None) -> Iterator[tuple[str, ObjectId]]:
-    """Every commit that a branch, a version or a pin reaches, those on lines of sources too, each once per dataset."""
+    """Every commit that a branch, a version or a pin reaches, or what was fetched, those on lines of sources too, each
+    once per dataset."""
     from dsvc.core.history.walking import History
 
     view, history = repository.view, History(repository.store)
     for name in [dataset] if dataset else [ref[1] for ref, _ in view.list(DATASET)]:
         refs = [ref for kind in (BRANCH, VERSION, PIN) for _, ref in view.list(kind, name)]
-        seen = {commit for ref in refs if (commit := cast("BranchRef | VersionRef | PinRef", ref).commit) is not None}
+        refs += [ref for names, ref in view.list(REMOTE) if names[2] == name]
+        seen = {commit for ref in refs if (commit := cast("BranchRef", ref).commit) is not None}
         queue = list(seen)
         while queue:
             id = queue.pop()

@@ -63,6 +63,15 @@ class Workspace:
         """The branch that the file names as a dataset's current one."""
         return self._name_in("branches", dataset)
 
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """The branches and versions of datasets that the file names."""
+        return self._values.get("branches"), self._values.get("versions")
+
+    def kept_version(self, dataset: str) -> str | None:
+        """The version of a dataset that the file names as the one that is looked at."""
+        return self._name_in("versions", dataset)
+
     def version(self, dataset: str) -> str | None:
         """The version of a dataset that is selected here, to be read only."""
         if dataset == self.selected and any(self._selected_at):
@@ -100,6 +109,20 @@ class Workspace:
             if isinstance(table, dict) and name in table:
                 return table[name]
         return None
+
+    def sections(self, section: str) -> list[tuple[dict[str, Any], bool]]:
+        """What the team's file, then this workspace's, says under `[section]`, each with whether it is the team's.
+
+        Raises DamagedError where something else goes by that name.
+        """
+        found: list[tuple[dict[str, Any], bool]] = []
+        for values, team in ((self._team, True), (self._values, False)):
+            table = values.get(section, {})
+            if not isinstance(table, dict):
+                file = TEAM_FILE if team else FILE
+                raise DamagedError(f"{file}: {section} is no table", f"write it as [{section}]")
+            found.append((table, team))
+        return found
 
     def tables(self, section: str) -> list[tuple[Any, bool]]:
         """The tables `[[section]]` of this workspace, then of the team's file, each with whether it is the team's.

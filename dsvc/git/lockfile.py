@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsvc.core.names import NAME
+from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError
 from dsvc.store.files import replace_file
 from dsvc.store.ids import ObjectId
 
-NAME_OF_FILE = "dsvc.lock"
 HEADER = (
     "# The data that goes with this code, one dataset a line: dataset, branch, commit, version. See: dsvc lock --help\n"
 )
@@ -44,7 +44,7 @@ def format_lock(lines: Iterable[Locked]) -> str:
     )
 
 
-def parse_lock(text: str, name: str = NAME_OF_FILE) -> dict[str, Locked]:
+def parse_lock(text: str, name: str = LOCK_FILE) -> dict[str, Locked]:
     """The datasets that a lock's text names. Raises InvalidRecordsError, which names each line that is wrong."""
     found, wrong = dict[str, Locked](), list[str]()
     for number, line in enumerate(text.splitlines(), 1):
@@ -101,7 +101,7 @@ def read_text(path: Path) -> str:
     return decode(data, path.name)
 
 
-def decode(data: bytes, name: str = NAME_OF_FILE) -> str:
+def decode(data: bytes, name: str = LOCK_FILE) -> str:
     """The text of a lock's bytes. Raises RefusedError."""
     hint = f"bring it back from Git: git checkout HEAD -- {name}; or write it anew: dsvc lock"
     if len(data) > MAX_BYTES:

@@ -52,12 +52,12 @@ class GitRepository:
     @property
     def folder(self) -> Path:
         """Where Git keeps what is of this working tree: `.git`, or of a linked one a folder in the main one's."""
-        return Path(self._repo.controldir()).absolute()
+        return Path(self._repo.controldir()).resolve()
 
     @property
     def common(self) -> Path:
         """Where Git keeps what all working trees share."""
-        return Path(self._repo.commondir()).absolute()
+        return Path(self._repo.commondir()).resolve()
 
     def inside(self, path: Path) -> bytes:
         """A file's path as Git writes it, from the working tree's folder. Raises RefusedError where it is outside."""
@@ -78,7 +78,7 @@ class GitRepository:
         from dulwich.objectspec import parse_commit, parse_object
 
         name = os.fsencode(revision)
-        for parse in (parse_object, parse_commit):
+        for parse in (parse_object, parse_commit) if name else ():
             if parse is parse_commit and not _SHORT.fullmatch(revision):
                 continue
             with contextlib.suppress(KeyError, ValueError, IndexError, TypeError, AttributeError, OSError):
@@ -165,6 +165,13 @@ class GitRepository:
         sides = {1: entry.ancestor, 2: entry.this, 3: entry.other}
         return {stage: self._repo[side.sha].data for stage, side in sides.items() if side is not None}
 
+    def stage(self, path: bytes) -> None:
+        """Stage a file as it is in the working tree. Raises RefusedError where the index is locked, say."""
+        try:
+            self._repo.get_worktree().stage([path])
+        except (OSError, ValueError) as error:
+            raise RefusedError(f"{os.fsdecode(path)} cannot be staged: {error}", "stage it: git add") from error
+
     def _index(self, file: Path | None) -> Any:
         if file is None:
             return self._repo.open_index()
@@ -178,7 +185,10 @@ def _open(place: Path) -> Repo:
     from dulwich.repo import Repo
 
     try:
-        return Repo(str(place))
+        repo = Repo(str(place))
+        if not (Path(repo.controldir()) / "HEAD").is_file():
+            raise NotGitRepository(f"{repo.controldir()} is no Git repository")
+        return repo
     except (NotGitRepository, OSError, ValueError, KeyError) as error:
         hint = "see what Git says: git status"
         raise RefusedError(

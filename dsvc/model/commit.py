@@ -66,9 +66,14 @@ def store_commit(store: Store, commit: Commit) -> ObjectId:
 
 def load_commit(store: Reader, id: ObjectId) -> Commit:
     """The commit of an id. Raises DamagedError."""
-    fields = codec.decode(store.get(id, Kind.COMMIT), f"commit {id.short()}")
+    return decode_commit(store.get(id, Kind.COMMIT), id)
+
+
+def decode_commit(data: bytes, id: ObjectId) -> Commit:
+    """The commit of its bytes. Raises DamagedError."""
+    fields = codec.decode(data, f"commit {id.short()}")
     try:
-        return Commit(
+        commit = Commit(
             snapshot=ObjectId(fields["snapshot"]),
             parents=tuple(ObjectId(parent) for parent in fields["parents"]),
             author=Author(*fields["author"]),
@@ -79,3 +84,17 @@ def load_commit(store: Reader, id: ObjectId) -> Commit:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"commit {id.short()} is damaged") from error
+    if not _is_sound(commit):
+        raise DamagedError(f"commit {id.short()} is damaged")
+    return commit
+
+
+def _is_sound(commit: Commit) -> bool:
+    """Whether the fields are what they are called. Whoever wrote the commit need not have been dsvc."""
+    texts = (commit.message, commit.author.name, commit.author.email, *commit.sources)
+    numbers = (commit.time.seconds, commit.time.offset)
+    return (
+        all(type(text) is str for text in texts)
+        and all(type(number) is int for number in numbers)
+        and type(commit.notes) is dict
+    )

@@ -49,7 +49,12 @@ def store_roots(store: Store, roots: Roots) -> ObjectId:
 
 def load_roots(store: Reader, id: ObjectId) -> Roots:
     """The snapshot of an id. Raises DamagedError."""
-    fields = codec.decode(store.get(id, Kind.SNAPSHOT), f"snapshot {id.short()}")
+    return decode_roots(store.get(id, Kind.SNAPSHOT), id)
+
+
+def decode_roots(data: bytes, id: ObjectId) -> Roots:
+    """The snapshot of its bytes. Raises DamagedError."""
+    fields = codec.decode(data, f"snapshot {id.short()}")
     try:
         return Roots(meta=fields["meta"], **{name: ObjectId(fields[name]) for name in TREES})
     except (KeyError, TypeError, ValueError) as error:

@@ -16,7 +16,7 @@ from dsvc.model.tree import NodeCache, Tree
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
 
-DATASET, BRANCH, VERSION, DRAFT, PIN = "dataset", "branch", "version", "draft", "pin"
+DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE = "dataset", "branch", "version", "draft", "pin", "remote"
 Ref = tuple[str, ...]
 
 
@@ -61,7 +61,14 @@ class PinRef(msgspec.Struct, frozen=True):
     commit: ObjectId
 
 
-AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef | PinRef
+class RemoteRef(msgspec.Struct, frozen=True):
+    """Where a branch or a version stood at a remote when it was last seen. The ref ("remote", remote, dataset,
+    "branch" or "version", name)."""
+
+    commit: ObjectId
+
+
+AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef | PinRef | RemoteRef
 
 
 def pin_of(dataset: str, commit: ObjectId) -> Ref:
@@ -81,7 +88,7 @@ def encode_ref(ref: AnyRef) -> bytes:
             return codec.encode({"description": ref.description})
         case BranchRef():
             return codec.encode({"commit": ref.commit} if ref.commit else {})
-        case PinRef():
+        case PinRef() | RemoteRef():
             return codec.encode({"commit": ref.commit})
         case VersionRef():
             author, time = [ref.author.name, ref.author.email], [ref.time.seconds, ref.time.offset]
@@ -103,6 +110,8 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
             return BranchRef(_id(fields.get("commit")))
         if kind == PIN:
             return PinRef(ObjectId(fields["commit"]))
+        if kind == REMOTE:
+            return RemoteRef(ObjectId(fields["commit"]))
         if kind == VERSION:
             author, time = Author(*fields["author"]), Moment(*fields["time"])
             return VersionRef(ObjectId(fields["commit"]), fields["message"], author, time)

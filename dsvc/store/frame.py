@@ -45,6 +45,15 @@ class Entry(NamedTuple):
         return self.stored + FRAME_OVERHEAD
 
 
+class Packed(NamedTuple):
+    """An object, verified, and the frame that holds it in some pack."""
+
+    id: ObjectId
+    entry: Entry
+    frame: bytes
+    data: bytes
+
+
 class _Zstd(threading.local):
     """One compressor and one decompressor per thread: neither may be shared."""
 

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 from dsvc.errors import DamagedError, NotFoundError, NotRepositoryError, RefusedError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog, Location, State
-from dsvc.store.frame import FRAME_HEAD, RAW, damaged, open_frame
+from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
 from dsvc.store.head import Head
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.manifest import Manifest, read_manifest
@@ -99,10 +99,29 @@ class ObjectStore:
         frame = read_frame(self.backend, pack, id, entry)
         return open_frame(frame, id, entry, f"pack {pack.id.short()}")
 
-    def has(self, id: ObjectId) -> bool:
-        """Whether the object is listed."""
+    def get_packed(self, id: ObjectId, kind: Kind, most: int | None = None) -> Packed | None:
+        """An object with the frame that it lies in, verified like `get`: what another store can take as it is.
+
+        None, unread, where the object has more bytes than `most`.
+        """
+
+        def read(catalog: Catalog) -> Packed | None:
+            pack, entry = _locate(catalog, id, kind)
+            if most is not None and entry.raw > most:
+                return None
+            frame = read_frame(self.backend, pack, id, entry)
+            return Packed(id, entry, frame, open_frame(frame, id, entry, f"pack {pack.id.short()}"))
+
         try:
-            return self.follow(lambda catalog: catalog.find(id)) is not None
+            return self.follow(read)
+        except NotFoundError as error:
+            raise _missing(id, kind, error) from error
+
+    def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
+        """Whether the object is listed, and of a kind where one is given."""
+        try:
+            found = self.follow(lambda catalog: catalog.find(id))
+            return found is not None and kind in (None, found.entry.kind)
         except NotFoundError as error:
             raise DamagedError(f"the index is incomplete: {error.message}", _DAMAGE_HINT) from error
 

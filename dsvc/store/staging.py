@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.frame import RAW, Entry, is_dense, squeeze
+from dsvc.store.frame import RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
 
@@ -72,6 +72,18 @@ class Staging:
         self._batch_bytes += len(data)
         if self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= _BATCH_OBJECTS:
             self._hand_over()
+
+    def put_packed(self, packed: Packed) -> None:
+        """Stage an object, not staged yet, in the verified frame that it has elsewhere."""
+        self._raise_error()
+        self._guard(self._append_frame, packed)
+        self._raise_error()
+
+    def _append_frame(self, packed: Packed) -> None:
+        id, entry, frame, _ = packed
+        with self._lock:
+            writer = self._writer(PackClass.of(entry.kind))
+            self.objects[id] = Staged(writer, writer.append_frame(id, entry, frame))
 
     def _append_now(self, *packed: Any) -> None:
         self._raise_error()

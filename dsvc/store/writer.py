@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.store.catalog import Catalog, State
-from dsvc.store.frame import FRAME_HEAD, RAW, damaged, open_frame
+from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
 from dsvc.store.head import Head, HeadMovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
 from dsvc.store.pack import PIECE, stream_payload
-from dsvc.store.staging import Pending, Staging
+from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
@@ -57,6 +57,12 @@ class ObjectWriter:
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
         return id
 
+    def put_packed(self, packed: Packed) -> None:
+        """Stage an object of another store in the frame that it has there, which `has` said is not stored here."""
+        self._require_open()
+        if packed.id not in self._staging.objects:
+            self._staging.put_packed(packed)
+
     def put_blob(self, pieces: Iterable[bytes], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
 
@@ -78,24 +84,25 @@ class ObjectWriter:
             )
         return self.put(Kind.BLOB, bytes(data))
 
-    def _known(self, id: ObjectId) -> bool:
-        if id in self._assumed:
+    def _known(self, id: ObjectId, kind: Kind | None = None) -> bool:
+        if id in self._assumed and kind is None:
             return True
-        if self._store.has(id):
+        if self._store.has(id, kind):
             self._assumed.add(id)
             return True
         return False
 
-    def has(self, id: ObjectId) -> bool:
-        """Whether the object is staged or stored."""
-        return id in self._staging.objects or self._known(id)
+    def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
+        """Whether the object is staged or stored, and of a kind where one is given."""
+        held = self._staging.objects.get(id)
+        return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
         held = self._staging.objects.get(id)
         if held is None:
             return self._store.get(id, kind)
-        if (held.kind if isinstance(held, Pending) else held.entry.kind) != kind:
+        if _kind_of(held) != kind:
             raise damaged(id, kind, "this transaction", "it is of another kind")
         if isinstance(held, Pending):
             return held.data
@@ -232,3 +239,7 @@ class ObjectWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _kind_of(held: Pending | Staged) -> int:
+    return held.kind if isinstance(held, Pending) else held.entry.kind

@@ -34,6 +34,7 @@ SCRIPTS = (
     "git_shims",
     "stored_size",
     "version_growth",
+    "remote_folder",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks

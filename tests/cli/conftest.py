@@ -1,15 +1,16 @@
 """A command to run in this process, and a small project to run it in."""
 
 import shutil
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from pictures import picture
 
 from dsvc.cli.main import run
+
+__all__ = ["picture"]
 
 SIGNED = ("--author", "Ada <ada@example.org>", "--date", "2024-05-01T12:00:00+00:00")
 
@@ -21,15 +22,6 @@ class Result(NamedTuple):
 
 
 Run = Callable[..., Result]
-
-
-def picture(width: int = 4, height: int = 3, color: int = 0) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pixels = zlib.compress((b"\0" + bytes([color]) * width) * height, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 @pytest.fixture(autouse=True)

@@ -104,3 +104,10 @@ def test_many_conflicts_are_cut(dsvc, clash, project: Path) -> None:
         "settled 60 conflicts: 00.txt#1 text, 01.txt#1 text, 02.txt#1 text and 57 more\nnext: dsvc commit -m TEXT\n"
     )
     assert dsvc("status").out.splitlines()[-1] == "next: dsvc diff, then dsvc commit -m TEXT"
+
+
+def test_the_exit_code_tells_whether_any_are_open(dsvc, clash) -> None:
+    assert dsvc("conflicts", "--exit-code").out == "no open conflicts\n"
+    clash(["a.jpg"], {"text": "ours"}, {"text": "theirs"})
+    assert dsvc("conflicts", "--exit-code", code=1).out == dsvc("conflicts").out
+    assert dsvc("conflicts", "--exit-code", "--json", code=1).out == dsvc("conflicts", "--json").out

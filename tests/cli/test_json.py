@@ -68,6 +68,7 @@ def test_status(dsvc, commit: str) -> None:
             "left_out": {"hidden": 0, "ignored": 0, "other": 0},
             "problems": [],
         },
+        "folders": [],
     }
 
 
@@ -202,6 +203,7 @@ def test_add(dsvc, commit: str, project: Path) -> None:
             "dsvc undo, then: dsvc add images --root images"
         ],
         "left_out": {"hidden": 0, "ignored": 0, "other": 0},
+        "edited": [],
     }
     assert document(dsvc, "add", "images") == expected
     (project / "images" / "link.jpg").symlink_to("/etc/hostname")

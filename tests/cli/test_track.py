@@ -114,6 +114,7 @@ def test_json(dsvc: Any, data: Path) -> None:
         "removed_annotations": 0,
         "tracked": [],
         "notes": [],
+        "edited": [],
         "left_out": {**left_out, "hidden": 1},
         "problems": [problem],
     }

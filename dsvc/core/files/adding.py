@@ -28,13 +28,15 @@ from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
+    from dsvc.core.layout.taking import EditedFile
 
 
 class AddReport(NamedTuple):
     """How many inputs are new, changed, unchanged; what could not be taken; how many files were passed over.
 
     `moved` and `removed` are inputs whose file has another name or is gone, `tracked` the folders that are tracked from
-    now on; `notes` say what else should be known of what was taken.
+    now on; `notes` say what else should be known of what was taken. `edited` are annotation files of folders that are
+    laid out, with how many annotations their edits changed.
     """
 
     new: int
@@ -47,6 +49,7 @@ class AddReport(NamedTuple):
     removed_annotations: int = 0
     tracked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    edited: tuple[EditedFile, ...] = ()
 
 
 def add_files(
@@ -68,6 +71,7 @@ def add_files(
     if base is None:
         raise RefusedError("this repository has no project folder", "give the folder that keys are relative to: root")
     places = [(path, real_start(path, base)) for path in paths]
+    _refuse_checkouts(draft, [place for _, place in places])
     folders = _Folders(draft, base, root is None, all_files)
     others: dict[Path, list[Path]] = {}
     for path, place in places:
@@ -83,6 +87,18 @@ def add_files(
         if left:
             report = _joined(report, _add_others(draft, left, root_of, progress, all_files))
     return report
+
+
+def _refuse_checkouts(draft: Draft, places: list[str]) -> None:
+    """Refuse what lies in a folder that was laid out: its files are inputs already, under other keys."""
+    from dsvc.core.layout.folders import remembered
+
+    root = draft.dataset.repository.root
+    for one in remembered(draft.dataset.repository.workspace) if root is not None else ():
+        if any((path := relative_path(root or Path(), place)) and one.holds(path) for place in places):
+            name = display(one.folder)
+            hint = f"take in what was changed there: dsvc add -A; or first: dsvc checkout --forget {shlex.quote(name)}"
+            raise RefusedError(f"{name} is a checkout of {one.dataset}", hint)
 
 
 class _Folders:
@@ -159,11 +175,11 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
     status = files.compare(draft.snapshot.roots, progress, read=False)
     problems = list(status.problems)
     to_read = (*status.new, *status.modified, *status.unread)
-    media = _read_keys(draft, files, to_read, problems.append, progress)
+    media = read_keys(draft, files, to_read, problems.append, progress)
     fresh = [key for key in status.new if key in media]
     told = (*clash_notes(draft, fresh), *_told_twice(draft, folders.new, fresh))
     renamed = _from_lost_folders(draft, folders, {key: media[key] for key in fresh})
-    moved, _, _ = _follow(draft, FileStatus((), renamed=renamed))
+    moved, _, _ = follow(draft, FileStatus((), renamed=renamed))
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
     # Files that were not read are those of inputs already.
     unread = files.count - files.count_taken(to_read)
@@ -217,23 +233,37 @@ def _told_twice(draft: Draft, tracked: list[Tracked], new: list[str]) -> tuple[s
 
 
 def add_all(draft: Draft, progress: Progress | None = None) -> AddReport:
-    """Take in all that changed in the tracked folders: new files, other bytes, other names, and files that are gone.
+    """Take in all that changed in the tracked folders: new files, other bytes, other names, and files that are gone;
+    and what was changed in those that are laid out, edits of their annotation files too.
 
     An input whose file has another name now moves with its annotations; one whose file is gone goes with them. Raises
-    RefusedError where nothing is tracked, or where a whole folder is gone.
+    RefusedError where nothing is tracked or laid out, or where a whole folder is gone.
     """
-    files = WorkFiles(draft.dataset, draft.transaction.writer, draft.tracked)
-    if not files.tracked:
+    from dsvc.core.layout.taking import folders_of, take_folder
+
+    laid = folders_of(draft)
+    if draft.dataset.repository.root is None:
+        raise RefusedError("this repository has no project folder", "name the files to take: dsvc add PATH")
+    if not draft.tracked and not laid:
         raise RefusedError("no folder is tracked", "add one: dsvc add FOLDER")
+    report = _add_tracked(draft, progress) if draft.tracked else AddReport(0, 0, 0, ())
+    for checkout in laid:
+        taken = take_folder(draft, checkout, progress)
+        report = _joined(report, AddReport(unchanged=0, **taken._asdict()))
+    return report
+
+
+def _add_tracked(draft: Draft, progress: Progress | None) -> AddReport:
+    files = WorkFiles(draft.dataset, draft.transaction.writer, draft.tracked)
     status = files.compare(draft.snapshot.roots, progress)
     lost = [one for one in files.tracked if one.name in status.absent]
     if lost:
         raise _folder_gone(lost, status, files)
     problems = list(status.problems)
     to_read = (*status.new, *status.modified)
-    media = _read_keys(draft, files, to_read, problems.append, progress)
+    media = read_keys(draft, files, to_read, problems.append, progress)
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
-    moved, removed, annotations = _follow(draft, status)
+    moved, removed, annotations = follow(draft, status)
     unread = files.count - files.count_taken({*to_read, *status.unread, *(pair[1] for pair in status.renamed)})
     # Of names that are gone now, nothing is said.
     clashes = clash_notes(draft, [*(key for key in status.new if key in media), *(new for _, new in status.renamed)])
@@ -261,7 +291,7 @@ def _folder_gone(lost: list[Tracked], status: FileStatus, files: WorkFiles) -> R
     return RefusedError(f"{names}: not there, or without files, and {came} from it", hint)
 
 
-def _follow(draft: Draft, status: FileStatus) -> tuple[int, int, int]:
+def follow(draft: Draft, status: FileStatus) -> tuple[int, int, int]:
     """Move inputs to the names that their files have now, and take those away whose file is gone.
 
     How many inputs moved and went, and how many annotations went. An input whose bytes another writer has changed
@@ -315,9 +345,10 @@ def _stuck(snapshot: Snapshot, moves: Mapping[str, str], gone: Iterable[str]) ->
     return [new for new in moves if new not in free and new.encode() in snapshot.input_tree]
 
 
-def _read_keys(
+def read_keys(
     draft: Draft, files: WorkFiles, keys: Iterable[str], report: Report, progress: Progress | None
 ) -> dict[str, Media]:
+    """Store the bytes of the files of keys; what became of each, by key."""
     return read_media(draft, files.found(in_order(keys)), report, progress, files)
 
 

@@ -44,6 +44,11 @@ def stored_blob(value: bytes) -> bytes | None:
     return media.blob if media is not None else None
 
 
+def stored_media(value: bytes) -> StoredMedia | None:
+    """The media of an input by its encoded value."""
+    return _decode(value).media
+
+
 class Compared:
     """The keys that differ, by kind. `named` are those of new files whose input is there, without bytes."""
 

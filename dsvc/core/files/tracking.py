@@ -195,6 +195,11 @@ def untrack(workspace: Workspace, folders: Iterable[str], dataset: str) -> None:
 def renaming(workspace: Workspace, old: str, new: str) -> Iterator[None]:
     """Have what the settings say of a dataset said of its new name, once the body has succeeded."""
 
+    from dsvc.core.layout.folders import names
+    from dsvc.core.layout.folders import renaming as renaming_folders
+
+    folders = renaming_folders(old, new)
+
     def change(tables: list[Any] | None) -> list[Any]:
         return [{**table, "dataset": new} if _is_of(table, old) else table for table in tables or ()]
 
@@ -202,6 +207,9 @@ def renaming(workspace: Workspace, old: str, new: str) -> Iterator[None]:
         for team in (False, True):
             tables = [table for table, of_team in workspace.tables(SECTION) if of_team == team]
             changes: dict[str, Any] = {SECTION: change} if any(_is_of(table, old) for table in tables) else {}
+            section, follow = folders[team]
+            if names([table for table, of_team in workspace.tables(section) if of_team == team], old):
+                changes[section] = follow
             if not team:
                 changes |= workspace.renaming(old, new)
             if changes:

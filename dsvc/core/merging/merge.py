@@ -82,6 +82,8 @@ def merge(dataset: Dataset, revision: Revision, asked: Request, dry_run: bool = 
 
 def revision_name(revision: Revision) -> str:
     """A revision as somebody would write it."""
+    if revision.remote is not None:
+        return revision.remote
     if revision.version is not None:
         return f"{revision.dataset}@{revision.version}"
     if revision.branch is not None:

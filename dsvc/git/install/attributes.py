@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import RefusedError
 from dsvc.git.install.place import Place
 from dsvc.git.install.record import DRIVER
-from dsvc.git.lockfile import NAME_OF_FILE
 from dsvc.store.files import refusing, replace_file
 
 FILE = ".gitattributes"
-LINE = f"{NAME_OF_FILE} merge={DRIVER} diff={DRIVER}".encode()
+LINE = f"{LOCK_FILE} merge={DRIVER} diff={DRIVER}".encode()
 
 
 def drivers_of(place: Place, lock: Path) -> dict[str, str]:
@@ -26,6 +26,10 @@ def drivers_of(place: Place, lock: Path) -> dict[str, str]:
 
 def are_named(place: Place, lock: Path) -> bool:
     """Whether Git's attributes name both drivers for a lock."""
+    beside = lock.with_name(FILE)
+    # Of a file that was taken away, Git still reads what its index has.
+    if not beside.exists() and place.ask("ls-files", "--", str(beside)):
+        return False
     return drivers_of(place, lock) == {"merge": DRIVER, "diff": DRIVER}
 
 

@@ -17,7 +17,7 @@ import dsvc
 from dsvc.errors import RefusedError
 from dsvc.store.files import refusing, replace_file
 
-NAMES = ("pre-commit", "post-checkout", "post-merge", "post-rewrite", "pre-push")
+NAMES = ("pre-commit", "post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-push")
 BEFORE = ".before-dsvc"
 _BY_NAME = "before-dsvc"  # a folder of links to such programs, under the names that they had
 _BEGIN, _END, _WHOLE = b"# >>> dsvc >>>", b"# <<< dsvc <<<", b" whole file"

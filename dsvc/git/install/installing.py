@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import RefusedError
 from dsvc.git.install import attributes, hookfiles
 from dsvc.git.install.place import Place, find_place
 from dsvc.git.install.record import Record, read_record, would_change, write_record
-from dsvc.git.lockfile import NAME_OF_FILE, write_lock
+from dsvc.git.lockfile import write_lock
 from dsvc.store.files import refusing, replace_file
 
 
@@ -52,7 +53,7 @@ def _plan(place: Place, folder: str, before: Record, command: Path | None) -> tu
     said = _hooks_said(place)
     wanted = replace(before, command=str(command) if command else before.command, hooks=said).with_project(folder)
     project, files = place.root / folder, list[Path]()
-    lock, names = project / NAME_OF_FILE, project / attributes.FILE
+    lock, names = project / LOCK_FILE, project / attributes.FILE
     if not os.path.lexists(lock):
         wanted, files = wanted.with_made(_beside(folder, lock.name)), [lock]
     if not attributes.are_named(place, lock) and not attributes.has_line(names):

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from dsvc.core.repository import LOCK_FILE
 from dsvc.git.install import attributes, hookfiles
 from dsvc.git.install.hookfiles import State
 from dsvc.git.install.installing import load
 from dsvc.git.install.place import Place, find_place
 from dsvc.git.install.record import DIFF_DRIVER, MERGE_DRIVER, Record
-from dsvc.git.lockfile import NAME_OF_FILE
 
 AGAIN = "dsvc git install"
 _OURS = {"merge.dsvc-lock.driver": MERGE_DRIVER, "diff.dsvc-lock.command": DIFF_DRIVER}
@@ -35,7 +35,7 @@ def status(project: Path, found: Path | None = None) -> list[Part]:
     folder = place.inside(project)
     hooks = [_hook(place, record, name, folder in record.projects) for name in hookfiles.NAMES]
     drivers = [_driver(place, key) for key in _OURS]
-    lock = place.root / folder / NAME_OF_FILE
+    lock = place.root / folder / LOCK_FILE
     return [*hooks, *drivers, _attributes(place, lock), _lock(place, lock), _command(record, found)]
 
 
@@ -76,13 +76,13 @@ def _attributes(place: Place, lock: Path) -> Part:
     if not attributes.has_line(file):
         return Part("attributes", attributes.FILE, "missing", place.named(file), AGAIN)
     said = " ".join(f"{name}={value}" for name, value in attributes.drivers_of(place, lock).items())
-    hint = f"another line says {said}: see git check-attr -a {NAME_OF_FILE}, .git/info/attributes comes last"
+    hint = f"another line says {said}: see git check-attr -a {LOCK_FILE}, .git/info/attributes comes last"
     return Part("attributes", attributes.FILE, "overridden", place.named(file), hint)
 
 
 def _lock(place: Place, lock: Path) -> Part:
     there = os.path.lexists(lock)
-    return Part("lock", NAME_OF_FILE, "installed" if there else "missing", place.named(lock), None if there else AGAIN)
+    return Part("lock", LOCK_FILE, "installed" if there else "missing", place.named(lock), None if there else AGAIN)
 
 
 def _command(record: Record, found: Path | None) -> Part:

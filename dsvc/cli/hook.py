@@ -1,0 +1,235 @@
+"""dsvc git hook: what Git's hooks run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dsvc.cli.exit import Exit
+from dsvc.cli.locking import elsewhere_words, followed_lines, standing_words
+from dsvc.cli.progress import progress
+from dsvc.cli.render import note, plural, shown, size
+from dsvc.core.repository import LOCK_FILE
+from dsvc.errors import DsvcError
+
+if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
+    from dsvc.git.hooks import Pushing
+    from dsvc.git.working import GitRepository
+    from dsvc.remote.settings import Remote
+
+HOOKS = ("pre-commit", "post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-push")
+Work = Callable[["_Here", list[str], bytes], int]
+
+
+class _Here:
+    """A project of the Git repository that a hook runs in."""
+
+    def __init__(self, git: GitRepository, folder: Path) -> None:
+        self.git, self.folder = git, folder
+
+    def open(self) -> Repository:
+        """Its repository, signed as the command's are."""
+        from dsvc.cli.author import find_author
+        from dsvc.core.repository import Repository
+
+        repository = Repository.open(self.folder)
+        repository.author = find_author(self.folder, repository.workspace.author)
+        return repository
+
+    def say(self, line: str) -> None:
+        """Tell something of the project."""
+        where = self.folder.relative_to(self.git.root).as_posix()
+        note(f"dsvc: {line}" if where == "." else f"dsvc: {shown(where)}: {line}")
+
+
+@click.command("hook", hidden=True, context_settings={"ignore_unknown_options": True})
+@click.argument(
+    "name", type=click.Choice(["pre-commit", "post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-push"])
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def hook_command(name: str, arguments: tuple[str, ...]) -> int:
+    """Do the work of a Git hook, in every project of the repository.
+
+    Hooks that come after the fact never fail: what Git did is done, and what could not follow is told of.
+    """
+    from dsvc.git.hooks import is_empty_clone, projects
+    from dsvc.git.working import GitRepository
+
+    stdin = _stdin() if name in ("post-rewrite", "pre-push") else b""
+    code: int = Exit.DONE
+    git = GitRepository.find(Path())
+    if git is None:
+        return Exit.DONE
+    with git:
+        for folder in projects(git):
+            here = _Here(git, folder)
+            if is_empty_clone(folder):
+                if name in ("post-checkout", "post-merge"):
+                    here.say(f"{LOCK_FILE} names data that is not here yet; to bring it: dsvc pull")
+                continue
+            code = max(code, _guarded(here, name, list(arguments), stdin))
+    return code
+
+
+def _guarded(here: _Here, name: str, arguments: list[str], stdin: bytes) -> int:
+    """Do a project's work; an error is told, with how to go on without dsvc."""
+    from dsvc.cli.failure import tell
+
+    try:
+        return _WORK[name](here, arguments, stdin)
+    except (DsvcError, OSError) as error:
+        code = tell(error)
+        if name not in ("pre-commit", "pre-push"):
+            return Exit.DONE
+        way = "git commit" if name == "pre-commit" else "git push"
+        here.say(f"this stopped Git; to go on without dsvc: {way} --no-verify")
+        return code
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        return b""
+    return sys.stdin.buffer.read()
+
+
+# ---- before a commit
+
+
+def _pre_commit(here: _Here, arguments: list[str], stdin: bytes) -> int:
+    from dsvc.git.hooks import refresh_lock
+
+    repository = here.open()
+    code = _drafts(here, repository)
+    if code:
+        return code
+    found = refresh_lock(repository, here.git, here.folder)
+    if found.left_out and found.written:
+        here.say(f"{LOCK_FILE} is not part of a commit of named files; commit it too: git commit {LOCK_FILE}")
+    elif found.written:
+        names = ", ".join(
+            f"{one.dataset} at {one.here.commit.short()}" for one in found.written if one.here is not None
+        )
+        here.say(f"this commit pins {names}" if names else f"{LOCK_FILE} was brought up to date")
+    if found.is_alone:
+        here.say(f"{LOCK_FILE} is staged now, and nothing else: where Git says that nothing is, say git commit again")
+    for standing in found.elsewhere:
+        here.say(elsewhere_words(standing))
+    for standing in (*found.apart, *found.absent):
+        here.say(standing_words(standing))
+    return Exit.DONE
+
+
+def _drafts(here: _Here, repository: Repository) -> int:
+    """Do with what is staged as the team's settings say: warn of it, commit it, or stop."""
+    from dsvc.errors import RefusedError
+    from dsvc.git.hooks import DRAFT_RULES
+
+    rule = repository.workspace.setting("git", "draft") or "warn"
+    if rule not in DRAFT_RULES:
+        raise RefusedError(f"the setting draft under [git] is {rule!r}", f"it is one of: {', '.join(DRAFT_RULES)}")
+    for dataset in repository.datasets():
+        if not dataset.has_draft():
+            continue
+        if rule == "commit":
+            made = dataset.commit("staged changes, committed with the code")
+            here.say(f"committed what was staged in {dataset.name}: {made.id.short()}")
+            continue
+        here.say(f"{dataset.name} has staged changes that this commit does not pin")
+        here.say(
+            f"  to commit them: dsvc commit -d {dataset.name} -m TEXT; to drop them: dsvc discard -d {dataset.name}"
+        )
+        if rule == "block":
+            here.say('  dsvc.toml has draft = "block" under [git]; to go on without: git commit --no-verify')
+            return Exit.REFUSED
+    return Exit.DONE
+
+
+# ---- after Git moved
+
+
+def _follow(name: str) -> Work:
+    def work(here: _Here, arguments: list[str], stdin: bytes) -> int:
+        from dsvc.cli.checkout import keep_folders
+        from dsvc.git.hooks import came_from, follow_lock
+
+        repository = here.open()
+        _bring(repository, here, versions=name == "post-merge")
+        found = follow_lock(repository, here.git, here.folder, came_from(name, arguments, stdin), f"git {name}")
+        for line in followed_lines(found):
+            here.say(line)
+        keep_folders(repository)
+        return Exit.DONE
+
+    return work
+
+
+def _bring(repository: Repository, here: _Here, *, versions: bool) -> None:
+    """Fetch the commits that a project's lock names and that are not here, and the `versions`."""
+    from dsvc.cli.bringing import bring, bring_versions, missing
+    from dsvc.git.lockfile import read_lock
+
+    path = here.folder / LOCK_FILE
+    lock = read_lock(path) if path.exists() else {}
+    wanted = {line.dataset: {line.commit} for line in lock.values()}
+    if missing(repository, wanted):
+        with progress() as report:
+            bring(repository, wanted, report)
+    if versions:
+        bring_versions(repository, lock.values())
+
+
+# ---- before a push
+
+
+def _pre_push(here: _Here, arguments: list[str], stdin: bytes) -> int:
+    from dsvc.git.hooks import pushed_commits
+    from dsvc.remote.settings import list_remotes
+
+    repository = here.open()
+    pushing = pushed_commits(here.git, here.folder, arguments[0] if arguments else "", stdin)
+    if not pushing.commits:
+        return Exit.DONE
+    remotes = list_remotes(repository)
+    if not remotes:
+        _warn_of_no_remote(here, repository)
+        return Exit.DONE
+    _push(here, repository, remotes[0], pushing)
+    return Exit.DONE
+
+
+def _push(here: _Here, repository: Repository, remote: Remote, pushing: Pushing) -> None:
+    """Push, and tell what went. Raises RefusedError, RemoteError."""
+    from dsvc.remote.pushing import push_commits
+
+    with progress() as report:
+        done = push_commits(repository, remote, pushing.commits, report, tips=pushing.tips)
+    if done.commits:
+        names = ", ".join(sorted(pushing.commits))
+        here.say(f"pushed {names} to {shown(remote.place)}: {plural(done.commits, 'commit')}, {size(done.bytes)}")
+    for dataset, moved in sorted(done.branches.items()):
+        if moved.move == "diverged":
+            here.say(f"{dataset}: branch {moved.branch} stands elsewhere there; what was pushed is there, pinned")
+    for dataset, ids in sorted(done.missing.items()):
+        short = ", ".join(id.short() for id in sorted(ids))
+        here.say(f"{dataset}: {short} is neither here nor there; whoever pinned it has to push it")
+
+
+def _warn_of_no_remote(here: _Here, repository: Repository) -> None:
+    """Say, once in a workspace, that the data stays behind."""
+    if repository.workspace.setting("git", "warned"):
+        return
+    here.say("no remote is set, and the data that the lock names stays here; to push it along with the code:")
+    here.say("  dsvc remote add origin PATH")
+    repository.workspace.save(git=lambda table: {**(table if isinstance(table, dict) else {}), "warned": True})
+
+
+_WORK: dict[str, Work] = {
+    "pre-commit": _pre_commit,
+    "pre-push": _pre_push,
+    **{name: _follow(name) for name in ("post-checkout", "post-commit", "post-merge", "post-rewrite")},
+}

@@ -1,0 +1,136 @@
+"""The lock beside the command: kept as the data is, and told in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsvc.core.repository import LOCK_FILE
+from dsvc.errors import DsvcError
+
+if TYPE_CHECKING:
+    from dsvc.core.following import Followed
+    from dsvc.core.repository import Repository
+    from dsvc.git.lockfile import Locked
+    from dsvc.git.pinning import Standing
+
+
+class LockKeeper:
+    """Brings a project's lock up to date after a command that moved a branch, if it was up to date before."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._path = (repository.root or Path()) / LOCK_FILE
+        self._before: dict[str, Locked] | None = None
+        if repository.root is not None and self._path.is_file():
+            with suppress(DsvcError):  # what is wrong, the command itself tells
+                self._before = self._lines()
+
+    def _lines(self) -> dict[str, Locked]:
+        from dsvc.git.pinning import lines_here
+
+        return lines_here(self._repository)
+
+    def update(self) -> None:
+        """Write the lines of the datasets that the command moved and that the lock named as they were before."""
+        from dsvc.git.lockfile import read_lock, write_lock
+
+        if self._before is None:
+            return
+        with suppress(DsvcError):  # a lock that cannot be read, or be written, `dsvc status` and the hooks tell of
+            after = self._lines()
+            if after == self._before:
+                return
+            lock = read_lock(self._path)
+            lines = dict(lock)
+            for name in {*self._before, *after}:
+                if _place(lock.get(name)) == _place(self._before.get(name)):
+                    _take(lines, name, self._before.get(name), after.get(name))
+            if lines != lock:
+                write_lock(self._path, lines.values())
+
+
+def _place(line: Locked | None) -> tuple[object, ...] | None:
+    return line[:3] if line is not None else None
+
+
+def _take(lines: dict[str, Locked], name: str, before: Locked | None, after: Locked | None) -> None:
+    if after is None:
+        lines.pop(name, None)
+    elif _place(before) != _place(after) or (before is not None and before.version != after.version):
+        lines[name] = after
+
+
+def standing_lines(repository: Repository, path: Path, found: Iterable[Standing]) -> list[str]:
+    """What is told of datasets that are not what a lock says."""
+    from dsvc.git.pinning import Kept, path_in
+    from dsvc.git.working import GitRepository
+
+    standings = list(found)
+    git = GitRepository.find(path.parent) if standings else None
+    if git is None:
+        return [standing_words(one) for one in standings]
+    with git:
+        kept = Kept(repository, git, path_in(git, path.parent))
+        # What Git keeps is no work of now: Git moved the lock away from it.
+        return [
+            elsewhere_words(one) if one.here and kept(one.dataset, one.here.commit) else standing_words(one)
+            for one in standings
+        ]
+
+
+def standing_words(standing: Standing) -> str:
+    """What is told of a dataset that is not what the lock says, and what to do about it."""
+    name, line, here = standing.dataset, standing.line, standing.here
+    there = line.commit.short() if line is not None else ""
+    at = here.commit.short() if here is not None else ""
+    if standing.place == "new":
+        return f"{name}, at {at}, is not in {LOCK_FILE}; to pin it: dsvc lock"
+    if standing.place == "absent":
+        return f"{name}: {LOCK_FILE} names {there}, which is not here; to bring it: dsvc pull"
+    if standing.is_deleted:
+        return f"{name} is no more, and {LOCK_FILE} names it; to write what is here: dsvc lock"
+    if here is None:
+        return f"{name}: {LOCK_FILE} names {there}, and the branch has no commit; to go there: dsvc pull"
+    if standing.place == "ahead":
+        return f"{name}, at {at}, goes on from {there}, which {LOCK_FILE} names; to pin it: dsvc lock"
+    if standing.place == "behind":
+        return f"{name}, at {at}, is behind {there}, which {LOCK_FILE} names; to go there: dsvc pull"
+    if standing.place == "apart":
+        ways = f"to combine both: dsvc merge -d {name} {name}@{there}; to pin what is here: dsvc lock"
+        return f"{name}, at {at}, and {there}, which {LOCK_FILE} names, went different ways; {ways}"
+    return f"{name}, at {at}, is not told in full in {LOCK_FILE}; to write it: dsvc lock"
+
+
+def elsewhere_words(standing: Standing) -> str:
+    """What is told of a dataset that stayed while Git moved its line."""
+    if standing.line is None or standing.here is None or standing.place in ("same", "absent"):
+        return standing_words(standing)
+    there, at = standing.line.commit.short(), standing.here.commit.short()
+    return (
+        f"{standing.dataset} is at {at}, and {LOCK_FILE} names {there}; to go there: dsvc pull; to pin {at}: dsvc lock"
+    )
+
+
+def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[str]:
+    """What is told of the datasets that a lock moved; with `quiet` nothing of those that stay where they were."""
+    lines = []
+    for one in found:
+        (name, branch, commit), before = one.target, one.before
+        at = before.short() if before is not None else ""
+        place = f"{name} at {commit.short()}" + (f", branch {branch}" if branch != "main" else "")
+        if one.what in ("moved", "made"):
+            lines.append(f"{place}{f', was at {at}' if at else ''}")
+        elif one.what == "left" and not quiet:
+            there = commit.short()
+            lines.append(f"{name} stays at {at}: it has commits that nothing else keeps, and {LOCK_FILE} names {there}")
+            first = "pin them: dsvc lock" if one.is_ahead else f"combine both: dsvc merge -d {name} {name}@{there}"
+            lines.append(f"  to {first}; to go there: dsvc branch -d {name} NAME keeps them, then dsvc pull")
+        elif one.what == "missing":
+            lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is not here; to bring it: dsvc pull")
+        if one.rebased:
+            clash = f", {one.conflicts} of them in conflict: dsvc conflicts" if one.conflicts else ""
+            lines.append(f"  staged changes were laid over it{clash}")
+    return lines

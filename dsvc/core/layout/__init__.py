@@ -1,0 +1,1 @@
+"""Checkouts: folders of the project that hold a version as files, media and annotations, and follow a branch."""

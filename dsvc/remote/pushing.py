@@ -1,0 +1,182 @@
+"""Pushing: what commits reach goes from here to a remote, with pins, versions and, where it goes forward, a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+
+from dsvc.core.merging.graph import Graph
+from dsvc.errors import DamagedError, RefusedError
+from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, PinRef, Ref, VersionRef, View, pin_of
+from dsvc.remote.copying import Copier, Source
+from dsvc.remote.fetching import Versions, Wanted, versions_on
+from dsvc.remote.guarded import OwnDamageError, blaming, owning
+from dsvc.remote.opening import open_remote
+from dsvc.store.ids import Kind, ObjectId
+
+if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
+    from dsvc.core.transaction import Refs
+    from dsvc.model.incoming import Progress
+    from dsvc.remote.settings import Remote
+
+# What became of a branch at the remote: it is new there, went forward, stands where it stood, since what was pushed is
+# behind it, or has gone another way, so that a fetch and a merge are needed.
+Move = Literal["new", "forward", "current", "diverged"]
+
+
+class Moved(NamedTuple):
+    """A branch of a dataset at the remote: where it stands now, what the push did to it, and where it stood before."""
+
+    branch: str
+    commit: ObjectId | None
+    move: Move
+    before: ObjectId | None
+
+
+class Pushed(NamedTuple):
+    """What went: how many commits, objects and bytes. `missing` are those that neither side has.
+
+    `branches` says of each dataset what became of its branch there; a dataset is absent where none of its commits is on
+    the branch that is current here. `versions` are new there, by dataset and name.
+    """
+
+    commits: int
+    objects: int
+    bytes: int
+    missing: Wanted
+    branches: Mapping[str, Moved]
+    versions: Versions
+
+
+# Where branches should stand: dataset -> branch and commit.
+Tips = Mapping[str, tuple[str, ObjectId]]
+
+
+def push_commits(
+    repository: Repository,
+    remote: Remote,
+    wanted: Wanted,
+    progress: Progress | None = None,
+    *,
+    tips: Tips | None = None,
+) -> Pushed:
+    """Bring commits, by dataset, to a remote with all that they reach, and pin them there. The versions that stand on
+    them go along, and a dataset's branch goes forward there, unless it has diverged: the one that `tips` name, to the
+    commit that stands beside it; without `tips` the current one, as far as the commits reach.
+
+    All of it becomes visible at once, or nothing. Raises RefusedError where a version's name stands for another commit
+    there or the remote is not trusted, RemoteError.
+    """
+    there = open_remote(repository, remote, create=True)
+    with blaming(remote.name), there.transaction(f"push from {repository.workspace.id}") as transaction:
+        source = own_source(repository)
+        missing = {id for ids in wanted.values() for id in ids if not source.has_commit(id)}
+        copier = Copier(source, transaction.writer, progress)
+        copier.copy({id for ids in wanted.values() for id in ids} - missing)
+        missing = {id for id in missing if not transaction.writer.has(id, Kind.COMMIT)}
+        plans = [
+            _Plan(repository, dataset, ids - missing, copier.commits, tips)
+            for dataset, ids in sorted(wanted.items())
+            if ids - missing
+        ]
+
+        def change(refs: Refs) -> tuple[dict[str, Moved], Versions]:
+            require_free(refs, [version for plan in plans for version in plan.versions], remote)
+            moves = {plan.dataset: move for plan in plans if (move := plan.carry_out(refs)) is not None}
+            return moves, set_versions(refs, [version for plan in plans for version in plan.versions])
+
+        branches, versions = transaction.run(change)
+    lacking = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
+    return Pushed(len(copier.commits), copier.objects, copier.bytes, lacking, branches, versions)
+
+
+def own_source(repository: Repository) -> Source:
+    """This repository's objects, for a remote to take."""
+    return Source(repository.store, lambda error: OwnDamageError(error.message, error.hint))
+
+
+class _Plan:
+    """What a push of some commits means for a dataset at the remote, found out here once."""
+
+    def __init__(
+        self, repository: Repository, dataset: str, commits: set[ObjectId], new: set[ObjectId], tips: Tips | None
+    ) -> None:
+        view = repository.view
+        self.dataset = dataset
+        self.commits = commits
+        self.described = cast("DatasetRef | None", view.get(DATASET, dataset)) or DatasetRef()
+        self.versions = versions_on(view.list(VERSION, dataset), commits | new)
+        self.graph = Graph(repository.store)
+        self.branch = repository.workspace.branch(dataset)
+        self.tip: ObjectId | None = None
+        if tips is None:
+            with owning():
+                self.tip = _tip(self.graph, view, (BRANCH, dataset, self.branch), commits)
+        elif dataset in tips and tips[dataset][1] in commits:
+            self.branch, self.tip = tips[dataset]
+
+    def carry_out(self, refs: Refs) -> Moved | None:
+        """Note the dataset and the pins, and move the branch."""
+        if refs.get(DATASET, self.dataset) is None:
+            refs.set((DATASET, self.dataset), self.described)
+        for id in sorted(self.commits):
+            refs.set(pin_of(self.dataset, id), PinRef(id))
+        return move_branch(refs, self.graph, (BRANCH, self.dataset, self.branch), self.tip) if self.tip else None
+
+
+def _tip(graph: Graph, view: View, branch: Ref, commits: set[ObjectId]) -> ObjectId | None:
+    """Of some commits, the last one on a branch: the one that all others of them there lie behind; None without any."""
+    ref = cast("BranchRef | None", view.get(*branch))
+    if ref is None or ref.commit is None:
+        return None
+    if ref.commit in commits:
+        return ref.commit
+    on_branch = graph.behind([ref.commit]) & commits
+    return next((id for id in sorted(on_branch) if on_branch <= graph.behind([id])), None)
+
+
+def move_branch(refs: Refs, graph: Graph, branch: Ref, commit: ObjectId) -> Moved:
+    """Move a branch of the remote to a commit of this repository, unless commits would be out of its reach then."""
+    ref = cast("BranchRef | None", refs.get(*branch))
+    present = ref.commit if ref is not None else None
+    with owning():
+        behind = graph.behind([commit])
+    if present is not None and present not in behind:
+        return Moved(branch[2], present, "current" if _is_behind(graph, commit, present) else "diverged", present)
+    if present == commit:
+        return Moved(branch[2], commit, "current", present)
+    refs.set(branch, BranchRef(commit))
+    return Moved(branch[2], commit, "new" if present is None else "forward", present)
+
+
+def _is_behind(graph: Graph, commit: ObjectId, present: ObjectId) -> bool:
+    """Whether a commit lies behind the one where the remote stands, as far as is known here."""
+    try:
+        return commit in graph.behind([present])
+    except DamagedError:  # that one is not here
+        return False
+
+
+def require_free(refs: Refs, versions: Iterable[tuple[Ref, VersionRef]], remote: Remote) -> None:
+    """Raises RefusedError where the name of a version stands for another commit at the remote."""
+    for ref, version in versions:
+        _, dataset, name = ref
+        present = cast("VersionRef | None", refs.get(*ref))
+        if present is not None and present.commit != version.commit:
+            theirs, ours = present.commit.short(), version.commit.short()
+            message = f"{dataset}@{name} is {theirs} at {remote.name}, and {ours} here; nothing was pushed"
+            hint = f"give yours another name: dsvc version create NAME --at {name}; dsvc version delete {name}"
+            raise RefusedError(message, hint)
+        if present is None and refs.get(BRANCH, dataset, name) is not None:
+            message = f"{name!r} is a branch of {dataset} at {remote.name}, and a version here; nothing was pushed"
+            hint = f"give the version another name: dsvc version create NAME --at {name}; dsvc version delete {name}"
+            raise RefusedError(message, hint)
+
+
+def set_versions(refs: Refs, versions: Iterable[tuple[Ref, VersionRef]]) -> Versions:
+    """Set versions that are free; those that are new."""
+    new = [(ref, version) for ref, version in versions if refs.get(*ref) is None]
+    for ref, version in new:
+        refs.set(ref, version)
+    return [(ref[1], ref[2]) for ref, _ in new]

@@ -1,0 +1,142 @@
+"""The remotes that the settings name, and which of them this workspace trusts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dsvc.core.names import check_name
+from dsvc.core.nearest import near_names
+from dsvc.core.references.places import shown_place
+from dsvc.core.workspace import FILE, TEAM_FILE
+from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
+from dsvc.remote.places import check_url
+
+if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
+
+SECTION = "remotes"
+DEFAULT_NAME = "origin"
+
+
+class Remote(NamedTuple):
+    """Another place with this repository's layout. `is_team` tells that the team's file names it, so that it may have
+    come with the code."""
+
+    name: str
+    url: str
+    is_team: bool
+
+    @property
+    def place(self) -> str:
+        """The URL as it may be shown."""
+        return shown_place(self.url)
+
+
+def list_remotes(repository: Repository) -> list[Remote]:
+    """All remotes, the default one first: in the order of the team's file, then of the workspace's, which wins.
+
+    Raises DamagedError where the settings make no sense.
+    """
+    found: dict[str, Remote] = {}
+    for table, is_team in repository.workspace.sections(SECTION):
+        for name, fields in table.items():
+            url = fields.get("url") if isinstance(fields, dict) else None
+            if not isinstance(url, str) or not url:
+                file = TEAM_FILE if is_team else FILE
+                raise DamagedError(f"{file}: remote {name!r} has no url", f'write: [{SECTION}.{name}] url = "PATH"')
+            found[name] = Remote(name, url, is_team)
+    return list(found.values())
+
+
+def find_remote(repository: Repository, name: str | None = None) -> Remote:
+    """The remote of a name, or the default one. Raises NotFoundError."""
+    remotes = list_remotes(repository)
+    if name is None and remotes:
+        return remotes[0]
+    found = next((remote for remote in remotes if remote.name == name), None)
+    if found is not None:
+        return found
+    if name is None:
+        raise NotFoundError("no remote is set", f"name one: dsvc remote add {DEFAULT_NAME} PATH")
+    names = [remote.name for remote in remotes]
+    if near := near_names(name, names):
+        hint = f"did you mean {', '.join(near)}?"
+    else:
+        hint = f"there is: {', '.join(names[:8])}" if names else f"add it: dsvc remote add {name} PATH"
+    raise NotFoundError(f"no remote named {name!r}", hint)
+
+
+def add_remote(repository: Repository, name: str, url: str, *, local: bool = False) -> Remote:
+    """Name a remote in the team's file, or with `local` in the workspace's, and trust it. Raises RefusedError."""
+    check_name(name, "remote")
+    known = {remote.name: remote.place for remote in list_remotes(repository)}
+    if any(name in table for table, is_team in repository.workspace.sections(SECTION) if is_team != local):
+        hint = f"take it away first: dsvc remote remove {name}"
+        raise RefusedError(f"there is a remote {name!r} already: {known[name]}", hint)
+    workspace = repository.workspace
+    remote = Remote(name, check_url(url), not local)
+    save = workspace.saving if local else workspace.saving_team
+    with save(**{SECTION: lambda table: {**(table or {}), name: {"url": remote.url}}}):
+        trust(repository, remote)
+    return remote
+
+
+def remove_remote(repository: Repository, name: str, *, dry_run: bool = False) -> Remote:
+    """Name a remote no more; the place stays as it is. Of two of a name, the workspace's goes. Raises NotFoundError."""
+    remote = find_remote(repository, name)
+    if not dry_run:
+        workspace = repository.workspace
+        save = workspace.saving_team if remote.is_team else workspace.saving
+        with save(**{SECTION: lambda table: {k: v for k, v in (table or {}).items() if k != name} or None}):
+            pass
+    return remote
+
+
+# ---- trust: a place that came with the code is used once somebody here has agreed
+
+
+def is_trusted(repository: Repository, remote: Remote) -> bool:
+    """Whether somebody here has named a remote, or agreed to it."""
+    return not remote.is_team or remote.url in _noted(repository, "remotes")
+
+
+def require_trusted(repository: Repository, remote: Remote) -> None:
+    """Raises RefusedError where a remote came with the repository and nobody here has agreed to it."""
+    if not is_trusted(repository, remote):
+        message = f"remote {remote.name} came with the project, and was not used here yet: {remote.place}"
+        raise RefusedError(message, "if that is the right place, say --yes")
+
+
+def trust(repository: Repository, remote: Remote) -> None:
+    """Agree to a remote: it is used in this workspace without asking, as long as its URL stays."""
+    if not is_trusted(repository, remote):
+        _note(repository, "remotes", remote)
+
+
+def was_used(repository: Repository, remote: Remote) -> bool:
+    """Whether this workspace has found a repository at a remote before: then it is not made there again."""
+    return remote.url in _noted(repository, "used")
+
+
+def note_used(repository: Repository, remote: Remote) -> None:
+    """Note that a repository was found at a remote."""
+    if not was_used(repository, remote):
+        _note(repository, "used", remote)
+
+
+def _note(repository: Repository, name: str, remote: Remote) -> None:
+    def change(table: Any) -> dict[str, Any]:
+        kept = table if isinstance(table, dict) else {}
+        return {**kept, name: [*kept.get(name, []), remote.url]}
+
+    repository.workspace.save(trusted=change)
+
+
+def _noted(repository: Repository, name: str) -> list[str]:
+    """The URLs that this workspace has noted under a name."""
+    # The team's file has no say in this: it is what is not trusted yet.
+    tables = [table for table, is_team in repository.workspace.sections("trusted") if not is_team]
+    urls = tables[0].get(name, []) if tables else []
+    if not isinstance(urls, list):
+        raise UsageError(f"{FILE}: {name} under [trusted] is no list", f'write: {name} = ["URL"]')
+    return urls
