@@ -124,6 +124,9 @@ class _Update:
         require_settled(self._state.snapshot)
         self._see_ground()
         self._new = wanted_of(self._state, self._checkout, self._progress)
+        if self._new.keys == [] and self._begin is not None:
+            hint = 'see what there is, such as: dsvc query "select key, split from inputs"'
+            raise RefusedError("no input matches; nothing was written", hint)
         self._layers = [found for layer in record.layers if (found := contents_of(self._repository, layer))]
         self._is_full = self._restore or record.is_pending or not self._layers
         self._files = Files(self._ground, self.records.table())
