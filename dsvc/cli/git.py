@@ -85,7 +85,7 @@ def install_for(repository: Repository, *, shared: bool = False, dry_run: bool =
     from dsvc.git.install.installing import install
 
     project = repository.root or Path()
-    place, changes = install(project, _command(), shared=shared, dry_run=dry_run)
+    place, changes = install(project, this_command(), shared=shared, dry_run=dry_run)
     if not dry_run and any(Path(change.file).name == LOCK_FILE for change in changes):
         from dsvc.git.lockfile import write_lock
         from dsvc.git.pinning import lines_here
@@ -171,8 +171,8 @@ def _project() -> Path:
     return here
 
 
-def _command() -> Path | None:
-    """This very dsvc as a program that others can call, or None."""
+def this_command() -> Path | None:
+    """This very dsvc as a program that hooks can call, or None."""
     called, beside = Path(sys.argv[0]), Path(sys.executable).parent / "dsvc"
     for path in (called if called.name in ("dsvc", "git-dsvc") else beside, beside, _on_path()):
         if path is not None and path.is_file() and os.access(path, os.X_OK):

@@ -313,7 +313,7 @@ def _as_somebody(world: World, code: str) -> subprocess.CompletedProcess[bytes]:
 def test_killed_at_any_step_the_next_run_finishes(world: World, act: str) -> None:
     """The process is killed before its n-th change of a file; then it is run again, and after that undone."""
     world.script(world.hooks / "pre-commit", "#!/bin/sh\ntrue\n")
-    world.script(world.hooks / "pre-push", "#!/usr/bin/env python3\n")
+    world.script(world.hooks / "pre-push", "#!/usr/bin/env python3\n# argv[0]\n")
     (world.work / ".gitattributes").write_bytes(b"*.x -text")
     before = world.seen()
     world.install()
@@ -349,7 +349,7 @@ def _killed(world: World, act: str, number: int) -> bool:
         count = iter(range(number))
 
         def hook(event: str, _: object) -> None:
-            changes = event in ("os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
+            changes = event in ("os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.symlink")
             if changes and next(count, None) is None:
                 os.kill(os.getpid(), signal.SIGKILL)
 

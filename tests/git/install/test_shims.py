@@ -197,6 +197,33 @@ def test_a_link_to_a_script_of_the_project_runs_first_and_is_left_alone(world: W
     assert target.read_bytes() == before
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_program_that_goes_by_its_name_has_it(world: World, linked: bool) -> None:
+    """One program serves all hooks, and looks at what it is called as; it imports what lies beside it."""
+    python = "#!/usr/bin/env python3\nimport sys, common\n" + _python(world).replace(
+        "sys.argv[1:]", "sys.argv[0][-11:]"
+    )
+    for name in ("pre-commit", "post-checkout"):
+        if linked:
+            world.script(world.hooks / "all", python)
+            (world.hooks / name).symlink_to("all")
+        else:
+            world.script(world.hooks / name, python)
+    (world.hooks / "common.py").write_text("")
+    before = world.seen()
+    world.install()
+    world.commit()
+    assert world.read_diary() == "python /pre-commit ''\nours [git] [hook] [pre-commit]\n"
+    world.git("checkout", "-q", "-b", "side")
+    assert world.read_diary().startswith("python st-checkout ''\nours")
+    uninstall(world.work)
+    after = {name: seen for name, seen in world.seen().items() if name in before}
+    assert {name: seen for name, seen in after.items() if "/hooks/" in name} == {
+        name: seen for name, seen in before.items() if "/hooks/" in name
+    }
+    assert not (world.hooks / "before-dsvc").exists()
+
+
 def test_a_hook_that_is_not_executable_is_not_run(world: World) -> None:
     world.script(world.hooks / "pre-commit", "#!/bin/sh\n" + world.theirs(code=1), 0o644)
     world.install()

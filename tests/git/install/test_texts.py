@@ -239,6 +239,42 @@ def test_lines_that_others_added_to_ours_stay(tmp_path: Path) -> None:
     assert file.read_bytes() == b"#!/bin/sh\necho mine\n"
 
 
+def test_lines_that_others_added_and_a_program_that_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "pre-push"
+    file.write_bytes(b"#!/usr/bin/python3\n")
+    file.chmod(0o755)
+    hookfiles.install(tmp_path, "pre-push", dry_run=False)
+    with file.open("ab") as stream:
+        stream.write(b"echo mine\n")
+    done = hookfiles.uninstall(tmp_path, "pre-push", dry_run=False)
+    assert done == (
+        "the block taken out; lines that others added stay; what was there before stays as pre-push.before-dsvc"
+    )
+    assert file.read_bytes() == b"#!/bin/sh\necho mine\n"
+    assert (tmp_path / "pre-push.before-dsvc").read_bytes() == b"#!/usr/bin/python3\n"
+
+
+def test_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("os.link", lambda *_, **__: (tmp_path / "no such file").stat())
+    monkeypatch.setattr("os.symlink", refuse)
+    file, config = tmp_path / "pre-push", tmp_path / "config"
+    file.write_bytes(b"#!/usr/bin/python3\n# argv[0]\n")
+    file.chmod(0o711)
+    config.write_bytes(b"[core]")
+    hookfiles.install(tmp_path, "pre-push", dry_run=False)
+    write_record(config, RECORD)
+    assert (tmp_path / "pre-push.before-dsvc").stat().st_mode & 0o777 == 0o711
+    assert read_record(config) == RECORD
+    hookfiles.uninstall(tmp_path, "pre-push", dry_run=False)
+    write_record(config, None)
+    assert file.read_bytes() == b"#!/usr/bin/python3\n# argv[0]\n"
+    assert config.read_bytes() == b"[core]"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config", "pre-push"]
+
+
 @pytest.mark.parametrize("lost", ["# >>> dsvc >>>", "# <<< dsvc <<<"])
 def test_half_a_block_is_left_to_a_person(tmp_path: Path, lost: str) -> None:
     file = tmp_path / "pre-push"
