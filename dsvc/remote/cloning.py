@@ -51,14 +51,15 @@ def clone(url: str, folder: Path, author: Author | None = None, progress: Progre
 
 
 def _begin(url: str, folder: Path, author: Author | None) -> tuple[Repository, Remote]:
+    """The repository and its remote, new ones or those of a clone that broke off."""
     if not (folder / FOLDER / "head").exists():
         repository = Repository.init(folder, author)
     else:
         repository = Repository.open(folder, author)
-    remotes = list_remotes(repository)
-    if any(repository.datasets()) or any(remote.url != url for remote in remotes if not remote.is_team):
+    own = [remote for remote in list_remotes(repository) if not remote.is_team]
+    is_begun = repository.workspace.chosen is None and all(remote.url == url for remote in own)
+    if not is_begun or (not own and any(repository.datasets())):
         raise RefusedError(f"{folder} holds a repository already", "clone to another folder: dsvc clone URL FOLDER")
-    own = [remote for remote in remotes if not remote.is_team]
     return repository, own[0] if own else add_remote(repository, DEFAULT_NAME, url, local=True)
 
 
