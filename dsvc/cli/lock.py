@@ -117,7 +117,7 @@ def _resolve(repository: Repository, path: Path, as_json: bool) -> int:
 
     merged = resolve_lock(repository, stages_of(path), read_text(path), bring)
     if merged.unsettled:
-        hint = "name the remote that has them: dsvc remote add origin PATH; then again: dsvc lock --resolve"
+        hint = f"dsvc remote add names who has them, then again; or keep one line a dataset, and: git add {LOCK_FILE}"
         raise RefusedError(unsettled_words(merged), hint)
     write_lock(path, merged.lines.values())
     is_staged = stage(path)

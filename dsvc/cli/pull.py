@@ -12,7 +12,7 @@ from dsvc.cli.checkout import keep_folders
 from dsvc.cli.exit import Exit
 from dsvc.cli.locking import followed_lines
 from dsvc.cli.progress import progress
-from dsvc.cli.render import json_option, out, print_json, shown
+from dsvc.cli.render import json_option, note, out, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.repository import FOLDER, LOCK_FILE
 from dsvc.errors import DsvcError, NotFoundError, RefusedError, RemoteError

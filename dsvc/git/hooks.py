@@ -112,7 +112,9 @@ def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept) -> i
         return None if is_alike else _WRITTEN
     if standing.place == "absent":
         return _ABSENT
-    if standing.place == "new" or standing.is_deleted:
+    if standing.place == "new":  # or one that a commit of Git's took out, or that another branch of Git's has
+        return None if here is not None and kept(standing.dataset, here.commit) else _WRITTEN
+    if standing.is_deleted:
         return _WRITTEN
     # A commit that Git keeps is no work of now: Git moved the line away from it.
     is_moved = line != committed.get(standing.dataset)

@@ -85,9 +85,7 @@ Bo$ git clone -q ../hub.git .
 Bo$ dsvc pull --yes
 made a repository in /bo/.dsvc
 pets at C2
-error: internal error: NameError: name 'note' is not defined
-hint: this is a bug in dsvc: please report it, with what DSVC_DEBUG=1 prints
-exit 70
+so that the data follows the code from now on: dsvc git install
 Bo$ dsvc git install
 .git/config: what hooks and drivers need
 .git/hooks/pre-commit: written
@@ -186,9 +184,7 @@ Bo$ git clone -q ../hub.git .
 Bo$ dsvc pull --yes
 made a repository in /bo/.dsvc
 pets at C2
-error: internal error: NameError: name 'note' is not defined
-hint: this is a bug in dsvc: please report it, with what DSVC_DEBUG=1 prints
-exit 70
+so that the data follows the code from now on: dsvc git install
 Bo$ dsvc git install
 .git/config: what hooks and drivers need
 .git/hooks/pre-commit: written
@@ -381,9 +377,7 @@ Bo$ git checkout -q --detach
 Bo$ dsvc pull --yes
 made a repository in /bo/.dsvc
 pets at C5
-error: internal error: NameError: name 'note' is not defined
-hint: this is a bug in dsvc: please report it, with what DSVC_DEBUG=1 prints
-exit 70
+so that the data follows the code from now on: dsvc git install
 Bo$ dsvc git install
 .git/config: what hooks and drivers need
 .git/hooks/pre-commit: written

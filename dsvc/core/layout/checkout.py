@@ -154,6 +154,8 @@ def _named(repository: Repository, text: str) -> tuple[Revision, str]:
     name = found.dataset
     if text in (name, "HEAD", f"{name}@HEAD") and found == resolve(repository, f"{name}@HEAD", _kept(repository, name)):
         return found, name
+    if found.remote is not None:
+        return found, found.remote
     if not found.is_pinned:
         return found, f"{name}:{found.branch}"
     assert found.commit is not None

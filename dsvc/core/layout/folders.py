@@ -25,9 +25,11 @@ _NAME = re.compile(r"[^:@~\0]+")
 
 
 class Checkout(NamedTuple):
-    """A folder by its path below the project's root, and the revision that is laid out there: `pets` follows the
-    current branch, `pets:BRANCH` that one, `pets@v1` stays. `where` is a filter of inputs; with `link`, media are hard
-    links that cannot be written to."""
+    """A folder by its path below the project's root, and the revision that is laid out there.
+
+    `pets` follows the current branch, `pets:BRANCH` and `REMOTE/pets:BRANCH` that one, `pets@v1` stays. `where` is a
+    filter of inputs; with `link`, media are hard links that cannot be written to.
+    """
 
     folder: str
     revision: str
@@ -39,7 +41,7 @@ class Checkout(NamedTuple):
     @property
     def dataset(self) -> str:
         """The dataset's name."""
-        return self.revision.partition(":")[0].partition("@")[0]
+        return self.revision.partition(":")[0].partition("@")[0].rpartition("/")[2]
 
     @property
     def media(self) -> str:

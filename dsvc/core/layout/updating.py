@@ -12,7 +12,7 @@ from dsvc.core.layout.contents import contents_of, state_of, wanted_of
 from dsvc.core.layout.folders import Checkout
 from dsvc.core.layout.ground import BlockedError, Ground, wrong_key
 from dsvc.core.layout.linking import links
-from dsvc.core.layout.placing import CHANGED, DELETED, Files, Left, Task, copies, in_pack_order, write_files
+from dsvc.core.layout.placing import Files, Left, Task, copies, in_pack_order, write_files
 from dsvc.core.layout.record import Layer, Record, Records
 from dsvc.core.merging.conflicts import require_settled
 from dsvc.errors import RefusedError
@@ -124,6 +124,9 @@ class _Update:
         require_settled(self._state.snapshot)
         self._see_ground()
         self._new = wanted_of(self._state, self._checkout, self._progress)
+        if self._new.keys == [] and self._begin is not None:
+            hint = 'see what there is, such as: dsvc query "select key, split from inputs"'
+            raise RefusedError("no input matches; nothing was written", hint)
         self._layers = [found for layer in record.layers if (found := contents_of(self._repository, layer))]
         self._is_full = self._restore or record.is_pending or not self._layers
         self._files = Files(self._ground, self.records.table())
@@ -153,8 +156,7 @@ class _Update:
         is_stale = self._is_stale()
         if tasks or waiting or removals or is_stale:
             self._save_pending()
-            self._ground.make(self._checkout.folder)
-            self._mark()
+            self._prepare()
         for path in removals:
             self._guard(path, lambda path=path: self._files.remove(path, self._checkout.folder))  # type: ignore[misc]
         if waiting:
@@ -165,7 +167,7 @@ class _Update:
         staged: Staged | None = None
         counts = [0, 0]
         if tasks or is_stale:
-            place = self._ground.workplace(self._checkout.folder)
+            place = self._prepare(is_to_work=True)
             try:
                 if is_stale:
                     staged = stage(self._state, self._new, self._checkout.format, _made(Path(place, "annotations")))
@@ -337,12 +339,24 @@ class _Update:
             olds.add(found)
         return olds
 
-    def _mark(self) -> None:
-        """Mark the folder, so that whoever looks through the project for data passes it over."""
-        place = Path(self._ground.place(f"{self._checkout.folder}/{MARKER}"))
+    def _prepare(self, is_to_work: bool = False) -> str:
+        """Make the folder, or the place to work in, which is given. Raises RefusedError.
+
+        The folder is marked, so that whoever looks through the project for data passes it over.
+        """
+        folder = self._checkout.folder
+        place = Path(self._ground.place(folder))
+        mark = place / MARKER
         with refusing(place):
-            if not place.is_symlink() and not place.exists():
-                place.write_bytes(MARK)
+            try:
+                if is_to_work:
+                    return self._ground.workplace(folder)
+                self._ground.make(folder)
+            except BlockedError as error:
+                raise RefusedError(str(error), "name a folder of the project that is a real one") from error
+            if not mark.is_symlink() and not mark.exists():
+                mark.write_bytes(MARK)
+        return str(place)
 
     # ---- the record
 
@@ -383,11 +397,13 @@ class _Update:
         """The files that were left alone, with the commits that they come from."""
         before = self._record.layers[0].commit.hex() if self._record.layers else ""
         behind = dict.fromkeys(self._absent, "")
-        for path, reason in self._left.values():
+        for path in self._left:
             is_media = path.startswith(f"{self._checkout.media}/")
             key = path[len(self._checkout.media if is_media else self._checkout.folder) + is_media :]
             known = self._record.behind.get(key)
-            behind[key] = known if known is not None else before if reason in (CHANGED, DELETED) else ""
+            # Where nothing had been laid out, what is there comes from elsewhere.
+            was_laid = self._wishes[key].olds if is_media else key[1:] in self._record.files
+            behind[key] = known if known is not None else before if was_laid else ""
         return behind
 
     # ---- reports

@@ -28,7 +28,7 @@ _MERGE_TEXT = (
 _DIFF_TEXT = 'if [ $# = 1 ]; then cat "$1"; else git diff --no-index --no-ext-diff -- "$2" "$5"; fi; return 0'
 MERGE_DRIVER = (
     _FIND.format(command="merge-driver", done="case $r in 126|127) ;; *) return $r ;; esac;", otherwise=_MERGE_TEXT)
-    + " %O %A %B %P"
+    + " %O %A %B %P %L"
 )
 DIFF_DRIVER = _FIND.format(command="diff-driver", done="if [ $r = 0 ]; then return 0; fi;", otherwise=_DIFF_TEXT)
 
