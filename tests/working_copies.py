@@ -136,7 +136,7 @@ def new_copy(folder: Path, home: Path) -> Copy:
 
 def set_drivers(copy: Copy) -> None:
     """Configure the drivers, as `dsvc git install` does."""
-    run = shlex.join((sys.executable, str(Path(__file__).parent / "git" / "driver.py")))
+    run = shlex.join((sys.executable, "-m", "dsvc.cli.main", "git"))
     copy.git("config", "merge.dsvc-lock.name", "dsvc")
     copy.git("config", "merge.dsvc-lock.driver", f"{run} merge-driver %O %A %B %P %L")
     copy.git("config", "diff.dsvc-lock.command", f"{run} diff-driver")

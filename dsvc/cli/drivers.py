@@ -134,7 +134,7 @@ def _tell_diff(arguments: tuple[str, ...], old: Path, new: Path) -> Iterator[str
     if not changes:
         yield from text_diff(*texts, shown(path))
         if before is None or after is None:
-            yield _UNREADABLE
+            yield _unreadable(texts[1] if after is None else texts[0])
         return
     repository = _open(Path(new_path).parent)
     behind = Behind(repository) if repository is not None else None
@@ -142,7 +142,12 @@ def _tell_diff(arguments: tuple[str, ...], old: Path, new: Path) -> Iterator[str
         yield from change_lines(change, behind)
 
 
-_UNREADABLE = f"this is no lock that can be read; where Git left a conflict in it: {_RESOLVE}"
+def _unreadable(text: str) -> str:
+    from dsvc.git.lockfile import has_markers
+
+    if has_markers(text):
+        return f"Git left this lock in conflict; to finish it: {_RESOLVE}"
+    return "this lock cannot be read; to write it anew: dsvc lock"
 
 
 def _tell_lock(file: Path) -> Iterator[str]:
@@ -157,7 +162,7 @@ def _tell_lock(file: Path) -> Iterator[str]:
     if not lock or repository is None:
         yield from map(shown, text.splitlines())
         if lock is None:
-            yield _UNREADABLE
+            yield _unreadable(text)
         return
     told = Told(repository, f"{__version__} {FORM}")
     yield from lock_text(lock, Behind(repository), told)

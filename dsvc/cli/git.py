@@ -16,7 +16,9 @@ from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.repository import LOCK_FILE
 
 if TYPE_CHECKING:
+    from dsvc.core.repository import Repository
     from dsvc.git.install.installing import Change
+    from dsvc.git.install.place import Place
 
 # What Git calls, and nobody types: name -> (module, attribute).
 _CALLED = {
@@ -56,7 +58,7 @@ def git_command() -> None:
 @json_option
 @shared_options
 @pass_session
-def install(session: Session, shared: bool, dry_run: bool, as_json: bool) -> None:
+def install_command(session: Session, shared: bool, dry_run: bool, as_json: bool) -> None:
     """Install the Git hooks, the merge and the diff driver of dsvc.lock, and write it where there is none.
 
     Hooks that are there already are kept and run first: a script of the shell gets a marked block, a program of
@@ -66,16 +68,7 @@ def install(session: Session, shared: bool, dry_run: bool, as_json: bool) -> Non
     \b
     JSON: {"changed": [{"file", "done"}...], "installed": whether it was done}
     """
-    from dsvc.git.install.installing import install
-
-    repository = session.repository()
-    project = repository.root or Path()
-    place, changes = install(project, _command(), shared=shared, dry_run=dry_run)
-    if not dry_run and any(Path(change.file).name == LOCK_FILE for change in changes):
-        from dsvc.git.lockfile import write_lock
-        from dsvc.git.pinning import lines_here
-
-        write_lock(project / LOCK_FILE, lines_here(repository).values())
+    place, changes = install_for(session.repository(), shared=shared, dry_run=dry_run)
     if as_json:
         print_json({"changed": _json(changes), "installed": not dry_run})
         return
@@ -87,13 +80,27 @@ def install(session: Session, shared: bool, dry_run: bool, as_json: bool) -> Non
         out(f"next: git add {' '.join(map(_word, files))}")
 
 
+def install_for(repository: Repository, *, shared: bool = False, dry_run: bool = False) -> tuple[Place, list[Change]]:
+    """Install everything for a project, and write its lock as the data is. Raises NotFoundError, RefusedError."""
+    from dsvc.git.install.installing import install
+
+    project = repository.root or Path()
+    place, changes = install(project, this_command(), shared=shared, dry_run=dry_run)
+    if not dry_run and any(Path(change.file).name == LOCK_FILE for change in changes):
+        from dsvc.git.lockfile import write_lock
+        from dsvc.git.pinning import lines_here
+
+        write_lock(project / LOCK_FILE, lines_here(repository).values())
+    return place, changes
+
+
 @git_command.command("uninstall")
 @click.option("--all", "every", is_flag=True, help="For every project of the Git repository.")
 @click.option("--shared", is_flag=True, help="Also the hooks that other repositories run too (core.hooksPath).")
 @dry_run_option
 @json_option
 @shared_options
-def uninstall(every: bool, shared: bool, dry_run: bool, as_json: bool) -> None:
+def uninstall_command(every: bool, shared: bool, dry_run: bool, as_json: bool) -> None:
     """Take out what install has put there, and nothing else.
 
     Hooks that were there before come back as they were. A dsvc.lock that is committed stays. Where another project of
@@ -115,7 +122,7 @@ def uninstall(every: bool, shared: bool, dry_run: bool, as_json: bool) -> None:
 @json_option
 @shared_options
 @click.pass_context
-def status(context: click.Context, as_json: bool) -> None:
+def status_command(context: click.Context, as_json: bool) -> None:
     """Tell whether hooks and drivers are installed, and whether something is in their way.
 
     Exit code 1 where anything is not as it should be.
@@ -164,8 +171,8 @@ def _project() -> Path:
     return here
 
 
-def _command() -> Path | None:
-    """This very dsvc as a program that others can call, or None."""
+def this_command() -> Path | None:
+    """This very dsvc as a program that hooks can call, or None."""
     called, beside = Path(sys.argv[0]), Path(sys.executable).parent / "dsvc"
     for path in (called if called.name in ("dsvc", "git-dsvc") else beside, beside, _on_path()):
         if path is not None and path.is_file() and os.access(path, os.X_OK):

@@ -66,7 +66,7 @@ def hook_command(name: str, arguments: tuple[str, ...]) -> int:
     if git is None:
         return Exit.DONE
     with git:
-        for folder in projects(git):
+        for folder in projects(git, checked_out=name != "pre-push"):
             here = _Here(git, folder)
             if is_empty_clone(folder):
                 if name in ("post-checkout", "post-merge"):
@@ -154,6 +154,7 @@ def _drafts(here: _Here, repository: Repository) -> int:
 
 def _follow(name: str) -> Work:
     def work(here: _Here, arguments: list[str], stdin: bytes) -> int:
+        from dsvc.cli.checkout import keep_folders
         from dsvc.git.hooks import came_from, follow_lock
 
         repository = here.open()
@@ -161,6 +162,7 @@ def _follow(name: str) -> Work:
         found = follow_lock(repository, here.git, here.folder, came_from(name, arguments, stdin), f"git {name}")
         for line in followed_lines(found):
             here.say(line)
+        keep_folders(repository)
         return Exit.DONE
 
     return work

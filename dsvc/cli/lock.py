@@ -53,12 +53,12 @@ def _check(repository: Repository, path: Path, as_json: bool) -> int:
 
     lock = read_lock(path)
     found = stand(repository, lock)
-    wrong = [one for one in found if not _is_current(one)]
+    wrong = standing_lines(repository, path, (one for one in found if not _is_current(one)))
     if as_json:
         print_json(_json(lock, found, is_current=not wrong, is_changed=False))
     elif wrong:
         out(f"{LOCK_FILE} does not say what is here")
-        for line in standing_lines(repository, path, wrong):
+        for line in wrong:
             out(f"  {line}")
     else:
         out(f"{LOCK_FILE} is current: {plural(len(lock), 'dataset')}")
@@ -117,7 +117,7 @@ def _resolve(repository: Repository, path: Path, as_json: bool) -> int:
 
     merged = resolve_lock(repository, stages_of(path), read_text(path), bring)
     if merged.unsettled:
-        hint = "name the remote that has them: dsvc remote add origin PATH; then again: dsvc lock --resolve"
+        hint = f"dsvc remote add names who has them, then again; or keep one line a dataset, and: git add {LOCK_FILE}"
         raise RefusedError(unsettled_words(merged), hint)
     write_lock(path, merged.lines.values())
     is_staged = stage(path)

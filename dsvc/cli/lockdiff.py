@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from dsvc.store.ids import ObjectId
 
 # Lines at most: of a dataset in a diff, and of one commit in a lock's text.
-DATASET_LINES, COMMIT_LINES = 40, 12
-# Concepts at most, in the same.
-_DATASET_CONCEPTS, _COMMIT_CONCEPTS = 10, 5
+DATASET_LINES, COMMIT_LINES = 40, 16
+# Concepts at most, in the same: of the counts, and of those that differ themselves.
+_DATASET_CONCEPTS, _COMMIT_CONCEPTS = (10, 5), (3, 2)
 # To be counted up where the lines of a commit are told otherwise.
 FORM = "1"
 MISSING = "what it holds is not here; to bring it: dsvc pull"
@@ -79,25 +79,27 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (f"  {line}" for line in lines)
 
 
-def _bounded(diff: Diff, most: int, concepts: int, rest: str = "") -> Iterator[str]:
+def _bounded(diff: Diff, most: int, concepts: tuple[int, int], rest: str = "") -> Iterator[str]:
     """Counts, then what changed one by one, in so many lines; `rest` is the command that shows all."""
     from dsvc.cli.changes import concept_line, input_lines, stat_lines
 
     stat = diff.stat()
-    few = dict(itertools.islice(stat.by_concept.items(), concepts))
+    few = dict(itertools.islice(stat.by_concept.items(), concepts[0]))
     told = list(stat_lines(msgspec.structs.replace(stat, by_concept=few)))
-    if len(stat.by_concept) > len(few):
-        told.append(f"  ... and {len(stat.by_concept) - len(few):,} more concepts")
-    if not stat:
-        told.append("no record differs")
+    told += _more(len(stat.by_concept) - len(few), "  ")
+    told += map(concept_line, itertools.islice(diff.concepts(), concepts[1]))
+    told += _more(sum(stat.concepts.values()) - concepts[1])
     yield from told
-    details = itertools.chain(
-        map(concept_line, diff.concepts()), itertools.chain.from_iterable(map(input_lines, diff.inputs()))
-    )
-    room = most - len(told) - 1
-    yield from itertools.islice(details, room)
-    if next(details, None) is not None:
+    if not stat:
+        yield "no record differs"
+    inputs = itertools.chain.from_iterable(map(input_lines, diff.inputs()))
+    yield from itertools.islice(inputs, most - len(told) - 1)
+    if next(inputs, None) is not None:
         yield f"... the rest: {rest}" if rest else "..."
+
+
+def _more(count: int, indent: str = "") -> list[str]:
+    return [f"{indent}... and {count:,} more concept{'' if count == 1 else 's'}"] if count > 0 else []
 
 
 def text_diff(old: str, new: str, path: str) -> Iterator[str]:

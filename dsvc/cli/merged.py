@@ -56,11 +56,14 @@ def _how(joined: Joined) -> str:
     ours, theirs = joined.clash.ours.commit.short(), joined.clash.theirs.commit.short()
     match joined.merged.kind:
         case "same":
-            return f"has all of {theirs}"
+            return f"has all that {theirs} brings"
         case "forward":
             return f"went forward from {ours}"
         case "changed":
             return f"took the change of {theirs} on {ours}"
+        case "reverted":
+            base = joined.clash.base
+            return f"took {base.commit.short() if base is not None else ''} back to {theirs}, on {ours}"
     return f"merged {ours} and {theirs}"
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsvc.cli.checkout import keep_folders
 from dsvc.cli.exit import Exit
 from dsvc.cli.locking import followed_lines
 from dsvc.cli.progress import progress
-from dsvc.cli.render import json_option, out, print_json, shown
+from dsvc.cli.render import json_option, note, out, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.repository import FOLDER, LOCK_FILE
-from dsvc.errors import NotFoundError, RefusedError, RemoteError
+from dsvc.errors import DsvcError, NotFoundError, RefusedError, RemoteError
 
 if TYPE_CHECKING:
     from dsvc.core.following import Followed
@@ -45,11 +46,14 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     if not path.exists():
         raise NotFoundError(f"there is no {LOCK_FILE} that says what to bring", "write one: dsvc lock")
     found = _follow(repository, path, yes)
+    keep_folders(repository)
     if as_json:
         print_json({"made": is_new, "datasets": [_json(one) for one in found]})
     else:
         _print(repository, found, is_new)
     lacking = [one.target.dataset for one in found if one.what == "missing"]
+    if is_new:
+        _offer_hooks(repository)
     if lacking:
         raise RemoteError(f"not all that {LOCK_FILE} names could be brought: {', '.join(lacking)}", _way(repository))
     return Exit.NO if any(one.what == "left" for one in found) else Exit.DONE
@@ -120,6 +124,23 @@ def _agree(repository: Repository, yes: bool) -> bool:
         trust(repository, remote)
         agreed = True
     return agreed
+
+
+def _offer_hooks(repository: Repository) -> None:
+    """Where the project is in a Git repository without the hooks, ask for them, or say how to have them."""
+    from dsvc.cli.git import install_for
+    from dsvc.git.install.status import status
+
+    try:
+        is_whole = all(part.state == "installed" for part in status(repository.root or Path(), None))
+    except DsvcError:  # no Git here
+        return
+    if is_whole:
+        return
+    if _is_terminal() and click.confirm("install the Git hooks, so that the data follows the code?", err=True):
+        install_for(repository)
+    else:
+        note("so that the data follows the code from now on: dsvc git install")
 
 
 def _is_terminal() -> bool:

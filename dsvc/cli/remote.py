@@ -131,9 +131,14 @@ def agree(repository: Repository, remote: Remote, yes: bool) -> None:
     if is_trusted(repository, remote):
         return
     if not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not is_watched():
             require_trusted(repository, remote)
         question = f"remote {shown(remote.name)} came with the project: {shown(remote.place)}\nuse it?"
         if not click.confirm(question, err=True):
             raise RefusedError("the remote is not used", "name another one: dsvc remote add NAME PATH --local")
     trust(repository, remote)
+
+
+def is_watched() -> bool:
+    """Whether somebody sits at a terminal, who can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

@@ -84,24 +84,6 @@ def status_command(session: Session, as_json: bool) -> None:
         out(_next(status, dataset.has_draft()))
 
 
-def folder_lines(folders: list[FolderChanges]) -> list[str]:
-    """What was changed in folders that are laid out, a line per kind under each one's name."""
-    lines = []
-    for one in folders:
-        found = [f"  {one.problem}"] if one.problem else []
-        found += [f"  to be brought to {one.wanted.short()}"] if one.wanted else []
-        found += _changed_lines(one.media)
-        found += [f"  edited: {listed(one.edited)}"] if one.edited else []
-        found += [f"  missing: {listed(one.lost)}"] if one.lost else []
-        at = f" at {one.commit.short()}" if one.commit else ""
-        lines += (
-            [f"{shown(one.checkout.folder)}, a checkout of {shown(one.checkout.revision)}{at}:", *found]
-            if found
-            else []
-        )
-    return lines
-
-
 def lock_lines(dataset: Dataset) -> list[str]:
     """Where the lock beside the repository names another commit of the dataset: what to do about it."""
     from dsvc.core.repository import LOCK_FILE
@@ -118,6 +100,24 @@ def lock_lines(dataset: Dataset) -> list[str]:
     except RefusedError as error:
         return [f"{error.message}; {error.hint}"]
     return standing_lines(dataset.repository, root / LOCK_FILE, (one for one in found if one.place != "same"))
+
+
+def folder_lines(folders: list[FolderChanges]) -> list[str]:
+    """What was changed in folders that are laid out, a line per kind under each one's name."""
+    lines = []
+    for one in folders:
+        found = [f"  {one.problem}"] if one.problem else []
+        found += [f"  to be brought to {one.wanted.short()}"] if one.wanted else []
+        found += _changed_lines(one.media)
+        found += [f"  edited: {listed(one.edited)}"] if one.edited else []
+        found += [f"  missing: {listed(one.lost)}"] if one.lost else []
+        at = f" at {one.commit.short()}" if one.commit else ""
+        lines += (
+            [f"{shown(one.checkout.folder)}, a checkout of {shown(one.checkout.revision)}{at}:", *found]
+            if found
+            else []
+        )
+    return lines
 
 
 def file_lines(files: FileStatus) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,8 +28,15 @@ _PARTIAL = "next-index-"
 DRAFT_RULES = ("warn", "block", "commit")
 
 
-def projects(git: GitRepository) -> list[Path]:
-    """The folders of a working tree that hold a lock, tracked or new at the top, sorted. Runs Git, which is there."""
+def projects(git: GitRepository, *, checked_out: bool = True) -> list[Path]:
+    """The folders that the hooks are for, sorted: those of `dsvc git install`, with `checked_out` if a lock is in the
+    working tree; where another program runs the hooks, all that hold one."""
+    from dsvc.git.install.record import read_record
+
+    with suppress(ValueError, OSError):
+        if installed := read_record(git.common / "config").projects:
+            folders = sorted({git.root / name for name in installed})
+            return [folder for folder in folders if not checked_out or (folder / LOCK_FILE).exists()]
     names = _run(git, "ls-files", "-z", "--", LOCK_FILE, f":(glob)**/{LOCK_FILE}").split(b"\0")
     found = {(git.root / os.fsdecode(name)).parent for name in names if name}
     if (git.root / LOCK_FILE).exists():
@@ -112,7 +120,9 @@ def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept) -> i
         return None if is_alike else _WRITTEN
     if standing.place == "absent":
         return _ABSENT
-    if standing.place == "new" or standing.is_deleted:
+    if standing.place == "new":  # or one that a commit of Git's took out, or that another branch of Git's has
+        return None if here is not None and kept(standing.dataset, here.commit) else _WRITTEN
+    if standing.is_deleted:
         return _WRITTEN
     # A commit that Git keeps is no work of now: Git moved the line away from it.
     is_moved = line != committed.get(standing.dataset)

@@ -231,6 +231,6 @@ def _merge(transaction: Transaction, repository: Repository, refs: Refs, clashes
     for clash in clashes:
         base = clash.base.commit if clash.base is not None else None
         made = merge_commits(transaction.writer, repository.cache, clash.ours.commit, clash.theirs.commit, base)
-        if made.kind in ("merged", "changed"):
+        if made.kind not in ("same", "forward"):
             refs.set(pin_of(clash.dataset, made.commit), PinRef(made.commit))
         yield Joined(clash, _line(clash, made.commit), made)

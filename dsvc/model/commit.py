@@ -91,10 +91,14 @@ def decode_commit(data: bytes, id: ObjectId) -> Commit:
 
 def _is_sound(commit: Commit) -> bool:
     """Whether the fields are what they are called. Whoever wrote the commit need not have been dsvc."""
-    texts = (commit.message, commit.author.name, commit.author.email, *commit.sources)
-    numbers = (commit.time.seconds, commit.time.offset)
     return (
-        all(type(text) is str for text in texts)
-        and all(type(number) is int for number in numbers)
+        is_signature(commit.author, commit.time)
+        and all(type(text) is str for text in (commit.message, *commit.sources))
         and type(commit.notes) is dict
     )
+
+
+def is_signature(author: Author, time: Moment) -> bool:
+    """Whether who and when are texts and numbers, wherever they came from."""
+    texts, numbers = (author.name, author.email), (time.seconds, time.offset)
+    return all(type(text) is str for text in texts) and all(type(number) is int for number in numbers)

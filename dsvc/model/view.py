@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from dsvc.errors import DamagedError
-from dsvc.model.commit import Author, Moment
+from dsvc.model.commit import Author, Moment, is_signature
 from dsvc.model.node import Reader, Store
 from dsvc.model.tree import NodeCache, Tree
 from dsvc.store import codec
@@ -105,7 +105,7 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
     fields = codec.decode(value, f"{kind} ref")
     try:
         if kind == DATASET:
-            return DatasetRef(fields["description"])
+            return DatasetRef(_text(fields["description"]))
         if kind == BRANCH:
             return BranchRef(_id(fields.get("commit")))
         if kind == PIN:
@@ -114,7 +114,9 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
             return RemoteRef(ObjectId(fields["commit"]))
         if kind == VERSION:
             author, time = Author(*fields["author"]), Moment(*fields["time"])
-            return VersionRef(ObjectId(fields["commit"]), fields["message"], author, time)
+            if is_signature(author, time):
+                return VersionRef(ObjectId(fields["commit"]), _text(fields["message"]), author, time)
+            raise ValueError("no signature")
         if kind == DRAFT:
             sources = {name: ObjectId(source) for name, source in fields["sources"].items()}
             merged = tuple(ObjectId(id) for id in fields.get("merged", ()))
@@ -122,6 +124,12 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"a {kind} ref is damaged") from error
     raise DamagedError(f"a ref of unknown kind {kind!r}")
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise ValueError("no text")
+    return value
 
 
 def _id(raw: bytes | None) -> ObjectId | None:
@@ -142,7 +150,10 @@ class View:
     def list(self, *prefix: str) -> Iterator[tuple[Ref, AnyRef]]:
         """The refs whose key begins with these parts, in order."""
         for key, value in self.tree.prefix(ref_key(prefix) + b"\0"):
-            ref = tuple(key.decode().split("\0"))
+            try:
+                ref = tuple(key.decode().split("\0"))
+            except UnicodeDecodeError as error:
+                raise DamagedError(f"a {prefix[0]} ref has a name that is no text") from error
             yield ref, decode_ref(ref[0], value)
 
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from dsvc.errors import DamagedError, DsvcError
+from dsvc.core.keys import check_key
+from dsvc.errors import DamagedError, DsvcError, RefusedError
 from dsvc.model.commit import decode_commit
 from dsvc.model.incoming import Progress
-from dsvc.model.node import Inner, Leaf, decode_node
+from dsvc.model.node import Child, Inner, Leaf, Node, decode_node
 from dsvc.model.reach import blobs_of
-from dsvc.model.records import decode_input
+from dsvc.model.records import decode_concept, decode_input
 from dsvc.model.snapshot import decode_roots
 from dsvc.store.ids import Kind, ObjectId
 
@@ -34,7 +35,7 @@ class Source:
 
     def __init__(self, store: ObjectStore, failure: Callable[[DamagedError], DsvcError]) -> None:
         self._store = store
-        self._failure = failure
+        self.failure = failure
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
@@ -42,12 +43,14 @@ class Source:
         try:
             yield
         except DamagedError as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
 
-    def take(self, id: ObjectId, kind: Kind) -> Packed:
-        """An object, verified, with its frame."""
-        with self.blamed():
-            return self._store.get_packed(id, kind)
+    def take(self, id: ObjectId, kind: Kind, most: int | None = None) -> Packed | None:
+        """An object, verified, with its frame; None where it has more bytes than `most`."""
+        try:
+            return self._store.get_packed(id, kind, most)
+        except DamagedError as error:
+            raise self.failure(error) from error
 
     def has_commit(self, id: ObjectId) -> bool:
         """Whether the commit is there."""
@@ -93,33 +96,54 @@ class Copier:
         if self._writer.has(id, Kind.SNAPSHOT):
             return
         roots = self._decoded(decode_roots, id, Kind.SNAPSHOT)
-        self._tree(roots.concepts)
-        self._tree(roots.inputs, media=True)
-        self._tree(roots.annotations)
+        self._tree(roots.concepts, self._concepts)
+        self._tree(roots.inputs, self._inputs)
+        self._tree(roots.annotations, self._annotations)
 
-    def _tree(self, root: ObjectId, media: bool = False) -> None:
-        """A tree's nodes, in the order of their keys, with the values that lie outside them, and the media."""
-        queue = [root]
+    def _tree(self, root: ObjectId, take_rest: Callable[[Leaf], None]) -> None:
+        """A tree's nodes, in the order of their keys, and what else its leaves name."""
+        queue: list[tuple[ObjectId, Child | None, int]] = [(root, None, 0)]
         while queue:
-            id = queue.pop()
+            id, promised, level = queue.pop()
             if self._writer.has(id, Kind.NODE):
                 continue
             node = self._decoded(decode_node, id, Kind.NODE)
+            if promised is not None and not _keeps(node, promised, level):
+                raise self._source.failure(DamagedError(f"node {id.short()} is not what its parent says"))
             if isinstance(node, Inner):
-                queue += [child.id for child in reversed(node.children)]
-            elif media:
-                self._inputs(node)
-            elif node.has_pointers:
-                for value in node.values:
-                    self._value(value)
+                queue += [(child.id, child, node.level - 1) for child in reversed(node.children)]
+            else:
+                take_rest(node)
 
-    def _inputs(self, leaf: Leaf) -> None:
+    # A leaf that is here counts as one of which all is here. So no leaf may pass for one of another tree, whose media
+    # would be left out; the keys of annotations alone hold a NUL.
+
+    def _concepts(self, leaf: Leaf) -> None:
         for key, held in zip(leaf.keys, leaf.values, strict=True):
             value = self._value(held)
             with self._source.blamed():
-                blobs = list(blobs_of(decode_input(key, value)))
-            for blob in blobs:
+                decode_concept(key, value)
+
+    def _annotations(self, leaf: Leaf) -> None:
+        for key in leaf.keys:
+            if 0 not in key:
+                raise self._source.failure(DamagedError(f"annotation {key.decode(errors='replace')!r} has no input"))
+        if leaf.has_pointers:
+            for held in leaf.values:
+                self._value(held)
+
+    def _inputs(self, leaf: Leaf) -> None:
+        for key, held in zip(leaf.keys, leaf.values, strict=True):
+            for blob in self._blobs(key, self._value(held)):
                 self._blob(blob)
+
+    def _blobs(self, key: bytes, value: bytes) -> list[ObjectId]:
+        try:
+            record = decode_input(key, value)
+            check_key(record.key)  # which may become the name of a file here
+            return list(blobs_of(record))
+        except (DamagedError, RefusedError) as error:
+            raise self._source.failure(DamagedError(error.message, error.hint)) from error
 
     def _value(self, held: object) -> bytes:
         """What a leaf holds for a value; one that lies outside it is staged."""
@@ -133,10 +157,11 @@ class Copier:
     def _blob(self, id: ObjectId) -> None:
         if self._writer.has(id, Kind.BLOB):
             return
-        size = self._source.blob_size(id)
-        if size <= BIG:
-            self._take(id, Kind.BLOB)
+        packed = self._source.take(id, Kind.BLOB, BIG)
+        if packed is not None:
+            self._put(packed)
             return
+        size = self._source.blob_size(id)
         self._writer.put_blob(self._source.pieces(id), size)
         self._count(size)
 
@@ -147,11 +172,15 @@ class Copier:
             return decode(data, id)
 
     def _take(self, id: ObjectId, kind: Kind) -> bytes:
-        """Stage an object as it lies there, and give its bytes."""
+        """Stage an object and give its bytes."""
         packed = self._source.take(id, kind)
+        assert packed is not None  # whatever its size
+        self._put(packed)
+        return packed.data
+
+    def _put(self, packed: Packed) -> None:
         self._writer.put_packed(packed)
         self._count(len(packed.frame))
-        return packed.data
 
     def _count(self, size: int) -> None:
         self.objects += 1
@@ -162,3 +191,12 @@ class Copier:
     def _tell(self) -> None:
         if self._progress is not None:
             self._progress("copy objects", self.objects, None)
+
+
+def _keeps(node: Node, promised: Child, level: int) -> bool:
+    """Whether a node is what its parent says of it."""
+    return (
+        node.level == level
+        and node.keys[-1:] == [promised.key]
+        and (node.count, node.conflicts) == (promised.entries, promised.conflicts)
+    )

@@ -99,11 +99,16 @@ class ObjectStore:
         frame = read_frame(self.backend, pack, id, entry)
         return open_frame(frame, id, entry, f"pack {pack.id.short()}")
 
-    def get_packed(self, id: ObjectId, kind: Kind) -> Packed:
-        """An object with the frame that it lies in, verified like `get`: what another store can take as it is."""
+    def get_packed(self, id: ObjectId, kind: Kind, most: int | None = None) -> Packed | None:
+        """An object with the frame that it lies in, verified like `get`: what another store can take as it is.
 
-        def read(catalog: Catalog) -> Packed:
+        None, unread, where the object has more bytes than `most`.
+        """
+
+        def read(catalog: Catalog) -> Packed | None:
             pack, entry = _locate(catalog, id, kind)
+            if most is not None and entry.raw > most:
+                return None
             frame = read_frame(self.backend, pack, id, entry)
             return Packed(id, entry, frame, open_frame(frame, id, entry, f"pack {pack.id.short()}"))
 

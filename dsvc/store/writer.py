@@ -58,9 +58,9 @@ class ObjectWriter:
         return id
 
     def put_packed(self, packed: Packed) -> None:
-        """Stage an object of another store in the frame that it has there, unless it is staged or stored already."""
+        """Stage an object of another store in the frame that it has there, which `has` said is not stored here."""
         self._require_open()
-        if not self.has(packed.id):
+        if packed.id not in self._staging.objects:
             self._staging.put_packed(packed)
 
     def put_blob(self, pieces: Iterable[bytes], size: int) -> ObjectId:

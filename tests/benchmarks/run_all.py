@@ -31,8 +31,12 @@ SCRIPTS = (
     "blame",
     "rewrite",
     "filter",
+    "git_hooks",
+    "git_shims",
+    "checkout_folders",
     "stored_size",
     "version_growth",
+    "remote_folder",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks

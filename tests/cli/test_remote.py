@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from .conftest import SIGNED, Result
@@ -139,7 +140,8 @@ def test_what_was_fetched_is_a_revision(shared: Path, project: Path, dsvc: Run) 
         "hint: did you mean origin/pets:main, origin/pets@v1? what is new there comes with: dsvc fetch origin\n"
     )
     assert dsvc("log", "elsewhere/pets", code=4).err == (
-        "error: no elsewhere/pets:main is known here\nhint: what is there comes with: dsvc fetch elsewhere\n"
+        "error: 'elsewhere/pets' is no revision: nothing was fetched from a remote 'elsewhere'\n"
+        "hint: see: dsvc remote list; then: dsvc fetch REMOTE\n"
     )
 
 
@@ -218,3 +220,19 @@ def test_urls_that_are_refused(project: Path, dsvc: Run) -> None:
     assert "holds a user name or password, and is not kept" in refused.err and "hunter2" not in refused.err
     assert dsvc("remote", "add", "a/b", "x", code=2).err.startswith("error: 'a/b' cannot name a remote\n")
     assert not (project / "dsvc.toml").exists()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_on_a_terminal_it_asks_once(answer: bool, colleague: Path, dsvc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("dsvc.cli.remote.is_watched", lambda: True)
+    monkeypatch.setattr(click, "confirm", lambda text, **_: asked.append(text) or answer)
+    result = dsvc("fetch", code=0 if answer else 3)
+    assert asked == ["remote origin came with the project: ../store\nuse it?"]
+    if answer:
+        dsvc("fetch")
+        assert len(asked) == 1
+    else:
+        assert result.err == (
+            "error: the remote is not used\nhint: name another one: dsvc remote add NAME PATH --local\n"
+        )

@@ -46,7 +46,7 @@ class Teller:
     """Runs the commands of a story and writes down all that they print, errors too, in its order.
 
     Ids are called by the order in which they turn up: commits of dsvc's C1, C2, ..., what Git names G1, G2, ...; these
-    names can be used in commands. The clock of commits starts at noon of the first of May 2024; each command takes a minute.
+    names can be used in commands. The clock of commits starts at noon of a day; each command takes a minute.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,7 +110,8 @@ class Teller:
     def _named(self, text: str) -> str:
         # Git wipes and writes over the line that shows how far it is.
         text = text.replace("\r", "\n").replace("\x1b[K", "").replace(str(self.folder), "")
-        text = TIMED.sub("TIME", text)
+        text = text.replace(str(Path(sys.executable).parent), "BIN")
+        text = re.sub(r" +$", "", TIMED.sub("TIME", text), flags=re.M)
         return NAMED.sub(lambda match: self._name(match[0]), text)
 
     def _name(self, id: str) -> str:

@@ -10,7 +10,7 @@ import dsvc
 from dsvc.git.diffing import WINDOW, Behind, Told, changed_lines
 from dsvc.git.lockfile import HEADER, Locked, format_lock, parse_lock
 from dsvc.model.commit import Moment
-from dsvc.model.records import Media
+from dsvc.model.records import Annotation, Media
 from dsvc.store.ids import ObjectId
 
 UNKNOWN = ObjectId(b"x" * 32)
@@ -131,8 +131,34 @@ def test_what_is_told_is_bounded(copy: Copy) -> None:
     assert len(lines) == 42
     assert lines[-1] == f"  ... the rest: dsvc diff @{old.commit.short()} @{new.commit.short()}"
     added = [line for line in body(copy.git("show").out) if line.startswith("+  ")]
-    assert len(added) == 14
+    assert len(added) == 18
     assert added[-1] == "+        ..."
+
+
+def test_many_concepts_leave_room_for_inputs(copy: Copy) -> None:
+    old = copy.commit("a.png")
+    place = copy.repository.dataset("pets")
+    with place.edit() as draft:
+        draft.put_media({f"{number}.png": Media(type="image/png") for number in range(50)})
+        for number in range(50):
+            draft.annotate(Annotation(key="a.png", id=f"n{number}", concept=f"c{number}"))
+    new = old._replace(commit=place.commit("many").id)
+    copy.pin("old", old)
+    copy.pin("new", new)
+    lines = copy.git("diff", "HEAD~1", "HEAD").out.splitlines()
+    assert len(lines) == 42
+    assert lines[16:24] == [
+        "    ... and 40 more concepts",
+        "  + concept c0",
+        "  + concept c1",
+        "  + concept c10",
+        "  + concept c11",
+        "  + concept c12",
+        "  ... and 45 more concepts",
+        "  + input 0.png",
+    ]
+    show = copy.git("show").out
+    assert "+        + concept c1\n+        ... and 48 more concepts\n+        + input 0.png\n" in show
 
 
 def test_a_merge_shows_what_it_brought(copy: Copy) -> None:
@@ -227,7 +253,9 @@ def test_a_lock_that_cannot_be_read(copy: Copy, two: tuple[Locked, Locked], text
     """Its lines are shown, and nothing that a terminal takes for a command."""
     copy.pin_text("damaged", text)
     shown = text.replace("\x1b", "\\x1b")
-    note = "this is no lock that can be read; where Git left a conflict in it: dsvc lock --resolve"
+    note = "this lock cannot be read; to write it anew: dsvc lock"
+    if text.startswith("<"):
+        note = "Git left this lock in conflict; to finish it: dsvc lock --resolve"
     diff = copy.git("diff", "HEAD~1", "HEAD").out
     assert f"-pets main {two[1].commit} v1\n+{shown}{note}\n" in diff
     show = copy.git("show", "--no-color").out

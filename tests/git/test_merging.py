@@ -3,10 +3,14 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from working_copies import BOB, Copy, new_copy
 
+from dsvc.cli.main import run
+from dsvc.core.merging.commits import merge_commits
+from dsvc.git import merging
 from dsvc.git.lockfile import HEADER, Locked
 from dsvc.model.commit import load_commit
 from dsvc.model.view import PIN
@@ -144,8 +148,11 @@ def test_revert_takes_a_change_back(copy: Copy, start: Locked) -> None:
     copy.pin("first", first)
     second = copy.commit("c.png", on=first.commit)
     copy.pin("second", second)
-    copy.pin("third", copy.commit("d.png", on=second.commit))
-    copy.git("revert", "--no-edit", "HEAD~1")
+    third = copy.commit("d.png", on=second.commit)
+    copy.pin("third", third)
+    done = copy.git("revert", "--no-edit", "HEAD~1")
+    ids = [line.commit.short() for line in (copy.lock()["pets"], second, first, third)]
+    assert done.err.startswith("[pets main {}] took {} back to {}, on {}\n".format(*ids))
     assert copy.keys(copy.lock()["pets"]) == ["a.png", "b.png", "d.png"]
 
 
@@ -291,6 +298,32 @@ def test_several_projects_in_one_repository(copy: Copy, tmp_path: Path) -> None:
 # ---- what is in the way
 
 
+def test_another_process_that_writes_at_the_same_moment(
+    copy: Copy, start: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The merge is made again on what that one left."""
+    ours, theirs = copy.commit("b.png", on=start.commit), copy.commit("c.png", on=start.commit)
+    repository, calls = copy.repository, 0
+
+    def slow(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            copy.repository.create("others")
+        return merge_commits(*arguments)
+
+    monkeypatch.setattr(merging, "merge_commits", slow)
+    merged = merging.merge_locks(
+        repository, {"pets": start}, {"pets": ours}, {"pets": theirs}, lambda _, wanted: wanted
+    )
+    assert calls == 2
+    line = merged.lines["pets"]
+    assert [one.line for one in merged.joined] == [line]
+    assert copy.keys(line) == ["a.png", "b.png", "c.png"]
+    assert copy.repository.view.get(PIN, "pets", line.commit.hex()) is not None
+    assert "others" in [dataset.name for dataset in copy.repository.datasets()]
+
+
 def test_commits_that_are_not_here(copy: Copy, sides: Sides, start: Locked) -> None:
     """Markers around the dataset that they belong to; all else is merged."""
     ours, unknown = copy.commit("b.png"), start._replace(commit=ObjectId(b"x" * 32))
@@ -330,6 +363,17 @@ def test_a_project_without_data_below_another_one(copy: Copy) -> None:
     copy.git("checkout", "-q", "main")
     copy.pin("ours", lines[2], file="sub/dsvc.lock")
     assert "sub/dsvc.lock: pets cannot be merged" in copy.git("merge", "side", code=1).err
+
+
+def test_files_that_cannot_be_read_stop_git(
+    copy: Copy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond 128, Git takes the merge for failed, and not for a conflict that stands in the file."""
+    monkeypatch.chdir(copy.folder)
+    assert run(["git", "merge-driver", "base", "ours", "theirs", "dsvc.lock"]) == 129
+    assert capsys.readouterr().err == (
+        "error: base: No such file or directory\nhint: check the disk and the path, and run the command again\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["pets main\n", "no lock\x01\n", "<<<<<<< ours\npets\n"])

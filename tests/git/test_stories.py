@@ -1,4 +1,4 @@
-"""One person, one project: what Git does to the code happens to the data, told exactly. Every story runs the real git."""
+"""One person, one project: what Git does to the code happens to the data, told exactly."""
 
 from pathlib import Path
 
@@ -139,7 +139,7 @@ exit 1
 
 
 def test_alone(tell: Teller) -> None:
-    """A commit of the data alone: with -a, or at the second try, since Git looked for changes before the hook staged them."""
+    """A commit of the data alone takes -a, or a second try: Git looks for changes before the hook stages them."""
     tell(r"""Ada$ dsvc add images/b.png
 1 input added
 next: dsvc commit -m TEXT
@@ -237,10 +237,10 @@ images/b.png
 images/c.png
 Ada$ git log --graph --format=%s
 *   Night into day
-|\  
+|\
 | * Night shift
 * | Day shift
-|/  
+|/
 * Begin
 Ada$ dsvc log --oneline --graph
 * C6 merge C4 and C5

@@ -4,15 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dsvc.core.dataset import Dataset
 from dsvc.core.repository import Repository
 from dsvc.errors import DamagedError, RemoteError
 from dsvc.model.commit import Commit, Moment, store_commit
+from dsvc.model.node import Child, encode_inner
 from dsvc.model.snapshot import Roots, empty_roots, store_roots
 from dsvc.model.tree import build_tree
-from dsvc.model.view import BRANCH, DATASET, PIN, REMOTE, VERSION, BranchRef, DatasetRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, PIN, REMOTE, VERSION, BranchRef, DatasetRef, VersionRef, store_operation
 from dsvc.remote.fetching import fetch_commits
 from dsvc.remote.pushing import push_commits
 from dsvc.remote.settings import Remote
@@ -138,10 +140,17 @@ def bare(store: Any, **fields: Any) -> ObjectId:
     return store_commit(store, commit)
 
 
-def with_inputs(store: Any, value: bytes) -> ObjectId:
+def with_tree(store: Any, make: Callable[[ObjectId], bytes]) -> ObjectId:
+    """A commit whose inputs are a node, made of the name of a leaf with the one input `a.jpg`."""
+    leaf = build_tree(store, [(b"a.jpg", codec.encode({}))])
     empty = empty_roots(store)
-    tree = build_tree(store, [(b"a.jpg", value)])
-    roots = Roots(concepts=empty.concepts, inputs=tree, annotations=empty.annotations)
+    root = store.put(Kind.NODE, make(leaf))
+    roots = Roots(concepts=empty.concepts, inputs=root, annotations=empty.annotations)
+    return bare(store, snapshot=store_roots(store, roots))
+
+
+def with_inputs(store: Any, value: bytes, key: bytes = b"a.jpg", tree: str = "inputs") -> ObjectId:
+    roots = msgspec.structs.replace(empty_roots(store), **{tree: build_tree(store, [(key, value)])})
     return bare(store, snapshot=store_roots(store, roots))
 
 
@@ -156,6 +165,19 @@ HOSTILE: dict[str, Callable[[Any], ObjectId]] = {
     "an input that is no map": lambda store: with_inputs(store, codec.encode(7)),
     "an input whose media are no map": lambda store: with_inputs(store, codec.encode({"media": 7})),
     "an input whose blob is no id": lambda store: with_inputs(store, codec.encode({"media": {"blob": b"x"}})),
+    "an input that leads out of the folder": lambda store: with_inputs(store, codec.encode({}), b"../a.jpg"),
+    "an input that is called like no text": lambda store: with_inputs(store, codec.encode({}), b"\xff.jpg"),
+    "a node that is not what its parent says": lambda store: with_tree(
+        store, lambda leaf: encode_inner(1, [Child(b"b", leaf, 1, 0)])
+    ),
+    "a node that has more than its parent says": lambda store: with_tree(
+        store, lambda leaf: encode_inner(1, [Child(b"a.jpg", leaf, 2, 0)])
+    ),
+    "a node that is too low": lambda store: with_tree(
+        store, lambda leaf: encode_inner(2, [Child(b"a.jpg", leaf, 1, 0)])
+    ),
+    "a leaf of inputs among the annotations": lambda store: with_inputs(store, codec.encode({}), tree="annotations"),
+    "a leaf of inputs among the concepts": lambda store: with_inputs(store, codec.encode({}), tree="concepts"),
     "an input that clashes with nothing": lambda store: with_inputs(store, codec.encode({"!": {"media": [7, 8]}})),
 }
 
@@ -189,3 +211,35 @@ def test_the_remotes_own_work_does_not_travel(ours: Dataset, tmp_path: Path) -> 
     fetch(repository, remote)
     assert {ref[0] for ref, _ in repository.view.list(REMOTE)} == {"remote"}
     assert refs(repository, "draft") == [] and len(refs(repository, REMOTE)) == 1
+
+
+REFS: dict[str, tuple[bytes, bytes]] = {
+    "a branch whose name is no text": (b"branch\0pets\0\xff", codec.encode({})),
+    "a branch that is no map": (b"branch\0pets\0x", codec.encode(7)),
+    "a branch whose commit is no id": (b"branch\0pets\0x", codec.encode({"commit": b"x"})),
+    "a version with a message of numbers": (
+        b"version\0pets\0x",
+        codec.encode({"author": ["a", ""], "commit": bytes(32), "message": 7, "time": [1, 0]}),
+    ),
+    "a version whose time is a text": (
+        b"version\0pets\0x",
+        codec.encode({"author": ["a", ""], "commit": bytes(32), "message": "", "time": ["1", 0]}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFS)
+def test_hostile_refs_are_refused(name: str, ours: Dataset, there: Repository, tmp_path: Path) -> None:
+    with there.transaction("hostile") as transaction:
+        tree = there.view.tree.edit(transaction.writer, dict([REFS[name]]))
+        operation = msgspec.structs.replace(there.operation, view=tree)
+        transaction.writer.publish(store_operation(transaction.writer, operation))
+    repository, remote = clone(tmp_path / "theirs", tmp_path / "store")
+    before = repository.store.head
+    works = [lambda: fetch(repository, remote)]
+    works += [lambda: fetch_commits(repository, remote, {"pets": {head(ours)}})] if "version" in name else []
+    for work in works:
+        with pytest.raises(RemoteError, match=r"^remote origin: "):
+            work()
+    repository.store.refresh()
+    assert repository.store.head == before

@@ -96,6 +96,34 @@ def test_equal_objects_are_stored_once(backend: Backend) -> None:
     assert sum(backend.size(name) for name in backend.names()) < before + 1000
 
 
+def test_objects_move_to_another_store_in_their_frames(backend: Backend) -> None:
+    objects = [
+        (Kind.BLOB, b"text " * 9000),
+        (Kind.BLOB, random.Random(7).randbytes(70_000)),
+        (Kind.BLOB, b""),
+        (Kind.NODE, b"node" * 40),
+        (Kind.COMMIT, b"x"),
+    ]
+    source, target = ObjectStore.create(MemoryBackend()), ObjectStore.create(backend)
+    ids = publish(source, *objects)
+    publish(target, objects[3], operation=b"before")
+    with target.writer() as writer:
+        for _ in range(2):  # the second time all are staged or stored
+            for id, (kind, data) in zip(ids, objects, strict=True):
+                packed = source.get_packed(id, kind)
+                assert packed is not None and packed.data == data
+                assert source.get_packed(id, kind, len(data)) == packed
+                assert not data or source.get_packed(id, kind, len(data) - 1) is None
+                if not writer.has(id, kind):
+                    writer.put_packed(packed)
+                assert writer.get(id, kind) == data and writer.has(id) and not writer.has(id, Kind.SNAPSHOT)
+        writer.publish(writer.put(Kind.OPERATION, b"after"))
+    assert [target.get(id, kind) for id, (kind, _) in zip(ids, objects, strict=True)] == [data for _, data in objects]
+    assert problems(target) == [] and target.has(ids[3], Kind.NODE) and not target.has(ids[3], Kind.BLOB)
+    with pytest.raises(DamagedError, match="it is of another kind"):
+        source.get_packed(ids[0], Kind.NODE)
+
+
 def test_the_same_bytes_under_two_kinds_are_two_objects(backend: Backend) -> None:
     store = ObjectStore.create(backend)
     blob, node = publish(store, (Kind.BLOB, b"same"), (Kind.NODE, b"same"))

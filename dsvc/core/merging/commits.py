@@ -16,12 +16,13 @@ from dsvc.store.ids import ObjectId
 
 # In a commit's notes: that it is a function of its parents alone.
 MACHINE = "merged_by"
-Kind = Literal["same", "forward", "merged", "changed"]
+Kind = Literal["same", "forward", "merged", "changed", "reverted"]
 
 
 class MergedCommit(NamedTuple):
     """What two commits became. `kind` tells how: it is ours (`same`); it is theirs, which has all of ours (`forward`);
-    both were `merged` in a new commit; or ours was `changed`, in a new commit, by what theirs changed of the base.
+    both were `merged` in a new commit; ours was `changed`, in a new commit, by what theirs changed of the base; or ours
+    was `reverted` so, since theirs is what was before the base.
 
     `report` tells what it did to ours; `conflicts` counts all records of the result that hold an open conflict.
     """
@@ -101,7 +102,7 @@ class _Merging:
         """A commit on ours of what theirs changed of a base; ours itself where that changes nothing.
 
         What went on from the base comes with its author, time and message. Where theirs is before the base, the change
-        between is taken back.
+        between is taken back, by whoever made the later one of what it is taken back from.
         """
         ours, theirs = self._contents()
         made = self._merger.merge(self._merger.content(base), ours, theirs)
@@ -110,7 +111,7 @@ class _Merging:
         if snapshot == mine.snapshot and dict(made.content.sources) == dict(mine.sources):
             return self._existing(self._ours, "same", MergeReport())
         back = not is_forward and self._theirs in self._graph.behind([base])
-        said = mine if back else self._graph.commit(self._theirs)
+        said = self._graph.commit(max(self._ours, base, key=self._when) if back else self._theirs)
         commit = Commit(
             snapshot=snapshot,
             parents=(self._ours, *_new_lines(mine.sources, made.content.sources)),
@@ -119,7 +120,7 @@ class _Merging:
             message=f"take back {base.short()} to {self._theirs.short()}" if back else said.message,
             sources=made.content.sources,
         )
-        return self._new(commit, "changed", made)
+        return self._new(commit, "reverted" if back else "changed", made)
 
     def _new(self, commit: Commit, kind: Kind, made: MergedContent) -> MergedCommit:
         id = store_commit(self._store, commit)

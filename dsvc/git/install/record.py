@@ -23,12 +23,12 @@ _FIND = (
 )
 _MERGE_TEXT = (
     'echo "warning: the command dsvc is not found: dsvc.lock is merged as text" >&2; '
-    'git merge-file -L ours -L base -L theirs "$2" "$1" "$3"'
+    'git merge-file --marker-size "$5" -L ours -L base -L theirs "$2" "$1" "$3"'
 )
 _DIFF_TEXT = 'if [ $# = 1 ]; then cat "$1"; else git diff --no-index --no-ext-diff -- "$2" "$5"; fi; return 0'
 MERGE_DRIVER = (
     _FIND.format(command="merge-driver", done="case $r in 126|127) ;; *) return $r ;; esac;", otherwise=_MERGE_TEXT)
-    + " %O %A %B %P"
+    + " %O %A %B %P %L"
 )
 DIFF_DRIVER = _FIND.format(command="diff-driver", done="if [ $r = 0 ]; then return 0; fi;", otherwise=_DIFF_TEXT)
 
@@ -98,6 +98,8 @@ def changed(data: bytes, record: Record | None) -> bytes:
     """A configuration's text with our sections as they should be. Raises ValueError where it is none."""
     rest = gitconfig.without(data, _is_ours)
     new = rest if record is None else gitconfig.appended(rest, _text(record))
+    if gitconfig.without(new, _is_ours) != rest:
+        raise ValueError("a backslash at its end, behind which nothing stands, takes in what would follow")
     return data if _said(new) == _said(data) else new
 
 

@@ -126,6 +126,7 @@ def test_a_change_is_taken_back(store: ObjectWriter, commit: Commits) -> None:
     second = commit("c.png", on=first)
     third = commit("d.png", on=second, author=BOB, time=5)
     merged = merge_commits(store, None, third, first, second)
+    assert merged.kind == "reverted"
     assert keys(store, merged) == ["a.png", "b.png", "d.png"]
     made = read(store, merged)
     assert (made.parents, made.author) == ((third,), BOB)

@@ -21,7 +21,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     (home / "config").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
     for name in [name for name in os.environ if name.startswith(("GIT_", "DSVC_"))]:
         monkeypatch.delenv(name)
@@ -30,3 +30,8 @@ def world(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> World
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("PATH", str(tools))
     return World(tmp_path, dict(os.environ))
+
+
+@pytest.fixture(autouse=True)
+def git_environment() -> None:
+    """The world has an environment of its own."""

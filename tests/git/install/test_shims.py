@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hooked import World
 
-from dsvc.git.install.hookfiles import NAMES, shim
+from dsvc.git.install.hookfiles import NAMES, State, shim, state
+from dsvc.git.install.installing import uninstall
 
 ZERO = "0" * 40
 SHELLS = [shell for name in ("sh", "bash", "dash", "ash", "zsh", "ksh", "mksh") if (shell := shutil.which(name))]
@@ -28,7 +29,7 @@ def test_every_shell_reads_them(world: World, name: str, shell: str) -> None:
     assert subprocess.run([shell, "-n", file], capture_output=True, check=True).stderr == b""
 
 
-def test_all_five_call_dsvc_with_their_arguments(world: World, remote: Path) -> None:
+def test_they_call_dsvc_with_their_arguments(world: World, remote: Path) -> None:
     world.install()
     world.commit("one")
     one = world.head()
@@ -48,6 +49,25 @@ def test_all_five_call_dsvc_with_their_arguments(world: World, remote: Path) -> 
     world.git("push", "-q", "origin", "main")
     line = f"  refs/heads/main {three} refs/heads/main {ZERO}\n"
     assert world.read_diary() == f"ours [git] [hook] [pre-push] [origin] [{remote}]\n{line}"
+
+
+def test_after_a_commit_only_where_it_changes_the_lock(world: World) -> None:
+    world.install()
+    after = "ours [git] [hook] [post-commit]\n"
+    world.git("add", "dsvc.lock")
+    world.commit("with the lock")
+    assert world.read_diary() == "ours [git] [hook] [pre-commit]\n" + after
+    world.commit("without")
+    assert world.read_diary() == "ours [git] [hook] [pre-commit]\n"
+    world.git("checkout", "-q", "-b", "side")
+    (world.work / "dsvc.lock").write_text("# changed\n")
+    world.git("commit", "-q", "-a", "-m", "changed")
+    world.git("checkout", "-q", "main")
+    world.read_diary()
+    world.git("cherry-pick", "side")
+    assert after in world.read_diary()
+    world.git("commit", "-q", "--allow-empty", "-m", "empty", DSVC_HOOKS="0")
+    assert world.read_diary() == ""
 
 
 def test_without_a_lock_they_do_nothing(world: World, remote: Path) -> None:
@@ -93,8 +113,9 @@ def test_a_push_of_nothing_calls_only_theirs(world: World, remote: Path) -> None
 def test_a_pre_commit_that_fails_stops_the_commit(world: World) -> None:
     world.install()
     world.answer(3)
+    before = world.head()
     world.commit(code=1)
-    world.git("rev-parse", "HEAD", code=128)
+    assert world.head() == before
     world.git("commit", "-q", "-m", "x", DSVC_HOOKS="0")
 
 
@@ -117,6 +138,12 @@ def _python(world: World, code: int = 0) -> str:
         f"import sys\nwith open({str(world.diary)!r}, 'a') as file:\n"
         f"    print('python', sys.argv[1:], repr(sys.stdin.read()), file=file)\nsys.exit({code})\n"
     )
+
+
+def _failing(world: World, kind: str) -> str:
+    if kind == "shell":
+        return "#!/bin/sh\n" + world.theirs(code=7)
+    return "#!/usr/bin/env python3\n" + _python(world, 7)
 
 
 SHELL_ENDS = ["", "exit 0\n", "exec true\n", "exec cat >/dev/null\n", "set -e\ntrue\n", "trap 'exit 0' EXIT\n"]
@@ -145,10 +172,7 @@ def test_a_script_runs_first_and_both_get_the_standard_input(world: World, remot
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_theirs_that_fails_stops_the_commit_and_the_push(world: World, remote: Path, kind: str) -> None:
     for name in ("pre-commit", "pre-push"):
-        text = (
-            "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
-        )
-        world.script(world.hooks / name, text)
+        world.script(world.hooks / name, _failing(world, kind))
     world.install()
     world.commit(code=1)
     assert "ours" not in world.read_diary()
@@ -160,8 +184,7 @@ def test_theirs_that_fails_stops_the_commit_and_the_push(world: World, remote: P
 
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_theirs_that_fails_after_the_work_leaves_no_data_behind(world: World, kind: str) -> None:
-    text = "#!/bin/sh\n" + world.theirs(code=7) if kind == "shell" else "#!/usr/bin/env python3\n" + _python(world, 7)
-    world.script(world.hooks / "post-checkout", text)
+    world.script(world.hooks / "post-checkout", _failing(world, kind))
     world.install()
     world.commit()
     world.read_diary()
@@ -194,6 +217,33 @@ def test_a_link_to_a_script_of_the_project_runs_first_and_is_left_alone(world: W
     assert target.read_bytes() == before
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_program_that_goes_by_its_name_has_it(world: World, linked: bool) -> None:
+    """One program serves all hooks, and looks at what it is called as; it imports what lies beside it."""
+    python = "#!/usr/bin/env python3\nimport sys, common\n" + _python(world).replace(
+        "sys.argv[1:]", "sys.argv[0][-11:]"
+    )
+    for name in ("pre-commit", "post-checkout"):
+        if linked:
+            world.script(world.hooks / "all", python)
+            (world.hooks / name).symlink_to("all")
+        else:
+            world.script(world.hooks / name, python)
+    (world.hooks / "common.py").write_text("")
+    before = world.seen()
+    world.install()
+    world.commit()
+    assert world.read_diary() == "python /pre-commit ''\nours [git] [hook] [pre-commit]\n"
+    world.git("checkout", "-q", "-b", "side")
+    assert world.read_diary().startswith("python st-checkout ''\nours")
+    uninstall(world.work)
+    after = {name: seen for name, seen in world.seen().items() if name in before}
+    assert {name: seen for name, seen in after.items() if "/hooks/" in name} == {
+        name: seen for name, seen in before.items() if "/hooks/" in name
+    }
+    assert not (world.hooks / "before-dsvc").exists()
+
+
 def test_a_hook_that_is_not_executable_is_not_run(world: World) -> None:
     world.script(world.hooks / "pre-commit", "#!/bin/sh\n" + world.theirs(code=1), 0o644)
     world.install()
@@ -213,6 +263,7 @@ def test_a_script_that_calls_itself_again(world: World) -> None:
 def test_a_script_that_commits_in_another_repository(world: World) -> None:
     other = world.folder / "other"
     world.git("init", "-q", str(other), cwd=world.folder)
+    world.git("commit", "-q", "--allow-empty", "-m", "root", cwd=other)
     world.install(other)
     unset = "unset GIT_DIR GIT_INDEX_FILE GIT_PREFIX\n"
     world.script(world.hooks / "pre-commit", f"#!/bin/sh\n{unset}cd '{other}' && git commit -q --allow-empty -m x\n")
@@ -250,6 +301,11 @@ def test_the_pre_commit_framework_installed_before_and_after(world: World) -> No
     world.script(world.hooks / "pre-commit", generated)
     world.commit("two")
     assert world.read_diary() == "ours [git] [hook] [pre-commit]\nframework\n"
+    assert state(world.hooks, "pre-commit") is State.INSTALLED
+    assert world.install() == []
+    uninstall(world.work)
+    assert [path.name for path in world.hooks.iterdir() if path.suffix != ".sample"] == ["pre-commit"]
+    assert (world.hooks / "pre-commit").read_text() == generated
 
 
 # ---- finding dsvc
@@ -274,7 +330,7 @@ def test_no_dsvc_at_all(world: World, remote: Path, how: str) -> None:
     said = world.commit()
     assert "warning: the command dsvc is not found: dsvc.lock may name older data than this commit goes with\n" in said
     assert said.endswith("hint: pip install dsvc; once without it: git commit --no-verify; "
-                         "to take the hooks out: dsvc git uninstall\n")  # fmt: skip
+                         "to undo: dsvc git uninstall\n")  # fmt: skip
     assert "the datasets stay where they are" in world.git("checkout", "-q", "-b", "side")
     said = world.git("push", "origin", "side", code=1)
     assert "error: the command dsvc is not found: the data of these commits cannot be pushed\nhint: " in said
