@@ -91,11 +91,17 @@ def add_files(
 
 def _refuse_checkouts(draft: Draft, places: list[str]) -> None:
     """Refuse what lies in a folder that was laid out: its files are inputs already, under other keys."""
-    from dsvc.core.layout.folders import remembered
+    from dsvc.core.layout.folders import are_remembered, remembered
 
-    root = draft.dataset.repository.root
-    for one in remembered(draft.dataset.repository.workspace) if root is not None else ():
-        if any((path := relative_path(root or Path(), place)) and one.holds(path) for place in places):
+    repository = draft.dataset.repository
+    root = repository.root
+    if root is None or not are_remembered(repository.workspace):
+        return
+    from dsvc.core.layout.record import laid_folders
+
+    laid = laid_folders(repository)
+    for one in remembered(repository.workspace):
+        if one.folder in laid and any((path := relative_path(root, place)) and one.holds(path) for place in places):
             name = display(one.folder)
             hint = f"take in what was changed there: dsvc add -A; or first: dsvc checkout --forget {shlex.quote(name)}"
             raise RefusedError(f"{name} is a checkout of {one.dataset}", hint)

@@ -22,7 +22,7 @@ from dsvc.core.files.renames import find_renames
 from dsvc.core.files.scanning import PLAN, Lister, link_stamp, plan_of
 from dsvc.core.files.tracking import Tracked, is_in, owner, tracked_folders
 from dsvc.core.files.worktree import FoundFile, Problem
-from dsvc.core.layout.folders import remembered
+from dsvc.core.layout.folders import are_remembered
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Reader
@@ -80,7 +80,7 @@ class WorkFiles:
         repository = dataset.repository
         if repository.root is None:
             raise RefusedError("this repository has no project folder", "name the files to take: dsvc add PATH")
-        self._workspace, self._dataset = repository.workspace, dataset.name
+        self._repository, self._workspace, self._dataset = repository, repository.workspace, dataset.name
         self.root = str(Path(repository.root).resolve())
         self.tracked = tracked_folders(repository.workspace, dataset.name) if tracked is None else list(tracked)
         self._starts = (
@@ -111,7 +111,7 @@ class WorkFiles:
         if not self.tracked:
             return FileStatus(())
         inputs = Tree(self._store, roots.inputs, self._nodes)
-        laid = [one.folder for one in remembered(self._workspace)]  # whose files are inputs under other keys
+        laid = self._laid()
         scan = self._scan = FolderScan(
             self.root, self.tracked, self.table, lambda start: _has_prefix(inputs, start), laid
         )
@@ -141,6 +141,14 @@ class WorkFiles:
             problems=(*scan.problems(), *self._clashes(scan)),
             absent=self._absent(missing, scan),
         )
+
+    def _laid(self) -> list[str]:
+        """The folders in which versions are laid out: their files are inputs already, under other keys."""
+        if not are_remembered(self._workspace):
+            return []
+        from dsvc.core.layout.record import laid_folders
+
+        return laid_folders(self._repository)
 
     @property
     def count(self) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsvc.core.files.tracking import is_in, tracked_folders
 from dsvc.core.keys import display
 from dsvc.core.layout import folders
 from dsvc.core.layout.folders import MEDIA, Checkout, remembered
 from dsvc.core.layout.ground import checkout_folder
+from dsvc.core.layout.places import check_place
 from dsvc.core.layout.record import Records
 from dsvc.core.layout.updating import FolderUpdate, lay_out
 from dsvc.core.revisions import Revision, resolve
@@ -59,7 +59,7 @@ def checkout(
         team or (before.team if before else False),
     )
     if before is None:
-        _check_place(repository, path, known)
+        check_place(repository, path, known)
 
     def begin() -> None:  # noted first, so that a run that is killed can be finished
         if one != before:
@@ -112,6 +112,8 @@ def _updated(
         revision = revision_of(repository, one)
         if revision.commit is None:
             return FolderUpdate(one)
+        if not Records(repository, one.folder).load().layers:  # one that somebody else has named
+            check_place(repository, one.folder, remembered(repository.workspace))
         return lay_out(repository, one, revision, restore=restore, dry_run=dry_run, progress=progress)
     except (NotFoundError, RefusedError, UsageError) as error:
         return FolderUpdate(one, problem=_in_one(error))
@@ -173,19 +175,3 @@ def _only(known: list[Checkout], dataset: str, text: str) -> str:
         names = ", ".join(display(one.folder) for one in mine)
         raise UsageError(f"{dataset} is laid out in {len(mine)} folders", f"name the one that is meant: {names}")
     return (same or mine)[0].folder if mine else dataset
-
-
-def _check_place(repository: Repository, path: str, known: list[Checkout]) -> None:
-    """Refuse a new folder that lies in another checkout, or holds one, or is where data comes from."""
-    for other in _around(path, known):
-        what = "lies in" if is_in(path, other) else "holds"
-        raise RefusedError(f"{display(path)} {what} {display(other)}, which is a checkout", "choose another folder")
-    for dataset in repository.datasets():
-        for one in tracked_folders(repository.workspace, dataset.name):
-            if is_in(one.folder, path):
-                hint = f"choose another folder, or first: dsvc untrack {display(one.name)}"
-                raise RefusedError(f"{display(one.name)} is tracked: {dataset.name} comes from there", hint)
-
-
-def _around(path: str, known: list[Checkout]) -> Iterator[str]:
-    return (one.folder for one in known if is_in(one.folder, path) or is_in(path, one.folder))

@@ -21,6 +21,7 @@ from xxhash import xxh3_128_hexdigest
 from dsvc.core.files.choosing import TAKEN
 from dsvc.core.files.filetable import GRAIN, FileTable, Folder
 from dsvc.core.files.scanning import STAMP, UNSURE, Stamp, packed
+from dsvc.core.layout.folders import remembered
 from dsvc.core.repository import Repository
 from dsvc.store.files import refusing
 from dsvc.store.ids import ObjectId
@@ -125,6 +126,12 @@ class Records:
     def table(self) -> LaidTable:
         """The table of the folder's files."""
         return LaidTable(self.table_path)
+
+
+def laid_folders(repository: Repository) -> list[str]:
+    """The folders in which a version is laid out here, or partly."""
+    found = (one.folder for one in remembered(repository.workspace))
+    return [folder for folder in found if Records(repository, folder).load().layers]
 
 
 def _encode(record: Record, folder: str) -> dict[str, Any]:

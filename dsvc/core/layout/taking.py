@@ -70,7 +70,9 @@ def take_folder(draft: Draft, checkout: Checkout, progress: Progress | None = No
     records = Records(repository, checkout.folder)
     record = records.load()
     place = Path(repository.root or Path()) / checkout.folder
-    if record.is_pending or not record.layers:
+    if not record.layers:
+        return TakenFolder()
+    if record.is_pending:
         return TakenFolder(problems=(Problem(place, "it is not laid out to its end; next: dsvc checkout"),))
     if contents_of(repository, record.layers[-1]) is None:
         return TakenFolder(problems=(Problem(place, f"{GONE}; next: dsvc checkout"),))

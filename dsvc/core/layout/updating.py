@@ -78,6 +78,8 @@ def lay_out(
     update = _Update(repository, checkout, revision, restore, progress, begin)
     if dry_run:
         return update.run(dry_run=True)
+    if update.is_current:
+        return FolderUpdate(checkout, revision.commit)
     with update.records.lock():
         return update.run()
 
@@ -101,14 +103,21 @@ class _Update:
         self._ground = Ground(str(Path(repository.root).resolve()))
         self._is_on_the_way = False
 
+    @property
+    def is_current(self) -> bool:
+        """Whether there is nothing to do, as far as the record tells."""
+        record = self.records.load()
+        if self._restore or record.is_pending or record.behind:
+            return False
+        return record.commit == self._commit and record.where == self._checkout.where
+
     def run(self, dry_run: bool = False) -> FolderUpdate:
         """Do it."""
         record = self._record = self.records.load()
         if record.layers and record.format != self._checkout.format:
             hint = f"choose another folder, or first: dsvc checkout --forget {self._checkout.folder}"
             raise RefusedError(f"{self._checkout.folder} holds the layout of {record.format}", hint)
-        is_current = not record.is_pending and record.commit == self._commit
-        if is_current and not self._restore and record.where == self._checkout.where and not record.behind:
+        if self.is_current:  # by now
             return FolderUpdate(self._checkout, self._commit)
         require_settled(self._state.snapshot)
         self._see_ground()
@@ -191,11 +200,12 @@ class _Update:
             try:
                 if is_to_work:
                     return self._ground.workplace(folder)
+                is_new = not self._ground.has(folder) or not any(place.iterdir())
                 self._ground.make(folder)
             except BlockedError as error:
                 raise RefusedError(str(error), _REAL) from error
             if not mark.exists() and not mark.is_symlink():
-                _mark(place)
+                _mark(place, is_new)
         return str(place)
 
     # ---- the record
@@ -242,11 +252,10 @@ class _Update:
         return behind
 
 
-def _mark(folder: Path) -> None:
+def _mark(folder: Path, is_new: bool) -> None:
     (folder / EXPORT_MARK).write_bytes(MARK)
-    ignored = folder / ".gitignore"
-    if not ignored.exists() and not ignored.is_symlink():
-        ignored.write_bytes(b"*\n")
+    if is_new:  # in one that was there, something may lie that Git is to see
+        (folder / ".gitignore").write_bytes(b"*\n")
 
 
 def _report(move: Move, media: MediaMove, labels: LabelMove) -> FolderUpdate:

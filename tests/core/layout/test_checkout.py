@@ -368,6 +368,16 @@ def test_folders_that_lie_in_each_other_or_are_tracked(dataset: Dataset, root: P
         with pytest.raises(RefusedError):
             checkout(repo, "pets:main", root / place)
     checkout(repo, "pets:main", root / "incoming/below")
+    with pytest.raises(RefusedError, match="inputs of pets came from incoming/deep, which is tracked"):
+        checkout(repo, "pets", root / "incoming/deep")
+    # Nor is it laid out because somebody has written that into dsvc.toml.
+    (root / "dsvc.toml").write_text("[[folders]]\nfolder = 'incoming/deep'\nrevision = 'pets'\n")
+    repo = Repository.open(root)
+    [update] = update_folders(repo)
+    assert update.problem is not None and "came from incoming/deep" in update.problem
+    assert sorted(path.name for path in (root / "incoming/deep").iterdir()) == ["c.jpg"]
+    # Where none is laid out yet, its files are what they were.
+    assert repo.dataset("pets").files().is_clean
 
 
 def test_foreign_files_stay(dataset: Dataset, root: Path, look: Look, picture: Picture) -> None:
@@ -379,6 +389,7 @@ def test_foreign_files_stay(dataset: Dataset, root: Path, look: Look, picture: P
     update = checkout(dataset.repository, "pets")
     assert left([update]) == [("pets/images/b.jpg", "is there already, and is another file")]
     assert counts(update) == (1, 0, 0) and (root / "pets/README").read_text() == "mine"
+    assert not (root / "pets/.gitignore").exists()
     assert look()["images/b.jpg"] == picture("another")
 
 
