@@ -85,4 +85,6 @@ def _go_on(edits: SnapshotEdits, now: Snapshot, draft: Snapshot, key: bytes, tak
     if was is not None:
         found = decode_input(key, value).media
         value = encode_input(with_fields(decode_input(key, was), {"media": found}))
+    else:  # with all that came to it, so that it follows the file
+        edits.annotations |= dict(draft.annotation_tree.prefix(key + b"\0"))
     edits.inputs[key] = value

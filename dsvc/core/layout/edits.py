@@ -28,18 +28,21 @@ from dsvc.core.revisions import Revision
 from dsvc.core.state import State
 from dsvc.model.commit import load_commit
 from dsvc.model.records import decode_annotation, stable_number
-from dsvc.model.snapshot import Roots, load_roots
+from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, load_roots
 from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dsvc.core.draft import Draft
     from dsvc.core.layout.folders import Checkout
     from dsvc.core.layout.record import Record
     from dsvc.model.incoming import Progress
 
 _READERS = {"coco": "coco", "clarifai-json": "clarifai"}
+NO_KEYS: Mapping[str, str | None] = {}
 _META = "what it says of the whole file (info, licences) was changed: that is not taken in"
 
 
@@ -69,8 +72,19 @@ class Edit(NamedTuple):
 class FileEdits:
     """Reads the annotation files of one folder, as they were laid out and as they are."""
 
-    def __init__(self, draft: Draft, checkout: Checkout, record: Record, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        checkout: Checkout,
+        record: Record,
+        keys: Mapping[str, str | None] = NO_KEYS,
+        old_keys: Mapping[str, str | None] = NO_KEYS,
+        progress: Progress | None = None,
+    ) -> None:
+        """`keys` says of inputs that have another key now, whatever the file calls them, which; None for those that
+        are gone. `old_keys` are those that they had when the folder was last taken in."""
         self._draft, self._checkout, self._record, self._progress = draft, checkout, record, progress
+        self._keys, self._old_keys = keys, old_keys
         repository = draft.dataset.repository
         assert repository.root is not None
         self._root = repository.root
@@ -90,13 +104,16 @@ class FileEdits:
         laid = self._said(self._staged(name).path(name), name)
         path = self._root / self._checkout.folder / name
         hash, now = _hash(path), self._said(path, name)
-        records = self._records(name)
-        before = self._with_ids(laid.roots, now.roots, records)
+        base, edited = (self._with_lost(name, roots) for roots in (base, edited))
+        laid_roots = self._with_ids(laid.roots, now.roots, self._records(name))
+        before = self._with_keys(laid_roots, self._keys)
         if taken is not None:
             was = load_roots(store, load_commit(store, ObjectId(bytes.fromhex(taken))).snapshot)
-            base, edited = (self._laid_over(before, roots, was) for roots in (base, edited))
-            before = was
-        delivery = deliver(store, before, records, now.roots, "annotations")
+            # What was taken in was so of inputs by the keys that they had then.
+            base = self._laid_over(self._with_keys(laid_roots, self._old_keys), base, was)
+            was = self._with_keys(was, self._keys)
+            edited, before = self._laid_over(before, edited, was), was
+        delivery = deliver(store, before, edited, self._with_keys(now.roots, self._keys), "annotations")
         return Edit(
             name,
             source_name(f"checkout {self._checkout.folder} {Path(name).stem}"),
@@ -108,6 +125,20 @@ class FileEdits:
             (*now.notes, *([_META] if now.meta != laid.meta else [])),
             now.meta != laid.meta,
         )
+
+    def _with_lost(self, name: str, records: Roots) -> Roots:
+        """Records with the inputs that the dataset has lost since a file was laid out, which was left alone then: an
+        edit of them is an edit of what is gone."""
+        if f"/{name}" not in self._record.behind:
+            return records
+        store, cache = self._draft.transaction.writer, self._draft.dataset.repository.cache
+        then, now = Snapshot(store, self._records(name), cache), Tree(store, records.inputs, cache)
+        edits = SnapshotEdits()
+        for key, value, left in diff_trees(then.input_tree, now):
+            if left is None and key.decode() not in self._keys:
+                edits.inputs[key] = value
+                edits.annotations |= dict(then.annotation_tree.prefix(key + b"\0"))
+        return edit_roots(store, records, edits, cache) if edits else records
 
     def _laid_over(self, before: Roots, records: Roots, said: Roots) -> Roots:
         """Records with what differs between two sayings, whose word holds."""
@@ -162,6 +193,26 @@ class FileEdits:
         parts = coco_parts(self._root / self._checkout.folder).parts
         found = {part.file.name: part.split for part in parts}.get(Path(name).name)
         return found if isinstance(found, str) else None
+
+    def _with_keys(self, said: Roots, keys: Mapping[str, str | None]) -> Roots:
+        """What a file says, of inputs by other keys."""
+        store = self._draft.transaction.writer
+        inputs, rows = Tree(store, said.inputs), Tree(store, said.annotations)
+        edits = SnapshotEdits()
+        for old, new in keys.items():
+            value = inputs.get(old.encode())
+            if value is None:
+                continue
+            edits.inputs[old.encode()] = None
+            is_free = new is not None and new.encode() not in inputs
+            if new is not None and is_free:
+                edits.inputs[new.encode()] = value
+            start = f"{old}\0".encode()
+            for tree_key, row in rows.prefix(start):
+                edits.annotations[tree_key] = None
+                if new is not None and is_free:
+                    edits.annotations[f"{new}\0".encode() + tree_key[len(start) :]] = row
+        return edit_roots(store, said, edits) if edits else said
 
     def _with_ids(self, laid: Roots, now: Roots, records: Roots) -> Roots:
         """What was laid out, with the dataset's ids of annotations where the file was edited. Numbers tell them."""

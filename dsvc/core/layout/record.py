@@ -44,7 +44,8 @@ class Record(NamedTuple):
     that were left alone: by key (of annotation files, a slash and the name) the commit whose file they come from, or ""
     where nothing was laid out. `taken` says
     of annotation files as they were taken in which commit of a source's line they are: name -> (hash, commit); `media`
-    of media that were, the ids of their bytes by key, or "" where a file was gone.
+    of media that were, the ids of their bytes by key, or "" where a file was gone; `moved` of those that have another
+    key now.
     """
 
     layers: tuple[Layer, ...] = ()
@@ -52,6 +53,7 @@ class Record(NamedTuple):
     behind: dict[str, str] = {}  # noqa: RUF012
     taken: dict[str, tuple[str, str]] = {}  # noqa: RUF012
     media: dict[str, str] = {}  # noqa: RUF012
+    moved: dict[str, str] = {}  # noqa: RUF012
     format: str = "coco"
     where: str | None = None
 
@@ -144,6 +146,7 @@ def _encode(record: Record, folder: str) -> dict[str, Any]:
         "behind": record.behind,
         "taken": record.taken,
         "media": record.media,
+        "moved": record.moved,
     }
 
 
@@ -159,6 +162,7 @@ def _decode(value: Any, folder: str) -> Record:
         {str(key): str(commit) for key, commit in value["behind"].items()},
         {str(name): (str(hash), str(commit)) for name, (hash, commit) in value["taken"].items()},
         {str(key): str(blob) for key, blob in value["media"].items()},
+        {str(old): str(new) for old, new in value["moved"].items()},
         str(value["format"]),
         str(value["where"]) if value["where"] is not None else None,
     )

@@ -7,6 +7,7 @@ the draft knows changes nothing, and two that clash become a conflict.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,12 +29,12 @@ from dsvc.core.merging.roots import merge_roots
 from dsvc.core.merging.states import store_source_commit
 from dsvc.errors import RefusedError
 from dsvc.model.node import Store
+from dsvc.model.snapshot import Roots, Snapshot
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
     from dsvc.model.incoming import Progress
-    from dsvc.model.snapshot import Roots
 
 
 class EditedFile(NamedTuple):
@@ -116,12 +117,16 @@ class _Taking:
         noted = {key: found.blob.hex() for key, found in media.items() if found.blob is not None}
         noted |= dict.fromkeys((*status.missing, *(old for old, _ in status.renamed)), "")
         noted |= {new: self._blob(new) for _, new in status.renamed}
+        taken = self._taken_moves(base)
+        self._old_keys = _resolved(taken, ())
+        self._keys = _resolved({**taken, **dict(status.renamed)}, status.missing)
         clashes = clash_notes(self._draft, [key for key in status.new if key in media])
         names, _ = edited_files(ground, self._files.table, self._checkout, self._record, self._draft.sources)
         base, edited, edits = self._edits(names, base, theirs.snapshot.roots)
         lines = self._merge(base, edited, edits)
         self._draft.after(self._files.save)
-        self._draft.after(lambda: self._note(records, noted, edits, lines))
+        moves = dict(status.renamed)
+        self._draft.after(lambda: self._note(records, noted, moves, edits, lines))
         return TakenFolder(
             new,
             changed,
@@ -142,7 +147,7 @@ class _Taking:
         edits: list[Edit] = []
         if not names:
             return base, edited, edits
-        with FileEdits(self._draft, self._checkout, self._record, self._progress) as reader:
+        with FileEdits(self._draft, self._checkout, self._record, self._keys, self._old_keys, self._progress) as reader:
             for name in names:
                 taken = taken_of(self._record, name, self._draft.sources)
                 edit = reader.read(name, taken[1] if taken is not None else None, base, edited)
@@ -168,7 +173,20 @@ class _Taking:
         self._draft.apply(step)
         return lines
 
-    def _note(self, records: Records, media: dict[str, str], edits: list[Edit], lines: dict[str, ObjectId]) -> None:
+    def _taken_moves(self, base: Roots) -> dict[str, str | None]:
+        """The keys that inputs have now whose file had another name, or was gone, when it was taken in."""
+        inputs = Snapshot(self._draft.transaction.writer, base).input_tree
+        gone = [key for key, blob in self._record.media.items() if not blob and key.encode() not in inputs]
+        return {key: self._record.moved.get(key) for key in gone}
+
+    def _note(
+        self,
+        records: Records,
+        media: dict[str, str],
+        moves: dict[str, str],
+        edits: list[Edit],
+        lines: dict[str, ObjectId],
+    ) -> None:
         """Note what was taken in, unless the folder has moved on meanwhile."""
         if not media and not edits:
             return
@@ -179,7 +197,8 @@ class _Taking:
             record = records.load()
             if record.layers == self._record.layers:
                 new = {**record.media, **media}
-                records.save(record._replace(media=new, taken={**record.taken, **taken}))
+                moved = {**record.moved, **moves}
+                records.save(record._replace(media=new, moved=moved, taken={**record.taken, **taken}))
 
     def _counts(self, edit: Edit) -> EditedFile:
         tally = edit.tally
@@ -195,3 +214,16 @@ class _Taking:
                 what = "1 input stays" if count == 1 else f"{count:,} inputs stay"
                 notes.append(f"{where}: {what} that it lists no more; an input goes with its file")
         return notes
+
+
+def _resolved(moved: Mapping[str, str | None], gone: Iterable[str]) -> dict[str, str | None]:
+    """The last key of each input that moved, perhaps several times; None where it is gone."""
+    lost = set(gone)
+    keys: dict[str, str | None] = dict.fromkeys(lost)
+    for old, first in moved.items():
+        new, seen = first, {old}
+        while new is not None and new in moved and new not in seen:
+            seen.add(new)
+            new = moved[new]
+        keys[old] = None if new in lost else new
+    return keys

@@ -229,11 +229,12 @@ class _Update:
         if labels.staged is not None:
             files = {name: (hash.hex(),) for name, hash in labels.staged.hashes.items()}
             files |= {name: hashes for name, hashes in record.files.items() if f"/{name}" in behind}
-        taken, taken_media = record.taken, record.media
+        taken, taken_media, moved = record.taken, record.media, record.moved
         if record.layers != layers:  # what was taken in is in the commit, or is compared with what was laid out before
             taken = {name: said for name, said in taken.items() if f"/{name}" in behind}
             taken_media = {key: blob for key, blob in taken_media.items() if key in behind}
-        new = Record(layers, files, behind, taken, taken_media, checkout.format, checkout.where)
+            moved = {old: new for old, new in moved.items() if old in behind}
+        new = Record(layers, files, behind, taken, taken_media, moved, checkout.format, checkout.where)
         if new != record or self._is_on_the_way:
             self.records.save(new)
 

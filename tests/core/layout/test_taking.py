@@ -147,6 +147,35 @@ def test_images_of_the_annotation_file(
     assert any("1 input stays that it lists no more" in note for note in report.notes)
 
 
+def test_the_file_and_its_name_in_the_annotation_file(dataset: Dataset, out: Path, edit: Callable[..., None]) -> None:
+    """Labels follow a renamed file, whether the annotation file knows the new name or not; those of a lost one go."""
+    images = out / "images"
+    (images / "a.jpg").rename(images / "x.jpg")
+    (images / "b.jpg").rename(images / "y.jpg")
+    (images / "deep/c.jpg").unlink()
+
+    def change(document: Any) -> None:
+        document["images"][0]["file_name"] = "x.jpg"
+        for row in document["annotations"]:
+            row["bbox"][2] = 20
+
+    edit(change)
+    report = dataset.add_all()
+    assert (report.new, report.moved, report.removed) == (0, 2, 1)
+    assert [sample.key for sample in dataset.draft()] == ["x.jpg", "y.jpg"]
+    assert boxes(dataset, "x.jpg") == [("cat", (1, 2, 20, 10))] and boxes(dataset, "y.jpg") == [("cat", (2, 2, 20, 10))]
+    # Once more, with names that the file does not know yet.
+    (images / "y.jpg").rename(images / "z.jpg")
+    edit(lambda document: [row["bbox"].__setitem__(2, 30) for row in document["annotations"]])
+    dataset.add_all()
+    assert [sample.key for sample in dataset.draft()] == ["x.jpg", "z.jpg"]
+    assert boxes(dataset, "x.jpg") == [("cat", (1, 2, 30, 10))] and boxes(dataset, "z.jpg") == [("cat", (2, 2, 30, 10))]
+    assert dataset.draft().snapshot.conflicts == 0
+    dataset.commit("renamed")
+    [update] = update_folders(dataset.repository)
+    assert update.is_whole and seen(dataset) == {}
+
+
 def test_edits_go_on_after_they_were_taken(
     dataset: Dataset, out: Path, edit: Callable[..., None], picture: Picture
 ) -> None:
