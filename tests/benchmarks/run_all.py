@@ -24,6 +24,7 @@ SCRIPTS = (
     "add_references",
     "status",
     "track",
+    "checkout_folders",
     "one_annotation",
     "startup",
     "diff",
