@@ -68,6 +68,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Share": {
         "remote": ("remote", "Name the places that datasets are shared through."),
+        "clone": ("clone", "Make a repository with all that a remote has."),
         "push": ("sync", "Bring the current branch to a remote, with its versions."),
         "fetch": ("sync", "Bring what is new at a remote, and note where its branches stand."),
         "pull": ("pull", "Bring what dsvc.lock names."),

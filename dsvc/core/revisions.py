@@ -125,14 +125,15 @@ class _Names:
 
     def at_remote(self, name: str, branch: str | None, version: str | None) -> Revision:
         """`REMOTE/NAME:BRANCH` and `REMOTE/NAME@VERSION`: what stood at a remote when it was last fetched."""
+        from dsvc.core.operations import describe_ref
         from dsvc.core.repository import MAIN
 
         remote, _, dataset = name.partition("/")
         kind, called = (VERSION, version) if version is not None else (BRANCH, branch or MAIN)
         ref = cast("RemoteRef | None", self.view.get(REMOTE, remote, dataset, kind, called))
-        text = f"{remote}/{dataset}{'@' if kind == VERSION else ':'}{called}"
+        text = describe_ref((REMOTE, remote, dataset, kind, called))
         if ref is None:
-            raise self._not_at_remote(text, remote)
+            raise self._not_at_remote(name if branch is None and version is None else text, remote)
         return Revision(dataset, None, None, ref.commit, True, text)
 
     def _by_id(self, name: str, digits: str) -> Revision | None:
@@ -176,10 +177,12 @@ class _Names:
         from dsvc.core.operations import describe_ref
 
         known = [describe_ref(ref) for ref, _ in self.view.list(REMOTE, remote)]
-        if near := near_names(text, known):
-            hint = f"did you mean {', '.join(near)}? what is new there comes with: dsvc fetch {remote}"
-        else:
-            hint = f"what is there comes with: dsvc fetch {remote}"
+        if not known:
+            message = f"{text!r} is no revision: nothing was fetched from a remote {remote!r}"
+            return NotFoundError(message, "see: dsvc remote list; then: dsvc fetch REMOTE")
+        near = near_names(text, known)
+        lead = f"did you mean {', '.join(near)}? " if near else ""
+        hint = f"{lead}what is new there comes with: dsvc fetch {remote}"
         return NotFoundError(f"no {text} is known here", hint)
 
     def _no_version(self, dataset: Dataset | None, at: str) -> NotFoundError:

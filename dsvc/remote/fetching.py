@@ -95,8 +95,8 @@ def versions_on(listed: Iterable[tuple[Ref, AnyRef]], commits: Iterable[ObjectId
 
 
 def is_named(ref: Ref) -> bool:
-    """Whether the ref of a branch or a version has names that dsvc would give."""
-    return len(ref) == 3 and all(map(NAME.fullmatch, ref[1:]))
+    """Whether the ref of a dataset, a branch or a version has names that dsvc would give."""
+    return len(ref) == (2 if ref[0] == DATASET else 3) and all(map(NAME.fullmatch, ref[1:]))
 
 
 def take_in(refs: Refs, news: Iterable[tuple[Ref, AnyRef]]) -> tuple[Versions, Versions]:

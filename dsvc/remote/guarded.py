@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dsvc.errors import DamagedError, NotRepositoryError, RefusedError, RemoteError, UnsupportedFormatError
 from dsvc.store.backend import Backend, Upload
 
+_LOCK_HINT = "mount it with locking, or name a remote on another disk; fetching works as it is"
 _DAMAGE_HINT = "run dsvc check there, and push again from a clone that is whole; nothing was changed here"
 
 
@@ -42,7 +43,9 @@ def _refusals(name: str) -> Iterator[None]:
     try:
         yield
     except RefusedError as error:
-        raise RemoteError(f"remote {name}: {error.message}", error.hint) from error
+        # The settings that a hint names are those of this repository's own disk.
+        hint = _LOCK_HINT if error.message.startswith("locks ") else error.hint
+        raise RemoteError(f"remote {name}: {error.message}", hint) from error
 
 
 class _GuardedUpload:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -114,7 +115,9 @@ class _Plan:
             with owning():
                 self.tip = _tip(self.graph, view, (BRANCH, dataset, self.branch), commits)
         elif dataset in tips and tips[dataset][1] in commits:
-            self.branch, self.tip = tips[dataset]
+            branch, tip = tips[dataset]
+            if repository.store.has(tip, Kind.COMMIT):  # else it came from there, and where it stands is known there
+                self.branch, self.tip = branch, tip
 
     def carry_out(self, refs: Refs) -> Moved | None:
         """Note the dataset and the pins, and move the branch."""
@@ -141,19 +144,32 @@ def move_branch(refs: Refs, graph: Graph, branch: Ref, commit: ObjectId) -> Move
     ref = cast("BranchRef | None", refs.get(*branch))
     present = ref.commit if ref is not None else None
     with owning():
-        behind = graph.behind([commit])
-    if present is not None and present not in behind:
-        return Moved(branch[2], present, "current" if _is_behind(graph, commit, present) else "diverged", present)
+        goes_forward = present is None or _is_behind(graph, present, commit)
+    if not goes_forward:
+        return Moved(branch[2], present, "current" if _may_be_behind(graph, commit, present) else "diverged", present)
     if present == commit:
         return Moved(branch[2], commit, "current", present)
     refs.set(branch, BranchRef(commit))
     return Moved(branch[2], commit, "new" if present is None else "forward", present)
 
 
-def _is_behind(graph: Graph, commit: ObjectId, present: ObjectId) -> bool:
+def _is_behind(graph: Graph, commit: ObjectId, head: ObjectId) -> bool:
+    """Whether a commit is another one or lies behind it. Mostly it is near, and no more is read than up to there."""
+    queue, seen = deque([head]), {head}
+    while queue:
+        id = queue.popleft()
+        if id == commit:
+            return True
+        parents = [parent for parent in graph.commit(id).parents if parent not in seen]
+        seen.update(parents)
+        queue += parents
+    return False
+
+
+def _may_be_behind(graph: Graph, commit: ObjectId, present: ObjectId | None) -> bool:
     """Whether a commit lies behind the one where the remote stands, as far as is known here."""
     try:
-        return commit in graph.behind([present])
+        return present is not None and _is_behind(graph, commit, present)
     except DamagedError:  # that one is not here
         return False
 

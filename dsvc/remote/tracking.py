@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.operations import describe_ref
-from dsvc.model.view import BRANCH, REMOTE, VERSION, BranchRef, Ref, RemoteRef, View
+from dsvc.model.view import BRANCH, DATASET, REMOTE, VERSION, AnyRef, BranchRef, Ref, RemoteRef, VersionRef
 from dsvc.remote.copying import Copier
 from dsvc.remote.fetching import is_named, source_of
 from dsvc.remote.guarded import blaming
@@ -43,29 +43,37 @@ def fetch(repository: Repository, remote: Remote, progress: Progress | None = No
 
     All of it becomes visible at once, or nothing. Raises RefusedError where the remote is not trusted, RemoteError.
     """
+    return bring(repository, remote, f"fetch {remote.name}", progress=progress)
+
+
+def bring(
+    repository: Repository, remote: Remote, command: str, *, adopt: bool = False, progress: Progress | None = None
+) -> FetchedAll:
+    """A fetch, under the name of a command. With `adopt`, the datasets, branches and versions there become this
+    repository's own, where it has none of the name."""
     there = open_remote(repository, remote)
-    with repository.transaction(f"fetch {remote.name}") as transaction:
+    with repository.transaction(command) as transaction:
         with blaming(remote.name):
-            standing = _standing(there.view, remote)
+            view = there.view
+            theirs = {ref: value for kind in (DATASET, BRANCH, VERSION) for ref, value in view.list(kind)}
+        theirs = {ref: value for ref, value in theirs.items() if is_named(ref)}
+        tracked = _tracked(remote, theirs)
         copier = Copier(source_of(there, remote), transaction.writer, progress)
-        copier.copy({ref.commit for ref in standing.values()})
+        copier.copy({ref.commit for ref in tracked.values()})
 
         def change(refs: Refs) -> list[Seen]:
-            return _note(refs, remote, standing)
+            for ref, value in theirs.items() if adopt else ():
+                refs.set(ref, refs.get(*ref) or value)
+            return _note(refs, remote, tracked)
 
         changes = transaction.run(change)
     return FetchedAll(len(copier.commits), copier.objects, copier.bytes, changes)
 
 
-def _standing(view: View, remote: Remote) -> dict[Ref, RemoteRef]:
-    """Where the branches and versions of a remote stand. What no dsvc would name so is left out."""
-    found: dict[Ref, RemoteRef] = {}
-    for kind in (BRANCH, VERSION):
-        for ref, value in view.list(kind):
-            commit = cast(BranchRef, value).commit  # or a version's
-            if commit is not None and is_named(ref):
-                found[tracking_ref(remote, ref)] = RemoteRef(commit)
-    return found
+def _tracked(remote: Remote, theirs: Mapping[Ref, AnyRef]) -> dict[Ref, RemoteRef]:
+    """The refs that note where a remote's branches and versions stand."""
+    found = ((ref, value.commit) for ref, value in theirs.items() if isinstance(value, BranchRef | VersionRef))
+    return {tracking_ref(remote, ref): RemoteRef(commit) for ref, commit in found if commit is not None}
 
 
 def tracking_ref(remote: Remote, ref: Ref) -> Ref:

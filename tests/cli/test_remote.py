@@ -140,7 +140,8 @@ def test_what_was_fetched_is_a_revision(shared: Path, project: Path, dsvc: Run) 
         "hint: did you mean origin/pets:main, origin/pets@v1? what is new there comes with: dsvc fetch origin\n"
     )
     assert dsvc("log", "elsewhere/pets", code=4).err == (
-        "error: no elsewhere/pets:main is known here\nhint: what is there comes with: dsvc fetch elsewhere\n"
+        "error: 'elsewhere/pets' is no revision: nothing was fetched from a remote 'elsewhere'\n"
+        "hint: see: dsvc remote list; then: dsvc fetch REMOTE\n"
     )
 
 

@@ -33,6 +33,7 @@ from dsvc.core.check import check
 from dsvc.core.repository import Repository
 from dsvc.errors import RefusedError, RemoteError
 from dsvc.model.view import BRANCH, DATASET, PIN, REMOTE, VERSION
+from dsvc.remote.cloning import clone
 from dsvc.remote.fetching import fetch_commits
 from dsvc.remote.pulling import pull_branch
 from dsvc.remote.pushing import push_commits
@@ -78,6 +79,13 @@ def start_for_fetching(folder: Path) -> None:
     add_remote(workspace(folder), "origin", "../store")
 
 
+def start_for_cloning(folder: Path) -> None:
+    """A remote with that, and nothing else."""
+    start_for_pushing(folder)
+    push(workspace(folder), find_remote(workspace(folder)))
+    shutil.rmtree(folder / "ours")
+
+
 def join(base: Path, folder: Path, number: int) -> None:
     """Another workspace with the same dataset and remote."""
     shutil.copytree(base / "ours", folder / "ours")
@@ -104,6 +112,7 @@ STORIES: dict[str, tuple[Callable[[Path], None], Callable[[Path], object]]] = {
     "push commits": (start_for_pushing, send),
     "push": (start_for_pushing, lambda folder: push(workspace(folder), find_remote(workspace(folder)))),
     "fetch commits": (start_for_fetching, bring),
+    "clone": (start_for_cloning, lambda folder: clone(str(folder / "store"), folder / "ours", AUTHOR)),
     "fetch": (start_for_fetching, lambda folder: fetch(workspace(folder), find_remote(workspace(folder)))),
 }
 
@@ -114,13 +123,17 @@ def refs_of(repository: Repository) -> list[Any]:
 
 
 def seen(folder: Path) -> dict[str, list[Any]]:
-    """The refs of both sides; a remote that is not there yet has none."""
-    there = (folder / "store" / "head").exists()
-    return {"ours": refs_of(workspace(folder)), "store": refs_of(store(folder)) if there else []}
+    """The refs of both sides; what is not there yet has none."""
+    here, there = (folder / "ours" / ".dsvc" / "head").exists(), (folder / "store" / "head").exists()
+    return {
+        "ours": refs_of(workspace(folder)) if here else [],
+        "store": refs_of(store(folder)) if there else [],
+    }
 
 
 def are_whole(folder: Path) -> bool:
-    assert is_whole(folder / "ours")
+    if (folder / "ours" / ".dsvc" / "head").exists():
+        assert is_whole(folder / "ours")
     if (folder / "store" / "head").exists():
         damage = check(store(folder)).damage
         assert damage == (), damage

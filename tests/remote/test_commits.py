@@ -101,6 +101,21 @@ def test_a_branch_goes_no_further_than_the_commits_and_never_back(ours: Dataset,
     assert push_commits(ours.repository, origin, {"pets": {aside}}).branches == {}, "the current branch is main"
 
 
+def test_a_branch_can_be_named_with_where_it_should_stand(ours: Dataset, origin: Remote, tmp_path: Path) -> None:
+    first, second = head(ours), say(ours, "two")
+    pushed = push_commits(ours.repository, origin, {"pets": {first, second}}, tips={"pets": ("release", first)})
+    assert pushed.branches == {"pets": ("release", first, "new", None)}
+    assert refs(opened(tmp_path / "store"), BRANCH) == [("pets", "release")]
+    assert push_commits(ours.repository, origin, {"pets": {second}}, tips={}).branches == {}
+
+    there, remote = clone(tmp_path / "theirs", tmp_path / "store")
+    wanted, tips = {"pets": {second}}, {"pets": ("release", second)}
+    pushed = push_commits(there, remote, wanted, tips=tips)
+    assert (pushed.branches, pushed.missing) == ({}, {}), "it is there, and not here: nothing can be told of it"
+    fetch_commits(there, remote, wanted)
+    assert push_commits(there, remote, wanted, tips=tips).branches["pets"][1:] == (second, "forward", first)
+
+
 def test_a_version_is_never_moved(ours: Dataset, origin: Remote, tmp_path: Path) -> None:
     push_commits(ours.repository, origin, {"pets": {head(ours)}})
     there = project(tmp_path / "theirs", images=2)

@@ -24,7 +24,7 @@ from dsvc.remote.settings import (
 )
 from dsvc.remote.tracking import fetch
 
-from .workspaces import ADA, head, project
+from .workspaces import ADA, head, opened, project, say
 
 
 def test_the_team_has_remotes_and_a_workspace_its_own(ours: Dataset) -> None:
@@ -181,3 +181,19 @@ def test_two_projects_at_once_make_one_remote(ours: Dataset, origin: Remote, tmp
     other = project(tmp_path / "other")
     other.repository.rename("pets", "zoo")
     assert push(other.repository, add_remote(other.repository, "origin", "../store")).branches[0][0] == "zoo"
+
+
+def test_a_disk_without_locks_is_read_but_not_written(
+    ours: Dataset, origin: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(ours.repository, origin, "pets", "main")
+    table = tmp_path / "mountinfo"
+    disk = f"40 22 0:50 / {tmp_path / 'store'} rw shared:2 - nfs4 server:/share rw,local_lock=all"
+    table.write_text(f"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n{disk}\n")
+    monkeypatch.setattr("dsvc.store.locks.MOUNTS", table)
+    id = say(ours, "more")
+    with pytest.raises(RemoteError, match=r"^remote origin: locks on the file system of .* don't reach other") as error:
+        push(ours.repository, origin, "pets", "main")
+    assert error.value.hint == "mount it with locking, or name a remote on another disk; fetching works as it is"
+    assert not opened(tmp_path / "store").store.has(id)
+    assert fetch(ours.repository, origin).changes == []
