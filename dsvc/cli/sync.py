@@ -50,6 +50,7 @@ def push_command(session: Session, remote: str | None, all_: bool, yes: bool, dr
         raise UsageError("--all takes all datasets, and -d one of them", "leave one of the two out")
     dataset = None if all_ else repository.dataset()
     chosen = _chosen(repository, remote, yes)
+    session.remote = chosen.name
     with progress() as report:
         sent = push(
             repository,
