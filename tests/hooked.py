@@ -32,6 +32,7 @@ class World:
         text = DSVC.format(diary=shlex.quote(str(self.diary)), code=shlex.quote(str(self.bin / "code")))
         self.script(self.dsvc, text)
         self.git("init", "-q", "-b", "main", str(self.work), cwd=folder)
+        self.git("commit", "-q", "--allow-empty", "-m", "root")
 
     @property
     def hooks(self) -> Path:
@@ -86,12 +87,14 @@ class World:
         (self.bin / "code").write_text(str(code))
 
     def seen(self) -> dict[str, tuple[int, bytes]]:
-        """Every file, its permissions and bytes, but what Git makes of objects."""
+        """Every file, its permissions and bytes, but what Git itself makes of a commit."""
         found = dict[str, tuple[int, bytes]]()
         for folder, names, files in os.walk(self.work):
             names[:] = [name for name in names if name not in ("objects", "logs")]
             for name in files + [name for name in names if (Path(folder) / name).is_symlink()]:
                 path = Path(folder) / name
+                if name in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
+                    continue
                 content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
                 found[str(path.relative_to(self.work))] = (path.lstat().st_mode, content)
         return found

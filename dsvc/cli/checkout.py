@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +182,7 @@ def tell_left(updates: list[FolderUpdate]) -> None:
     """Name on stderr what was left as it is, and folders of which nothing was done."""
     from dsvc.cli.failure import tell_problems
 
+    sys.stdout.flush()
     for update in updates:
         folder = shown(update.checkout.folder)
         if update.problem is not None:
@@ -203,6 +205,8 @@ def keep_folders(repository: Repository) -> None:
 
     with progress() as report:
         updates = update_folders(repository, progress=report)
+    if updates:
+        sys.stdout.flush()  # in one file, what the command has said comes first
     for update in updates:
         if update.is_changed and update.commit is not None:
             note(f"{shown(update.checkout.folder)} is now at {update.commit.short()}: {_words(update)}")

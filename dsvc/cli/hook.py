@@ -66,7 +66,7 @@ def hook_command(name: str, arguments: tuple[str, ...]) -> int:
     if git is None:
         return Exit.DONE
     with git:
-        for folder in projects(git):
+        for folder in projects(git, checked_out=name != "pre-push"):
             here = _Here(git, folder)
             if is_empty_clone(folder):
                 if name in ("post-checkout", "post-merge"):

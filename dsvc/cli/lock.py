@@ -53,12 +53,12 @@ def _check(repository: Repository, path: Path, as_json: bool) -> int:
 
     lock = read_lock(path)
     found = stand(repository, lock)
-    wrong = [one for one in found if not _is_current(one)]
+    wrong = standing_lines(repository, path, (one for one in found if not _is_current(one)))
     if as_json:
         print_json(_json(lock, found, is_current=not wrong, is_changed=False))
     elif wrong:
         out(f"{LOCK_FILE} does not say what is here")
-        for line in standing_lines(repository, path, wrong):
+        for line in wrong:
             out(f"  {line}")
     else:
         out(f"{LOCK_FILE} is current: {plural(len(lock), 'dataset')}")

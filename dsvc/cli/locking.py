@@ -75,10 +75,10 @@ def standing_lines(repository: Repository, path: Path, found: Iterable[Standing]
     with git:
         kept = Kept(repository, git, path_in(git, path.parent))
         # What Git keeps is no work of now: Git moved the lock away from it.
-        return [
-            elsewhere_words(one) if one.here and kept(one.dataset, one.here.commit) else standing_words(one)
-            for one in standings
-        ]
+        moved = [one.here is not None and kept(one.dataset, one.here.commit) for one in standings]
+    # A dataset that another of Git's commits has, or had, need not be in this one's lock.
+    told = [(one, is_moved) for one, is_moved in zip(standings, moved, strict=True) if one.line or not is_moved]
+    return [elsewhere_words(one) if is_moved else standing_words(one) for one, is_moved in told]
 
 
 def standing_words(standing: Standing) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from dsvc.core.files.tracking import renaming
 from dsvc.core.names import check_name
@@ -39,6 +39,7 @@ from dsvc.store.objects import ObjectStore
 if TYPE_CHECKING:
     from dsvc.core.check import CheckReport
     from dsvc.core.dataset import Dataset
+    from dsvc.core.layout.updating import FolderUpdate
     from dsvc.core.operations import LoggedOperation
 
 FOLDER = ".dsvc"
@@ -177,6 +178,21 @@ class Repository:
         from dsvc.core.operations import redo
 
         return redo(self)
+
+    def checkout(self, revision: str, folder: str | Path | None = None, **options: Any) -> FolderUpdate:
+        """Lay a revision out as files in a folder of the project, which is remembered and kept current.
+
+        See `dsvc.core.layout.checkout.checkout` for the options.
+        """
+        from dsvc.core.layout.checkout import checkout
+
+        return checkout(self, revision, folder, **options)
+
+    def update_folders(self, datasets: Iterable[str] | None = None) -> list[FolderUpdate]:
+        """Bring the folders that are laid out, of some datasets or all, to where what they follow stands by now."""
+        from dsvc.core.layout.checkout import update_folders
+
+        return update_folders(self, datasets)
 
     def check(self, *, media: bool = False) -> CheckReport:
         """Verify all stored bytes and links, and look at the records; with `media`, decode media too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,8 +28,15 @@ _PARTIAL = "next-index-"
 DRAFT_RULES = ("warn", "block", "commit")
 
 
-def projects(git: GitRepository) -> list[Path]:
-    """The folders of a working tree that hold a lock, tracked or new at the top, sorted. Runs Git, which is there."""
+def projects(git: GitRepository, *, checked_out: bool = True) -> list[Path]:
+    """The folders that the hooks are for, sorted: those of `dsvc git install`, with `checked_out` if a lock is in the
+    working tree; where another program runs the hooks, all that hold one."""
+    from dsvc.git.install.record import read_record
+
+    with suppress(ValueError, OSError):
+        if installed := read_record(git.common / "config").projects:
+            folders = sorted({git.root / name for name in installed})
+            return [folder for folder in folders if not checked_out or (folder / LOCK_FILE).exists()]
     names = _run(git, "ls-files", "-z", "--", LOCK_FILE, f":(glob)**/{LOCK_FILE}").split(b"\0")
     found = {(git.root / os.fsdecode(name)).parent for name in names if name}
     if (git.root / LOCK_FILE).exists():

@@ -51,7 +51,7 @@ def run(bench: Bench) -> list[Row]:
             value=slowest - shell,
             target=0.03,
             unit="s",
-            measured="the slowest of the five hooks, which is pre-push: it looks for a lock in the pushed commits",
+            measured="the slowest of the hooks, which is pre-push: it looks for a lock in the pushed commits",
             times={
                 **{name: f"{time * 1000:.1f} ms" for name, time in zip(names, times, strict=True)},
                 "sh": f"{shell * 1000:.1f} ms",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("pre-commit", "post-checkout", "post-merge", "post-rewrite", "pre-push")
+NAMES = ("pre-commit", "post-checkout", "post-commit", "post-merge", "post-rewrite", "pre-push")
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_install_status_and_uninstall(dsvc, repository: Path) -> None:
     assert status == (
         "hook pre-commit                 installed  .git/hooks/pre-commit\n"
         "hook post-checkout              installed  .git/hooks/post-checkout\n"
+        "hook post-commit                installed  .git/hooks/post-commit\n"
         "hook post-merge                 installed  .git/hooks/post-merge\n"
         "hook post-rewrite               installed  .git/hooks/post-rewrite\n"
         "hook pre-push                   installed  .git/hooks/pre-push\n"
@@ -93,7 +94,7 @@ def test_json(dsvc, repository: Path) -> None:
     (repository / ".git" / "hooks" / "pre-push").unlink()
     status = json.loads(dsvc("git", "status", "--json", code=1).out)
     assert not status["installed"]
-    assert status["parts"][4] == {
+    assert status["parts"][5] == {
         "kind": "hook", "name": "pre-push", "state": "missing", "where": ".git/hooks/pre-push",
         "hint": "dsvc git install",
     }  # fmt: skip

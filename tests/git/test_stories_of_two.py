@@ -246,7 +246,7 @@ hint: finish it: dsvc lock --resolve
 exit 3
 Bo$ dsvc lock --resolve
 error: pets cannot be merged: commit C5 is not here
-hint: name the remote that has them: dsvc remote add origin PATH; then again: dsvc lock --resolve
+hint: dsvc remote add names who has them, then again; or keep one line a dataset, and: git add dsvc.lock
 exit 3
 Ada$ dsvc push
 pets:main: C2 -> C5
@@ -726,4 +726,108 @@ error: no dsvc repository in /bo or above
 hint: make one with: dsvc init
 exit 4
 Bo$ dsvc git hook post-checkout 0 0 1
+""")
+
+
+def test_taken_out(tell: Teller) -> None:
+    """A dataset that somebody took out of the lock stays out."""
+    tell(r"""Ada$ dsvc create cars
+made dataset cars, now the current one
+next: dsvc add PATH, or dsvc import FILE --images DIR
+Ada$ dsvc add images/b.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "A car"
+[cars main C3] A car
+holds 1 input, 0 annotations, 0 concepts
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Cars"
+Bo$ git clone -q ../ada .
+Bo$ dsvc pull
+made a repository in /bo/.dsvc
+so that the data follows the code from now on: dsvc git install
+error: not all that dsvc.lock names could be brought: cars, pets
+hint: name the place where they are: dsvc remote add origin PATH
+exit 6
+Bo$ dsvc remote add origin ../ada --local
+remote origin: ../ada
+next: dsvc push origin, or dsvc fetch origin
+Bo$ dsvc pull
+cars at C3
+pets at C2
+Bo$ dsvc git install
+.git/config: what hooks and drivers need
+.git/hooks/pre-commit: written
+.git/hooks/post-checkout: written
+.git/hooks/post-commit: written
+.git/hooks/post-merge: written
+.git/hooks/post-rewrite: written
+.git/hooks/pre-push: written
+Ada$ dsvc delete cars --yes
+deleted cars: 1 input, 0 annotations, 0 concepts, 0 versions
+dsvc undo brings it back
+Ada$ git commit -qam "No cars"
+Bo$ git pull -q
+Bo$ dsvc list
+* cars  1 input  0 annotations  0 versions
+  pets  1 input   1 annotation  0 versions  Cats and dogs
+Bo$ git commit -q --allow-empty -m "Code only"
+Bo$ grep -v '^#' dsvc.lock
+pets main C2
+Bo$ git switch -q -c again HEAD~3
+Bo$ grep -v '^#' dsvc.lock
+pets main C2
+Bo$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+""")
+
+
+def test_projects(tell: Teller) -> None:
+    """Several projects in one repository of Git's, each with its own data."""
+    tell(r"""Ada$ mkdir sub
+Ada$ cd sub && dsvc init
+made a repository in .dsvc
+next: dsvc create NAME -m TEXT
+Ada$ cd sub && dsvc create birds
+made dataset birds, now the current one
+next: dsvc add PATH, or dsvc import FILE --images DIR
+Ada$ cd sub && dsvc add ../images/b.png --root ..
+1 input added
+next: dsvc commit -m TEXT
+Ada$ cd sub && dsvc commit -m "A bird"
+[birds main C3] A bird
+holds 1 input, 0 annotations, 0 concepts
+next: dsvc version create, or dsvc log
+Ada$ cd sub && dsvc git install
+.git/config: what hooks and drivers need
+sub/dsvc.lock: written
+next: git add sub/dsvc.lock
+Ada$ git add .
+Ada$ git commit -qm "A project in it"
+Ada$ git switch -q -c night
+Ada$ cd sub && dsvc annotate images/b.png --concept wren
+added images/b.png#C4 wren
+new concept wren
+next: dsvc commit -m TEXT
+Ada$ cd sub && dsvc commit -m "A wren"
+[birds main C5] A wren
+holds 1 input, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ dsvc add images/c.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "Another picture"
+[pets main C6] Another picture
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Both"
+Ada$ git switch main
+Switched to branch 'main'
+dsvc: pets at C2, was at C6
+dsvc: sub: birds at C3, was at C5
+Ada$ cd sub && dsvc git uninstall
+.git/config: what install put there is taken out
+Ada$ git switch night
+Switched to branch 'night'
+dsvc: pets at C6, was at C2
 """)

@@ -63,6 +63,10 @@ class Ground:
         self._root = root
         self._known: dict[str, bool] = {"": True}
 
+    def look_again(self) -> None:
+        """Look at folders anew."""
+        self._known = {"": True}
+
     def place(self, path: str) -> str:
         """Where a path below the root lies."""
         return f"{self._root}/{path}"

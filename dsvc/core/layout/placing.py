@@ -44,13 +44,6 @@ _BATCH = 32
 _AHEAD = 4
 
 
-class Left(NamedTuple):
-    """A file that was left as it is, by its path below the project's root, and why."""
-
-    path: str
-    reason: str
-
-
 class Task(NamedTuple):
     """A file to write: its path below the root, its bytes, and the stamp of the file that it takes the place of."""
 

@@ -28,7 +28,7 @@ def are_named(place: Place, lock: Path) -> bool:
     """Whether Git's attributes name both drivers for a lock."""
     beside = lock.with_name(FILE)
     # Of a file that was taken away, Git still reads what its index has.
-    if not beside.exists() and place.ask("ls-files", "--", str(beside)):
+    if not beside.exists() and place.is_tracked(beside):
         return False
     return drivers_of(place, lock) == {"merge": DRIVER, "diff": DRIVER}
 

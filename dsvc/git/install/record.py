@@ -23,7 +23,7 @@ _FIND = (
 )
 _MERGE_TEXT = (
     'echo "warning: the command dsvc is not found: dsvc.lock is merged as text" >&2; '
-    'git merge-file -L ours -L base -L theirs "$2" "$1" "$3"'
+    'git merge-file --marker-size "$5" -L ours -L base -L theirs "$2" "$1" "$3"'
 )
 _DIFF_TEXT = 'if [ $# = 1 ]; then cat "$1"; else git diff --no-index --no-ext-diff -- "$2" "$5"; fi; return 0'
 MERGE_DRIVER = (

@@ -30,3 +30,8 @@ def world(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> World
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("PATH", str(tools))
     return World(tmp_path, dict(os.environ))
+
+
+@pytest.fixture(autouse=True)
+def git_environment() -> None:
+    """The world has an environment of its own."""

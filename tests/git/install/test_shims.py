@@ -29,7 +29,7 @@ def test_every_shell_reads_them(world: World, name: str, shell: str) -> None:
     assert subprocess.run([shell, "-n", file], capture_output=True, check=True).stderr == b""
 
 
-def test_all_five_call_dsvc_with_their_arguments(world: World, remote: Path) -> None:
+def test_they_call_dsvc_with_their_arguments(world: World, remote: Path) -> None:
     world.install()
     world.commit("one")
     one = world.head()
@@ -49,6 +49,25 @@ def test_all_five_call_dsvc_with_their_arguments(world: World, remote: Path) -> 
     world.git("push", "-q", "origin", "main")
     line = f"  refs/heads/main {three} refs/heads/main {ZERO}\n"
     assert world.read_diary() == f"ours [git] [hook] [pre-push] [origin] [{remote}]\n{line}"
+
+
+def test_after_a_commit_only_where_it_changes_the_lock(world: World) -> None:
+    world.install()
+    after = "ours [git] [hook] [post-commit]\n"
+    world.git("add", "dsvc.lock")
+    world.commit("with the lock")
+    assert world.read_diary() == "ours [git] [hook] [pre-commit]\n" + after
+    world.commit("without")
+    assert world.read_diary() == "ours [git] [hook] [pre-commit]\n"
+    world.git("checkout", "-q", "-b", "side")
+    (world.work / "dsvc.lock").write_text("# changed\n")
+    world.git("commit", "-q", "-a", "-m", "changed")
+    world.git("checkout", "-q", "main")
+    world.read_diary()
+    world.git("cherry-pick", "side")
+    assert after in world.read_diary()
+    world.git("commit", "-q", "--allow-empty", "-m", "empty", DSVC_HOOKS="0")
+    assert world.read_diary() == ""
 
 
 def test_without_a_lock_they_do_nothing(world: World, remote: Path) -> None:
@@ -94,8 +113,9 @@ def test_a_push_of_nothing_calls_only_theirs(world: World, remote: Path) -> None
 def test_a_pre_commit_that_fails_stops_the_commit(world: World) -> None:
     world.install()
     world.answer(3)
+    before = world.head()
     world.commit(code=1)
-    world.git("rev-parse", "HEAD", code=128)
+    assert world.head() == before
     world.git("commit", "-q", "-m", "x", DSVC_HOOKS="0")
 
 
@@ -243,6 +263,7 @@ def test_a_script_that_calls_itself_again(world: World) -> None:
 def test_a_script_that_commits_in_another_repository(world: World) -> None:
     other = world.folder / "other"
     world.git("init", "-q", str(other), cwd=world.folder)
+    world.git("commit", "-q", "--allow-empty", "-m", "root", cwd=other)
     world.install(other)
     unset = "unset GIT_DIR GIT_INDEX_FILE GIT_PREFIX\n"
     world.script(world.hooks / "pre-commit", f"#!/bin/sh\n{unset}cd '{other}' && git commit -q --allow-empty -m x\n")
