@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def pull_command(session: Session, yes: bool, as_json: bool) -> int:
-    """Bring what dsvc.lock names.
+    """Bring what dsvc.lock names; without one, what the remote has of the current branch.
 
     What is not here is fetched, and the datasets and the folders that are laid out move to it. In a fresh clone of the
     project's Git repository it makes the repository first. A remote that came with the project is shown and asked about
     once. Staged changes are laid over what comes. A dataset with commits that nothing else keeps stays where it is, and
     is named; exit 1.
+
+    Without dsvc.lock the default remote's branch of the same name is fetched and merged into the current one, as
+    `dsvc fetch` and `dsvc merge` do, and the versions on it come along.
 
     \b
     JSON: {"made": whether the repository was made,
@@ -44,7 +47,7 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     repository = session.repository(signed=True)
     path = (repository.root or Path()) / LOCK_FILE
     if not path.exists():
-        raise NotFoundError(f"there is no {LOCK_FILE} that says what to bring", "write one: dsvc lock")
+        return _pull_branch(repository, yes, as_json)
     found = _follow(repository, path, yes)
     keep_folders(repository)
     if as_json:
@@ -57,6 +60,18 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     if lacking:
         raise RemoteError(f"not all that {LOCK_FILE} names could be brought: {', '.join(lacking)}", _way(repository))
     return Exit.NO if any(one.what == "left" for one in found) else Exit.DONE
+
+
+def _pull_branch(repository: Repository, yes: bool, as_json: bool) -> int:
+    from dsvc.cli.pulling import pull_current
+    from dsvc.remote.settings import list_remotes
+
+    if not list_remotes(repository):
+        hint = "name a remote: dsvc remote add origin PATH; or write the lock: dsvc lock"
+        raise NotFoundError(f"there is no {LOCK_FILE} that says what to bring, and no remote to ask", hint)
+    pull_current(repository, yes, as_json)
+    keep_folders(repository)
+    return Exit.DONE
 
 
 def _begin() -> bool:

@@ -27,6 +27,8 @@ class Session:
 
     def __init__(self) -> None:
         self.dataset_name: str | None = None
+        # The remote that is written to, once one is.
+        self.remote: str | None = None
         self._opened: Repository | None = None
         self._before: ObjectId | None = None
         self._lock: LockKeeper | None = None
@@ -79,6 +81,8 @@ class Session:
                     text = "interrupted, after the change was made; take it back with: dsvc undo"
             except Exception:  # whatever is wrong with it, the next command says so
                 text = "interrupted"
+        if self.remote is not None:
+            text = f"interrupted; {self.remote} has all of it, or nothing; to see which: dsvc fetch {self.remote}"
         click.echo(text, err=True)
         return Exit.INTERRUPTED
 
