@@ -146,8 +146,9 @@ class Plan:
             self._number(wanted)
 
     def _number(self, wanted: list[tuple[bytes, Number | None]]) -> None:
-        numbering = Numbering(any(isinstance(number, str) for _, number in wanted))
-        if numbering.take_all([number for _, number in wanted]):  # type: ignore[misc]
+        numbers = [number for _, number in wanted]
+        numbering = Numbering(any(isinstance(number, str) for number in numbers))
+        if None not in numbers and numbering.take_all(numbers):  # type: ignore[arg-type]
             self.numbers |= {key: str(number).encode() for key, number in wanted}
         else:
             self.numbers |= {key: _encode(numbering.number(number, key.decode())) for key, number in wanted}

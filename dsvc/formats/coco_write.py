@@ -31,6 +31,8 @@ class CocoExporter:
 
     profile = "coco/1"
     single_file = True
+    # What of an input's media the annotation files follow from.
+    media_facts = ("type", "width", "height")
 
     def export(self, walk: Walk, target: Target, *, media: bool = False) -> ExportReport:
         """Write a walk to a target. Raises RefusedError where one file cannot hold what there is."""

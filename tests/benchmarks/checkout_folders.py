@@ -32,7 +32,8 @@ def prepare(folder: str, files: str, changed: int) -> dict[str, Any]:
     for path in found[:: max(1, len(found) // changed)][:changed]:
         place = changes / path.relative_to(files)
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(path.read_bytes()[::-1])
+        data = path.read_bytes()
+        place.write_bytes(data[: len(data) // 2] + data[len(data) // 2 :][::-1])
     dataset.add(changes, root=changes)
     dataset.commit("change")
     dataset.switch("main")

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from dsvc.core.layout.annotations import Staged, stage
 from dsvc.core.layout.ground import BlockedError
+from dsvc.core.registry import exporter
+from dsvc.model.tree import Tree
+from dsvc.model.treediff import diff_trees
+from dsvc.store import codec
 from dsvc.store.files import refusing
 
 if TYPE_CHECKING:
     from dsvc.core.layout.move import Move
+    from dsvc.model.snapshot import Roots
 
 _FOLDER = "annotations"
 
@@ -31,17 +38,27 @@ class LabelMove:
         if len(move.olds) != 1 or record.is_pending or not record.files:
             return True
         before = move.olds[0]
-        if before.snapshot.roots != move.new.snapshot.roots or before.keys != move.new.keys:
+        if before.keys != move.new.keys or not self._says_the_same(before.snapshot.roots, move.new.snapshot.roots):
             return True
         if any(key.startswith("/") for key in record.behind):
             return True
-        return is_to_look and not all(self._is_laid(name, hashes) for name, hashes in record.files.items())
+        return not all(self._is_laid(name, hashes, is_to_look) for name, hashes in record.files.items())
 
-    def _is_laid(self, name: str, hashes: tuple[str, ...]) -> bool:
+    def _says_the_same(self, was: Roots, now: Roots) -> bool:
+        """Whether nothing has changed that the files follow from: media may have, that have the same facts."""
+        facts = getattr(exporter(self._move.checkout.format), "media_facts", None)
+        if was == now or facts is None or msgspec.structs.replace(was, inputs=now.inputs) != now:
+            return was == now
+        store, cache = self._move.repository.store, self._move.repository.cache
+        changes = diff_trees(Tree(store, was.inputs, cache), Tree(store, now.inputs, cache))
+        return all(old and new and _facts(old, facts) == _facts(new, facts) for _, old, new in changes)
+
+    def _is_laid(self, name: str, hashes: tuple[str, ...], is_to_look: bool) -> bool:
+        """Whether a file is as it was laid out; one that was deleted counts as that, unless it is to be looked at."""
         path, files = self._move.path(name), self._move.files
         try:
             stamp = files.ground.stamp(path)
-            return stamp is not None and files.hash(path, stamp).hex() in hashes
+            return files.hash(path, stamp).hex() in hashes if stamp is not None else not is_to_look
         except BlockedError:
             return False
 
@@ -100,3 +117,10 @@ class LabelMove:
         if is_edited and is_said(move.repository, move.checkout, move.record, name, found.hex(), move.commit):
             olds.add(found)
         return olds
+
+
+def _facts(value: bytes, facts: tuple[str, ...]) -> dict[str, Any]:
+    """An input as it is stored, but that of its media there are some facts alone."""
+    fields: dict[str, Any] = codec.unpack(value, "input")
+    media = fields.get("media") or {}
+    return {**fields, "media": {name: media.get(name) for name in facts}}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from project_files import PNG
 
 from dsvc.core.dataset import Dataset
 from dsvc.core.layout import folders
@@ -94,6 +95,33 @@ def test_only_files_that_differ_are_touched(dataset: Dataset, root: Path, change
     update_folders(dataset.repository)
     same = {path.name for path, was in before.items() if os.path.samestat(was, path.stat())}
     assert same == {"b.jpg", "c.jpg"}
+
+
+def test_the_annotation_file_is_written_if_it_says_something_else(
+    dataset: Dataset, root: Path, change: Callable[..., None], document: Callable[..., Any]
+) -> None:
+    checkout(dataset.repository, "pets")
+    before = (root / "pets/annotations/instances.json").stat()
+    change(a="new a")
+    [update] = update_folders(dataset.repository)
+    assert (update.changed, update.annotations) == (1, ())
+    assert os.path.samestat(before, (root / "pets/annotations/instances.json").stat())
+    dataset.at().export("coco", root / "out")
+    assert (root / "out/annotations/instances.json").read_text() == (
+        root / "pets/annotations/instances.json"
+    ).read_text()
+    # Other facts of the media may be in it.
+    change(b="RIFF")
+    (root / "incoming/d.jpg").write_bytes(PNG)
+    dataset.add(root / "incoming/d.jpg", root=root / "incoming")
+    dataset.commit("a picture with a size")
+    update_folders(dataset.repository)
+    assert document()["images"][2]["width"] == 2
+    (root / "incoming/d.jpg").write_bytes(PNG.replace(b"\0\0\0\x02", b"\0\0\0\x03"))
+    dataset.add(root / "incoming/d.jpg", root=root / "incoming")
+    dataset.commit("another size")
+    [update] = update_folders(dataset.repository)
+    assert update.annotations == ("annotations/instances.json",) and document()["images"][2]["width"] == 3
 
 
 def test_a_branch_a_version_and_a_commit(dataset: Dataset, change: Callable[..., None]) -> None:
