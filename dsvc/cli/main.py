@@ -170,7 +170,11 @@ def _guarded(session: Session, work: Callable[[], int]) -> int:
 def _invoke(arguments: list[str], session: Session) -> int:
     try:
         with cli.make_context("dsvc", arguments, obj=session) as context:
-            result = cli.invoke(context)
+            try:
+                result = cli.invoke(context)
+            except (BrokenPipeError, click.exceptions.Exit):  # what it did is done, whoever reads no more of it
+                session.after_command()
+                raise
             session.after_command()
             return result if isinstance(result, int) else Exit.DONE
     except click.exceptions.Exit as done:
