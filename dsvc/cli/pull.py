@@ -77,12 +77,16 @@ def _pull_branch(repository: Repository, yes: bool, as_json: bool) -> int:
 def _begin() -> bool:
     """Make the repository of a fresh clone; whether it was made."""
     from dsvc.core.repository import Repository
+    from dsvc.git.lockfile import has_markers, parse_lock, read_text
 
     here = Path().absolute()
     for folder in (here, *here.parents):
         if (folder / FOLDER / "head").exists():
             return False
         if (folder / LOCK_FILE).is_file():
+            text = read_text(folder / LOCK_FILE)
+            if not has_markers(text):
+                parse_lock(text)  # what is wrong with it is told before anything is made
             Repository.init(folder)
             return True
     return False
