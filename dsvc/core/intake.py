@@ -63,6 +63,10 @@ class Intake:
 
     def folders(self: _Open, progress: Progress | None = None) -> list[FolderChanges]:
         """What was changed in the folders that are laid out of the dataset, beside what was taken in already."""
+        from dsvc.core.layout.folders import are_remembered
+
+        if not are_remembered(self.repository.workspace):
+            return []
         from dsvc.core.layout.changes import folder_changes
 
         return folder_changes(cast("Dataset", self), progress)

@@ -39,10 +39,19 @@ class FolderScan:
 
     `unreadable` names folders of which nothing is known. A folder that the rules pass over is entered where
     `has_inputs` says, of what keys in it begin with, that inputs came from there.
+    Those that are `closed`, by their paths, are never entered.
     """
 
-    def __init__(self, root: str, tracked: list[Tracked], table: FileTable, has_inputs: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        root: str,
+        tracked: list[Tracked],
+        table: FileTable,
+        has_inputs: Callable[[str], bool],
+        closed: Collection[str] = (),
+    ) -> None:
         self._root = root
+        self._closed = frozenset(closed)
         self._tracked = tracked
         self._table = table
         self._has_inputs = has_inputs
@@ -141,7 +150,7 @@ class FolderScan:
         for name in sorted(listing[0]):
             below = _join(path, name)
             kind = rules.folder(below, name)
-            if any(below == one.folder for one in self._tracked) or name in OWN_FOLDERS:
+            if any(below == one.folder for one in self._tracked) or name in OWN_FOLDERS or below in self._closed:
                 continue
             if kind == TAKEN:
                 found.append((below, rules))

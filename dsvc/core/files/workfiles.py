@@ -22,6 +22,7 @@ from dsvc.core.files.renames import find_renames
 from dsvc.core.files.scanning import PLAN, Lister, link_stamp, plan_of
 from dsvc.core.files.tracking import Tracked, is_in, owner, tracked_folders
 from dsvc.core.files.worktree import FoundFile, Problem
+from dsvc.core.layout.folders import remembered
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Reader
@@ -110,7 +111,10 @@ class WorkFiles:
         if not self.tracked:
             return FileStatus(())
         inputs = Tree(self._store, roots.inputs, self._nodes)
-        scan = self._scan = FolderScan(self.root, self.tracked, self.table, lambda start: _has_prefix(inputs, start))
+        laid = [one.folder for one in remembered(self._workspace)]  # whose files are inputs under other keys
+        scan = self._scan = FolderScan(
+            self.root, self.tracked, self.table, lambda start: _has_prefix(inputs, start), laid
+        )
         if lister is None or lister.root != self.root:
             lister = Lister(self.root, str(self._plan) if self._plan is not None and self.is_all else None)
         try:

@@ -13,6 +13,7 @@ from dsvc.core.files.workfiles import FileStatus, WorkFiles
 from dsvc.core.files.worktree import Problem
 from dsvc.core.layout.basis import Scratch, basis_of
 from dsvc.core.layout.checkout import revision_of
+from dsvc.core.layout.contents import contents_of
 from dsvc.core.layout.folders import Checkout, remembered
 from dsvc.core.layout.ground import BlockedError, Ground
 from dsvc.core.layout.placing import Files
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.repository import Repository
     from dsvc.model.incoming import Progress
+
+
+# What is wrong with a folder whose commit was collected as garbage.
+GONE = "the commit that was laid out is not stored any more"
 
 
 class FolderChanges(NamedTuple):
@@ -119,6 +124,8 @@ def _look(dataset: Dataset, checkout: Checkout, progress: Progress | None) -> Fo
     except BlockedError as error:
         wrong = str(error)
     wanted = _wanted(repository, checkout, record)
+    if wrong is None and contents_of(repository, record.layers[-1]) is None:
+        wrong = GONE
     if wrong is not None:
         return FolderChanges(checkout, record.commit, wanted=wanted, problem=wrong)
     scratch = Scratch(repository.store)

@@ -18,7 +18,8 @@ from dsvc.core.files.workfiles import FileStatus
 from dsvc.core.files.worktree import Problem
 from dsvc.core.keys import display
 from dsvc.core.layout.basis import basis_of
-from dsvc.core.layout.changes import LaidFiles, edited_files, taken_of
+from dsvc.core.layout.changes import GONE, LaidFiles, edited_files, taken_of
+from dsvc.core.layout.contents import contents_of
 from dsvc.core.layout.edits import Edit, FileEdits
 from dsvc.core.layout.folders import Checkout, remembered
 from dsvc.core.layout.ground import BlockedError, Ground
@@ -71,6 +72,8 @@ def take_folder(draft: Draft, checkout: Checkout, progress: Progress | None = No
     place = Path(repository.root or Path()) / checkout.folder
     if record.is_pending or not record.layers:
         return TakenFolder(problems=(Problem(place, "it is not laid out to its end; next: dsvc checkout"),))
+    if contents_of(repository, record.layers[-1]) is None:
+        return TakenFolder(problems=(Problem(place, f"{GONE}; next: dsvc checkout"),))
     ground = Ground(str(Path(repository.root or Path()).resolve()))
     try:
         is_there = ground.has(checkout.folder) and ground.has(checkout.media) is not None

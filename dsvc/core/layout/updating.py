@@ -182,7 +182,7 @@ class _Update:
     def _prepare(self, is_to_work: bool = False) -> str:
         """Make the folder, or the place to work in, which is given. Raises RefusedError.
 
-        The folder is marked, so that whoever looks through the project for data passes it over.
+        A new folder is marked, so that whoever looks through the project for data passes it over, and Git too.
         """
         folder = self._checkout.folder
         place = Path(self._ground.place(folder))
@@ -194,8 +194,8 @@ class _Update:
                 self._ground.make(folder)
             except BlockedError as error:
                 raise RefusedError(str(error), _REAL) from error
-            if not mark.is_symlink() and not mark.exists():
-                mark.write_bytes(MARK)
+            if not mark.exists() and not mark.is_symlink():
+                _mark(place)
         return str(place)
 
     # ---- the record
@@ -240,6 +240,13 @@ class _Update:
             place = key if key is not None else f"/{name}"
             behind[place] = record.behind.get(place, before if was_laid else "")
         return behind
+
+
+def _mark(folder: Path) -> None:
+    (folder / EXPORT_MARK).write_bytes(MARK)
+    ignored = folder / ".gitignore"
+    if not ignored.exists() and not ignored.is_symlink():
+        ignored.write_bytes(b"*\n")
 
 
 def _report(move: Move, media: MediaMove, labels: LabelMove) -> FolderUpdate:

@@ -60,7 +60,7 @@ def look(root: Path) -> Look:
         found = {
             path.relative_to(root / folder).as_posix(): path.read_bytes()
             for path in (root / folder).rglob("*")
-            if path.is_file() and path.name != ".dsvc-export"
+            if path.is_file() and path.name not in (".dsvc-export", ".gitignore")
         }
         return {name: data for name, data in found.items() if annotations or name.startswith(("images/", "media/"))}
 

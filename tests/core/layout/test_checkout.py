@@ -43,6 +43,8 @@ def test_a_version_as_files(dataset: Dataset, look: Look, picture: Picture, root
     dataset.at().export("coco", root / "out", media=True)
     assert look(annotations=True) == look("out", annotations=True)
     assert not (root / "pets/.dsvc-checkout").exists()
+    # It is no data for Git, nor for a folder around it that is tracked.
+    assert (root / "pets/.gitignore").read_text() == "*\n" and (root / "pets/.dsvc-export").exists()
 
 
 def test_an_import_understands_the_folder(dataset: Dataset, root: Path, repo: Repository) -> None:

@@ -358,6 +358,9 @@ def test_a_checkout_in_a_tracked_project_is_counted_once(dataset: Dataset, root:
     assert dataset.files().is_clean and seen(dataset) == {"new": ("new.jpg",)}
     dataset.add_all()
     assert "new.jpg" in dataset.draft() and "pets/images/new.jpg" not in dataset.draft()
+    # Nor without the mark.
+    (root / "pets/.dsvc-export").unlink()
+    assert dataset.files().is_clean
     for place in (root / "pets", root / "pets/images/new.jpg"):
         with pytest.raises(RefusedError, match="is a checkout of pets"):
             dataset.add(place)
@@ -384,6 +387,17 @@ def test_a_folder_that_is_on_its_way(dataset: Dataset, out: Path) -> None:
     assert "next: dsvc checkout" in report.problems[0].reason
     checkout_all(dataset.repository)
     assert seen(dataset) == {}
+
+
+def test_a_commit_that_is_not_stored_any_more(dataset: Dataset, out: Path, picture: Picture) -> None:
+    records = Records(dataset.repository, "pets")
+    record = records.load()
+    records.save(record._replace(layers=(record.layers[0]._replace(commit=ObjectId(bytes(32))),)))
+    (out / "images/a.jpg").write_bytes(picture("mine"))
+    assert seen(dataset) == {"problem": "the commit that was laid out is not stored any more"}
+    assert "next: dsvc checkout" in dataset.add_all().problems[0].reason
+    [update] = checkout_all(dataset.repository)
+    assert [one.path for one in update.left] == ["pets/images/a.jpg"]
 
 
 def test_a_folder_that_has_fallen_behind(dataset: Dataset, out: Path, change: Callable[..., None]) -> None:
