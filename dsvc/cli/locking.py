@@ -130,6 +130,9 @@ def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[st
             lines.append(f"  to {first}; to go there: dsvc branch -d {name} NAME keeps them, then dsvc pull")
         elif one.what == "missing":
             lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is not here; to bring it: dsvc pull")
+        elif one.what == "unfit":
+            lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is what a source delivered, and no state")
+            lines.append("  of a dataset; to pin what is here: dsvc lock")
         if one.rebased:
             clash = f", {one.conflicts} of them in conflict: dsvc conflicts" if one.conflicts else ""
             lines.append(f"  staged changes were laid over it{clash}")

@@ -38,7 +38,7 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     \b
     JSON: {"made": whether the repository was made,
            "datasets": [{"dataset", "branch", "commit", "before": ID or null, "rebased", "conflicts",
-                         "what": "here" | "made" | "moved" | "left" | "missing"}...]}
+                         "what": "here" | "made" | "moved" | "left" | "missing" | "unfit"}...]}
     """
     is_new = _begin()
     repository = session.repository(signed=True)
@@ -56,7 +56,7 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
         _offer_hooks(repository)
     if lacking:
         raise RemoteError(f"not all that {LOCK_FILE} names could be brought: {', '.join(lacking)}", _way(repository))
-    return Exit.NO if any(one.what == "left" for one in found) else Exit.DONE
+    return Exit.NO if any(one.what in ("left", "unfit") for one in found) else Exit.DONE
 
 
 def _begin() -> bool:
