@@ -594,3 +594,14 @@ images/c.png
 images/d.png
 images/e.png
 """)
+
+
+def test_half_way(tell: Teller) -> None:
+    """Where nobody reads what a command says to its end, the lock follows all the same."""
+    tell(r"""Ada$ dsvc add images/b.png | true
+Ada$ dsvc commit -m "A second picture" | true
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+ M dsvc.lock
+""")
