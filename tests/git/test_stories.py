@@ -605,3 +605,24 @@ dsvc.lock is current: 1 dataset
 Ada$ git status --short
  M dsvc.lock
 """)
+
+
+def test_an_old_lock_and_named_files(tell: Teller) -> None:
+    """A lock that fell behind is written by a commit of named files too, so that the next one can name it."""
+    tell(r"""Ada$ cp dsvc.lock old
+Ada$ dsvc add images/b.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "A second picture"
+[pets main C3] A second picture
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ mv old dsvc.lock
+Ada$ echo 1 >> .gitignore
+Ada$ git commit -qm "Code alone" .gitignore
+dsvc: dsvc.lock is not part of a commit of named files; commit it too: git commit dsvc.lock
+Ada$ git commit -qm "Data" dsvc.lock
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+""")
