@@ -83,9 +83,11 @@ def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> R
         write_lock(path, lines.values())
     if found.left_out:
         return found
-    was_empty = path.read_bytes() != (git.read(head, name) if head is not None else None) and _is_nothing_staged(git)
+    is_like = path.read_bytes() == (git.read(head, name) if head is not None else None)
+    was_empty = not is_like and _is_nothing_staged(git)
     _run(git, "update-index", "--add", "--", os.fsdecode(name))
-    return found._replace(is_alone=was_empty)
+    # What differs on disk may be the same to Git: the ends of lines.
+    return found._replace(is_alone=was_empty and not _is_nothing_staged(git))
 
 
 def _sort(

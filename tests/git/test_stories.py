@@ -626,3 +626,54 @@ Ada$ dsvc lock --check
 dsvc.lock is current: 1 dataset
 Ada$ git status --short
 """)
+
+
+def test_apart(tell: Teller) -> None:
+    """Where data and lock went different ways, the merge that is offered brings the lock up to date."""
+    tell(r"""Ada$ git switch -q -c night
+Ada$ dsvc annotate images/a.png --concept dog
+added images/a.png#C3 dog
+new concept dog
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "Night shift"
+[pets main C4] Night shift
+holds 1 input, 2 annotations, 2 concepts
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Night shift"
+Ada$ git switch -q main
+dsvc: pets at C2, was at C4
+Ada$ dsvc annotate images/a.png --concept fox
+added images/a.png#C5 fox
+new concept fox
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "Day shift"
+[pets main C6] Day shift
+holds 1 input, 2 annotations, 2 concepts
+next: dsvc version create, or dsvc log
+Ada$ git checkout -q night -- dsvc.lock
+dsvc: pets stays at C6: it has commits that nothing else keeps, and dsvc.lock names C4
+dsvc:   to combine both: dsvc merge -d pets pets@C4; to go there: dsvc branch -d pets NAME keeps them, then dsvc pull
+Ada$ dsvc merge -d pets pets@C4
+[pets main C7] merged pets@C4
+  annotations  1 added
+  concepts     1 added
+next: dsvc diff HEAD~1 HEAD, or take it back: dsvc undo
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git commit -qam "Both shifts"
+Ada$ git status --short
+""")
+
+
+def test_ends_of_lines(tell: Teller) -> None:
+    """A lock that Git checks out with other ends of lines is the same lock."""
+    tell(r"""Ada$ git config core.autocrlf true
+Ada$ rm dsvc.lock
+Ada$ git checkout -q dsvc.lock
+Ada$ tr -cd '\r' < dsvc.lock | wc -c
+2
+Ada$ git commit -q --allow-empty -m "Nothing"
+Ada$ git status --short
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+""")
