@@ -677,3 +677,12 @@ Ada$ git status --short
 Ada$ dsvc lock --check
 dsvc.lock is current: 1 dataset
 """)
+
+
+def test_a_git_folder_elsewhere(tell: Teller) -> None:
+    """Where Git keeps its folder in another place, the hooks say what is to be done by hand."""
+    tell(r"""Ada$ mv .git ../elsewhere.git
+Ada$ GIT_DIR=$PWD/../elsewhere.git GIT_WORK_TREE=$PWD git commit --allow-empty -qm "Nothing"
+dsvc: no .git lies here or above, and the data does not follow where GIT_DIR names another folder
+dsvc:   by hand: dsvc lock before a commit, dsvc pull after a checkout or a merge, dsvc push before a push
+""")
