@@ -64,6 +64,10 @@ def hook_command(name: str, arguments: tuple[str, ...]) -> int:
     code: int = Exit.DONE
     git = GitRepository.find(Path())
     if git is None:
+        note("dsvc: no .git lies here or above, and the data does not follow where GIT_DIR names another folder")
+        note(
+            "dsvc:   by hand: dsvc lock before a commit, dsvc pull after a checkout or a merge, dsvc push before a push"
+        )
         return Exit.DONE
     with git:
         for folder in projects(git, checked_out=name != "pre-push"):

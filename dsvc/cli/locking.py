@@ -34,7 +34,8 @@ class LockKeeper:
         return lines_here(self._repository)
 
     def update(self) -> None:
-        """Write the lines of the datasets that the command moved and that the lock named as they were before."""
+        """Write the lines of the datasets that the command moved and that the lock named as they were before, or whose
+        line it took in: a merge with what the lock names."""
         from dsvc.git.lockfile import read_lock, write_lock
 
         if self._before is None:
@@ -46,10 +47,20 @@ class LockKeeper:
             lock = read_lock(self._path)
             lines = dict(lock)
             for name in {*self._before, *after}:
-                if _place(lock.get(name)) == _place(self._before.get(name)):
+                sides = lock.get(name), self._before.get(name), after.get(name)
+                if _place(sides[0]) == _place(sides[1]) or self._is_taken_in(*sides):
                     _take(lines, name, self._before.get(name), after.get(name))
             if lines != lock:
                 write_lock(self._path, lines.values())
+
+    def _is_taken_in(self, line: Locked | None, before: Locked | None, after: Locked | None) -> bool:
+        """Whether a dataset holds the commit of its line now, and did not before."""
+        if line is None or before is None or after is None or after.commit == before.commit:
+            return False
+        from dsvc.core.merging.graph import Graph
+
+        graph = Graph(self._repository.store)
+        return graph.contains(after.commit, line.commit) and not graph.contains(before.commit, line.commit)
 
 
 def _place(line: Locked | None) -> tuple[object, ...] | None:
@@ -130,6 +141,9 @@ def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[st
             lines.append(f"  to {first}; to go there: dsvc branch -d {name} NAME keeps them, then dsvc pull")
         elif one.what == "missing":
             lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is not here; to bring it: dsvc pull")
+        elif one.what == "unfit":
+            lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is what a source delivered, and no state")
+            lines.append("  of a dataset; to pin what is here: dsvc lock")
         if one.rebased:
             clash = f", {one.conflicts} of them in conflict: dsvc conflicts" if one.conflicts else ""
             lines.append(f"  staged changes were laid over it{clash}")

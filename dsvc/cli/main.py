@@ -137,6 +137,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     session = Session()
     code = _guarded(session, lambda: _invoke(given, session))
+    if code != Exit.INTERRUPTED:
+        # Also where a command failed half way, or nobody reads all that it says: what it changed by then is changed.
+        after = _guarded(session, session.after_command)
+        code = code or after
     if signal.getsignal(signal.SIGINT) is _interrupt_again:
         signal.signal(signal.SIGINT, _leave)  # all is cleaned up, and whoever reads the rest may be slow
     try:
@@ -170,12 +174,7 @@ def _guarded(session: Session, work: Callable[[], int]) -> int:
 def _invoke(arguments: list[str], session: Session) -> int:
     try:
         with cli.make_context("dsvc", arguments, obj=session) as context:
-            try:
-                result = cli.invoke(context)
-            except (BrokenPipeError, click.exceptions.Exit):  # what it did is done, whoever reads no more of it
-                session.after_command()
-                raise
-            session.after_command()
+            result = cli.invoke(context)
             return result if isinstance(result, int) else Exit.DONE
     except click.exceptions.Exit as done:
         return done.exit_code

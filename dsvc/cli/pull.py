@@ -41,7 +41,7 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     \b
     JSON: {"made": whether the repository was made,
            "datasets": [{"dataset", "branch", "commit", "before": ID or null, "rebased", "conflicts",
-                         "what": "here" | "made" | "moved" | "left" | "missing"}...]}
+                         "what": "here" | "made" | "moved" | "left" | "missing" | "unfit"}...]}
     """
     is_new = _begin()
     repository = session.repository(signed=True)
@@ -59,7 +59,7 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
         _offer_hooks(repository)
     if lacking:
         raise RemoteError(f"not all that {LOCK_FILE} names could be brought: {', '.join(lacking)}", _way(repository))
-    return Exit.NO if any(one.what == "left" for one in found) else Exit.DONE
+    return Exit.NO if any(one.what in ("left", "unfit") for one in found) else Exit.DONE
 
 
 def _pull_branch(repository: Repository, yes: bool, as_json: bool) -> int:

@@ -55,17 +55,18 @@ class Session:
             self._lock = LockKeeper(repository)
         return repository
 
-    def after_command(self) -> None:
+    def after_command(self) -> int:
         """Bring what follows the datasets up to date, where the command has moved one, or selected something else."""
         opened = self._opened
         if opened is None or opened.root is None:
-            return
+            return Exit.DONE
         if opened.store.head.operation != self._before or opened.workspace.kept != self._selected:
             from dsvc.cli.checkout import keep_folders
 
             if self._lock is not None:
                 self._lock.update()
             keep_folders(opened)
+        return Exit.DONE
 
     def dataset(self, author: Author | None = None, *, signed: bool = False) -> Dataset:
         """The dataset that is meant: of --dataset, of DSVC_DATASET, or the current one. Raises NotFoundError."""
