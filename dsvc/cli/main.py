@@ -71,7 +71,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "clone": ("clone", "Make a repository with all that a remote has."),
         "push": ("sync", "Bring the current branch to a remote, with its versions."),
         "fetch": ("sync", "Bring what is new at a remote, and note where its branches and versions stand."),
-        "pull": ("pull", "Bring what dsvc.lock names."),
+        "pull": ("pull", "Bring what dsvc.lock names; without one, what the remote has of the current branch."),
     },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
