@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.exit import Exit
-from dsvc.cli.locking import standing_lines
+from dsvc.cli.locking import standing_lines, without_elsewhere
 from dsvc.cli.render import json_option, note, out, plural, print_json, table
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.repository import LOCK_FILE
@@ -53,7 +53,7 @@ def _check(repository: Repository, path: Path, as_json: bool) -> int:
 
     lock = read_lock(path)
     found = stand(repository, lock)
-    wrong = [one for one in found if not _is_current(one)]
+    wrong = without_elsewhere(repository, path, [one for one in found if not _is_current(one)])
     if as_json:
         print_json(_json(lock, found, is_current=not wrong, is_changed=False))
     elif wrong:
