@@ -35,7 +35,7 @@ class LockKeeper:
 
     def update(self) -> None:
         """Write the lines of the datasets that the command moved and that the lock named as they were before, or whose
-        line it took in: a merge with what the lock names."""
+        line it took in, by a merge say; and of those that the lock does not name, and that have gone on."""
         from dsvc.git.lockfile import read_lock, write_lock
 
         if self._before is None:
@@ -48,10 +48,24 @@ class LockKeeper:
             lines = dict(lock)
             for name in {*self._before, *after}:
                 sides = lock.get(name), self._before.get(name), after.get(name)
-                if _place(sides[0]) == _place(sides[1]) or self._is_taken_in(*sides):
+                if _place(sides[0]) == _place(sides[1]) or self._is_taken_in(*sides) or self._is_new(name, *sides):
                     _take(lines, name, self._before.get(name), after.get(name))
             if lines != lock:
                 write_lock(self._path, lines.values())
+
+    def _is_new(self, name: str, line: Locked | None, before: Locked | None, after: Locked | None) -> bool:
+        """Whether a dataset that the lock does not name has gone on, to where no lock of Git's has been."""
+        if line is not None or before is None or after is None or after.commit == before.commit:
+            return False
+        from dsvc.git.pinning import Kept, path_in
+        from dsvc.git.working import GitRepository
+
+        project = self._path.parent
+        git = GitRepository.find(project)
+        if git is None:
+            return False
+        with git:
+            return not Kept(self._repository, git, path_in(git, project))(name, after.commit)
 
     def _is_taken_in(self, line: Locked | None, before: Locked | None, after: Locked | None) -> bool:
         """Whether a dataset holds the commit of its line now, and did not before."""
@@ -123,6 +137,12 @@ def elsewhere_words(standing: Standing) -> str:
     return (
         f"{standing.dataset} is at {at}, and {LOCK_FILE} names {there}; to go there: dsvc pull; to pin {at}: dsvc lock"
     )
+
+
+def chosen_lines(before: str | None, repository: Repository) -> list[str]:
+    """What is told where a lock has another name for the dataset that was the current one."""
+    after = repository.workspace.chosen
+    return [f"now on dataset {after}"] if before is not None and after not in (None, before) else []
 
 
 def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[str]:

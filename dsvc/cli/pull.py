@@ -10,7 +10,7 @@ import click
 
 from dsvc.cli.checkout import keep_folders
 from dsvc.cli.exit import Exit
-from dsvc.cli.locking import followed_lines
+from dsvc.cli.locking import chosen_lines, followed_lines
 from dsvc.cli.progress import progress
 from dsvc.cli.render import json_option, note, out, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
@@ -48,12 +48,15 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     path = (repository.root or Path()) / LOCK_FILE
     if not path.exists():
         return _pull_branch(repository, yes, as_json)
+    chosen = repository.workspace.chosen
     found = _follow(repository, path, yes)
     keep_folders(repository)
     if as_json:
         print_json({"made": is_new, "datasets": [_json(one) for one in found]})
     else:
         _print(repository, found, is_new)
+        for line in chosen_lines(chosen, repository):
+            out(line)
     lacking = [one.target.dataset for one in found if one.what == "missing"]
     if is_new:
         _offer_hooks(repository)

@@ -64,7 +64,7 @@ def follow(repository: Repository, targets: Iterable[Target], is_kept: IsKept, c
             return [_Following(repository, transaction, refs, graph, target, is_kept).run() for target in wanted]
 
         found = transaction.run(change)
-    _select(repository, [one.target for one in found if one.what not in ("left", "missing", "unfit")])
+    _select(repository, wanted, [one.target for one in found if one.what not in ("left", "missing", "unfit")], is_kept)
     return found
 
 
@@ -119,8 +119,8 @@ class _Following:
         return True, Snapshot(self._store, committed, cache).conflicts
 
 
-def _select(repository: Repository, targets: list[Target]) -> None:
-    """Make the branches the current ones, and select a dataset where none was."""
+def _select(repository: Repository, wanted: list[Target], targets: list[Target], is_kept: IsKept) -> None:
+    """Make the branches of targets the current ones, and select a dataset where none was, or by its other name."""
     workspace, changes = repository.workspace, dict[str, Any]()
     names = {t.dataset: t.branch for t in targets if (workspace.kept_branch(t.dataset) or MAIN) != t.branch}
     if names:
@@ -128,5 +128,18 @@ def _select(repository: Repository, targets: list[Target]) -> None:
     chosen = workspace.chosen
     if targets and (chosen is None or repository.view.get(DATASET, chosen) is None):
         changes["dataset"] = min(target.dataset for target in targets)
+    elif chosen is not None and all(chosen != target.dataset for target in wanted):
+        changes |= _renamed(repository, chosen, targets, is_kept)
     if changes:
         workspace.save(**changes)
+
+
+def _renamed(repository: Repository, chosen: str, targets: list[Target], is_kept: IsKept) -> dict[str, str]:
+    """The one target that is the current dataset by another name: on the other branch of Git's it was renamed."""
+    ref = cast("BranchRef | None", repository.view.get(BRANCH, chosen, repository.workspace.branch(chosen)))
+    tip = ref.commit if ref is not None else None
+    if tip is None or not is_kept(chosen, tip):
+        return {}
+    graph = Graph(repository.store)
+    found = [one.dataset for one in targets if graph.contains(one.commit, tip) or graph.contains(tip, one.commit)]
+    return {"dataset": found[0]} if len(found) == 1 else {}

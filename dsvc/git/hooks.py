@@ -57,9 +57,9 @@ class Refreshed(NamedTuple):
 
     The datasets whose line was `written`; those whose line Git moved while the data stayed `elsewhere`, and those that
     have gone `apart` from it, of both only where the commit leaves the line as it is: else they are followed after it;
-    and those whose commit is nowhere here. `left_out` tells that the commit is of named files: the lock is written, and
-    is no part of it; `is_alone` that it is all that is staged, which Git does not see any more in a commit that it takes
-    for empty.
+    and those whose commit is nowhere here. `left_out` tells that the commit is of named files: the lock is
+    written, and no part of it; `is_alone` that it is all that is staged, which Git does not see any more in a commit
+    that it takes for empty.
     """
 
     written: list[Standing]

@@ -686,3 +686,63 @@ Ada$ GIT_DIR=$PWD/../elsewhere.git GIT_WORK_TREE=$PWD git commit --allow-empty -
 dsvc: no .git lies here or above, and the data does not follow where GIT_DIR names another folder
 dsvc:   by hand: dsvc lock before a commit, dsvc pull after a checkout or a merge, dsvc push before a push
 """)
+
+
+def test_a_dataset_of_another_branch(tell: Teller) -> None:
+    """A dataset that another branch of Git's has is none of this lock, until work goes on in it."""
+    tell(r"""Ada$ git switch -q -c night
+Ada$ dsvc create toys -m "Toys"
+made dataset toys, now the current one
+next: dsvc add PATH, or dsvc import FILE --images DIR
+Ada$ dsvc add images/c.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "A toy"
+[toys main C3] A toy
+holds 1 input, 0 annotations, 0 concepts
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Toys"
+Ada$ git switch -q main
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+Ada$ dsvc add images/d.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "Another"
+[toys main C4] Another
+holds 2 inputs, 0 annotations, 0 concepts
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Toys by day"
+Ada$ tail -n 2 dsvc.lock
+pets main C2
+toys main C4
+""")
+
+
+def test_a_renamed_dataset(tell: Teller) -> None:
+    """The current dataset goes by the name that it has on the branch of Git's, and a merge keeps name and work."""
+    tell(r"""Ada$ git switch -q -c night
+Ada$ dsvc rename pets beasts
+renamed pets to beasts
+Ada$ git commit -qam "Beasts"
+Ada$ git switch -q main
+dsvc: pets at C2
+dsvc: now on dataset pets
+Ada$ dsvc add images/b.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "A second picture"
+[pets main C3] A second picture
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "More pets"
+Ada$ git merge -q night -m "Both"
+pets was renamed to beasts, and goes by that name
+Auto-merging dsvc.lock
+dsvc: beasts at C3, was at C2
+dsvc: now on dataset beasts
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+""")
