@@ -769,6 +769,7 @@ Ada$ dsvc delete cars --yes
 deleted cars: 1 input, 0 annotations, 0 concepts, 0 versions
 dsvc undo brings it back
 Ada$ git commit -qam "No cars"
+dsvc: now on dataset pets
 Bo$ git pull -q
 Bo$ dsvc list
 * cars  1 input  0 annotations  0 versions
