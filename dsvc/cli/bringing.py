@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dsvc.cli.render import note
 from dsvc.errors import DsvcError
 from dsvc.model.view import VERSION
+from dsvc.store.ids import Kind
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -24,7 +25,7 @@ def missing(repository: Repository, wanted: Wanted) -> dict[str, set[ObjectId]]:
     """Those of some commits, by dataset, that are not here."""
     store = repository.store
     store.refresh()
-    found = {name: {id for id in ids if not store.has(id)} for name, ids in wanted.items()}
+    found = {name: {id for id in ids if not store.has(id, Kind.COMMIT)} for name, ids in wanted.items()}
     return {name: ids for name, ids in found.items() if ids}
 
 
@@ -34,7 +35,9 @@ def bring_versions(repository: Repository, lines: Iterable[Locked], progress: Pr
     wanted = {
         line.dataset: {line.commit}
         for line in lines
-        if line.version is not None and view.get(VERSION, line.dataset, line.version) is None and store.has(line.commit)
+        if line.version is not None
+        and view.get(VERSION, line.dataset, line.version) is None
+        and store.has(line.commit, Kind.COMMIT)
     }
     for remote in _places(repository) if wanted else ():
         try:

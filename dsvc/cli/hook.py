@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsvc.cli.exit import Exit
-from dsvc.cli.locking import elsewhere_words, followed_lines, standing_words
+from dsvc.cli.locking import chosen_lines, elsewhere_words, followed_lines, standing_words
 from dsvc.cli.progress import progress
 from dsvc.cli.render import note, plural, shown, size
 from dsvc.core.repository import LOCK_FILE
@@ -64,6 +64,10 @@ def hook_command(name: str, arguments: tuple[str, ...]) -> int:
     code: int = Exit.DONE
     git = GitRepository.find(Path())
     if git is None:
+        note("dsvc: no .git lies here or above, and the data does not follow where GIT_DIR names another folder")
+        note(
+            "dsvc:   by hand: dsvc lock before a commit, dsvc pull after a checkout or a merge, dsvc push before a push"
+        )
         return Exit.DONE
     with git:
         for folder in projects(git, checked_out=name != "pre-push"):
@@ -159,8 +163,9 @@ def _follow(name: str) -> Work:
 
         repository = here.open()
         _bring(repository, here, versions=name == "post-merge")
+        chosen = repository.workspace.chosen
         found = follow_lock(repository, here.git, here.folder, came_from(name, arguments, stdin), f"git {name}")
-        for line in followed_lines(found):
+        for line in (*followed_lines(found), *chosen_lines(chosen, repository)):
             here.say(line)
         keep_folders(repository)
         return Exit.DONE

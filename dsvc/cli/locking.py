@@ -34,7 +34,8 @@ class LockKeeper:
         return lines_here(self._repository)
 
     def update(self) -> None:
-        """Write the lines of the datasets that the command moved and that the lock named as they were before."""
+        """Write the lines of the datasets that the command moved and that the lock named as they were before, or whose
+        line it took in, by a merge say; and of those that the lock does not name, and that have gone on."""
         from dsvc.git.lockfile import read_lock, write_lock
 
         if self._before is None:
@@ -46,10 +47,34 @@ class LockKeeper:
             lock = read_lock(self._path)
             lines = dict(lock)
             for name in {*self._before, *after}:
-                if _place(lock.get(name)) == _place(self._before.get(name)):
+                sides = lock.get(name), self._before.get(name), after.get(name)
+                if _place(sides[0]) == _place(sides[1]) or self._is_taken_in(*sides) or self._is_new(name, *sides):
                     _take(lines, name, self._before.get(name), after.get(name))
             if lines != lock:
                 write_lock(self._path, lines.values())
+
+    def _is_new(self, name: str, line: Locked | None, before: Locked | None, after: Locked | None) -> bool:
+        """Whether a dataset that the lock does not name has gone on, to where no lock of Git's has been."""
+        if line is not None or before is None or after is None or after.commit == before.commit:
+            return False
+        from dsvc.git.pinning import Kept, path_in
+        from dsvc.git.working import GitRepository
+
+        project = self._path.parent
+        git = GitRepository.find(project)
+        if git is None:
+            return False
+        with git:
+            return not Kept(self._repository, git, path_in(git, project))(name, after.commit)
+
+    def _is_taken_in(self, line: Locked | None, before: Locked | None, after: Locked | None) -> bool:
+        """Whether a dataset holds the commit of its line now, and did not before."""
+        if line is None or before is None or after is None or after.commit == before.commit:
+            return False
+        from dsvc.core.merging.graph import Graph
+
+        graph = Graph(self._repository.store)
+        return graph.contains(after.commit, line.commit) and not graph.contains(before.commit, line.commit)
 
 
 def _place(line: Locked | None) -> tuple[object, ...] | None:
@@ -114,6 +139,12 @@ def elsewhere_words(standing: Standing) -> str:
     )
 
 
+def chosen_lines(before: str | None, repository: Repository) -> list[str]:
+    """What is told where a lock has another name for the dataset that was the current one."""
+    after = repository.workspace.chosen
+    return [f"now on dataset {after}"] if before is not None and after not in (None, before) else []
+
+
 def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[str]:
     """What is told of the datasets that a lock moved; with `quiet` nothing of those that stay where they were."""
     lines = []
@@ -130,6 +161,9 @@ def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[st
             lines.append(f"  to {first}; to go there: dsvc branch -d {name} NAME keeps them, then dsvc pull")
         elif one.what == "missing":
             lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is not here; to bring it: dsvc pull")
+        elif one.what == "unfit":
+            lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is what a source delivered, and no state")
+            lines.append("  of a dataset; to pin what is here: dsvc lock")
         if one.rebased:
             clash = f", {one.conflicts} of them in conflict: dsvc conflicts" if one.conflicts else ""
             lines.append(f"  staged changes were laid over it{clash}")

@@ -70,8 +70,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "remote": ("remote", "Name the places that datasets are shared through."),
         "clone": ("clone", "Make a repository with all that a remote has."),
         "push": ("sync", "Bring the current branch to a remote, with its versions."),
-        "fetch": ("sync", "Bring what is new at a remote, and note where its branches stand."),
-        "pull": ("pull", "Bring what dsvc.lock names."),
+        "fetch": ("sync", "Bring what is new at a remote, and note where its branches and versions stand."),
+        "pull": ("pull", "Bring what dsvc.lock names; without one, what the remote has of the current branch."),
     },
     "Safety": {
         "undo": ("undo", "Take back the last operation of this workspace."),
@@ -137,6 +137,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     session = Session()
     code = _guarded(session, lambda: _invoke(given, session))
+    if code != Exit.INTERRUPTED:
+        # Also where a command failed half way, or nobody reads all that it says: what it changed by then is changed.
+        after = _guarded(session, session.after_command)
+        code = code or after
     if signal.getsignal(signal.SIGINT) is _interrupt_again:
         signal.signal(signal.SIGINT, _leave)  # all is cleaned up, and whoever reads the rest may be slow
     try:
@@ -171,7 +175,6 @@ def _invoke(arguments: list[str], session: Session) -> int:
     try:
         with cli.make_context("dsvc", arguments, obj=session) as context:
             result = cli.invoke(context)
-            session.after_command()
             return result if isinstance(result, int) else Exit.DONE
     except click.exceptions.Exit as done:
         return done.exit_code

@@ -116,6 +116,13 @@ def _pairs(found: dict[bytes, bytes]) -> list[list[str]]:
     return [[key.decode().replace("\0", "#") for key in pair] for pair in found.items()]
 
 
+def tell_merged(dataset: Dataset, revision: str, outcome: MergeOutcome, before: ObjectId | None) -> None:
+    """Print what a merge did to a branch that stood on a commit before."""
+    _print(dataset, revision, outcome, dry_run=False)
+    _print_fileless(dataset, outcome, before)
+    _print_next(outcome, before, dry_run=False)
+
+
 def _print(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool) -> None:
     out(_headline(dataset, revision, outcome, dry_run))
     if outcome.kind != "up to date":

@@ -10,7 +10,7 @@ import click
 
 from dsvc.cli.checkout import keep_folders
 from dsvc.cli.exit import Exit
-from dsvc.cli.locking import followed_lines
+from dsvc.cli.locking import chosen_lines, followed_lines
 from dsvc.cli.progress import progress
 from dsvc.cli.render import json_option, note, out, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
@@ -28,46 +28,68 @@ if TYPE_CHECKING:
 @shared_options
 @pass_session
 def pull_command(session: Session, yes: bool, as_json: bool) -> int:
-    """Bring what dsvc.lock names.
+    """Bring what dsvc.lock names; without one, what the remote has of the current branch.
 
     What is not here is fetched, and the datasets and the folders that are laid out move to it. In a fresh clone of the
     project's Git repository it makes the repository first. A remote that came with the project is shown and asked about
     once. Staged changes are laid over what comes. A dataset with commits that nothing else keeps stays where it is, and
     is named; exit 1.
 
+    Without dsvc.lock the default remote's branch of the same name is fetched and merged into the current one, as
+    `dsvc fetch` and `dsvc merge` do, and the versions on it come along.
+
     \b
     JSON: {"made": whether the repository was made,
            "datasets": [{"dataset", "branch", "commit", "before": ID or null, "rebased", "conflicts",
-                         "what": "here" | "made" | "moved" | "left" | "missing"}...]}
+                         "what": "here" | "made" | "moved" | "left" | "missing" | "unfit"}...]}
     """
     is_new = _begin()
     repository = session.repository(signed=True)
     path = (repository.root or Path()) / LOCK_FILE
     if not path.exists():
-        raise NotFoundError(f"there is no {LOCK_FILE} that says what to bring", "write one: dsvc lock")
+        return _pull_branch(repository, yes, as_json)
+    chosen = repository.workspace.chosen
     found = _follow(repository, path, yes)
     keep_folders(repository)
     if as_json:
         print_json({"made": is_new, "datasets": [_json(one) for one in found]})
     else:
         _print(repository, found, is_new)
+        for line in chosen_lines(chosen, repository):
+            out(line)
     lacking = [one.target.dataset for one in found if one.what == "missing"]
     if is_new:
         _offer_hooks(repository)
     if lacking:
         raise RemoteError(f"not all that {LOCK_FILE} names could be brought: {', '.join(lacking)}", _way(repository))
-    return Exit.NO if any(one.what == "left" for one in found) else Exit.DONE
+    return Exit.NO if any(one.what in ("left", "unfit") for one in found) else Exit.DONE
+
+
+def _pull_branch(repository: Repository, yes: bool, as_json: bool) -> int:
+    from dsvc.cli.pulling import pull_current
+    from dsvc.remote.settings import list_remotes
+
+    if not list_remotes(repository):
+        hint = "name a remote: dsvc remote add origin PATH; or write the lock: dsvc lock"
+        raise NotFoundError(f"there is no {LOCK_FILE} that says what to bring, and no remote to ask", hint)
+    pull_current(repository, yes, as_json)
+    keep_folders(repository)
+    return Exit.DONE
 
 
 def _begin() -> bool:
     """Make the repository of a fresh clone; whether it was made."""
     from dsvc.core.repository import Repository
+    from dsvc.git.lockfile import has_markers, parse_lock, read_text
 
     here = Path().absolute()
     for folder in (here, *here.parents):
         if (folder / FOLDER / "head").exists():
             return False
         if (folder / LOCK_FILE).is_file():
+            text = read_text(folder / LOCK_FILE)
+            if not has_markers(text):
+                parse_lock(text)  # what is wrong with it is told before anything is made
             Repository.init(folder)
             return True
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,7 +44,9 @@ def write(text: str) -> None:
 
 
 def note(line: str) -> None:
-    """Print a line on stderr."""
+    """Print a line on stderr, after all that was printed on stdout so far."""
+    with contextlib.suppress(OSError, ValueError):  # whatever is wrong with it, the end of the run tells
+        sys.stdout.flush()
     click.echo(line, err=True)
 
 

@@ -27,6 +27,8 @@ class Session:
 
     def __init__(self) -> None:
         self.dataset_name: str | None = None
+        # The remote that is written to, once one is.
+        self.remote: str | None = None
         self._opened: Repository | None = None
         self._before: ObjectId | None = None
         self._lock: LockKeeper | None = None
@@ -53,17 +55,18 @@ class Session:
             self._lock = LockKeeper(repository)
         return repository
 
-    def after_command(self) -> None:
+    def after_command(self) -> int:
         """Bring what follows the datasets up to date, where the command has moved one, or selected something else."""
         opened = self._opened
         if opened is None or opened.root is None:
-            return
+            return Exit.DONE
         if opened.store.head.operation != self._before or opened.workspace.kept != self._selected:
             from dsvc.cli.checkout import keep_folders
 
             if self._lock is not None:
                 self._lock.update()
             keep_folders(opened)
+        return Exit.DONE
 
     def dataset(self, author: Author | None = None, *, signed: bool = False) -> Dataset:
         """The dataset that is meant: of --dataset, of DSVC_DATASET, or the current one. Raises NotFoundError."""
@@ -79,6 +82,8 @@ class Session:
                     text = "interrupted, after the change was made; take it back with: dsvc undo"
             except Exception:  # whatever is wrong with it, the next command says so
                 text = "interrupted"
+        if self.remote is not None:
+            text = f"interrupted; {self.remote} has all of it, or nothing; to see which: dsvc fetch {self.remote}"
         click.echo(text, err=True)
         return Exit.INTERRUPTED
 

@@ -50,6 +50,7 @@ def push_command(session: Session, remote: str | None, all_: bool, yes: bool, dr
         raise UsageError("--all takes all datasets, and -d one of them", "leave one of the two out")
     dataset = None if all_ else repository.dataset()
     chosen = _chosen(repository, remote, yes)
+    session.remote = chosen.name
     with progress() as report:
         sent = push(
             repository,
@@ -86,7 +87,7 @@ def _sent_json(remote: Remote, sent: Sent, dry_run: bool) -> dict[str, Any]:
                 "branch": moved.branch,
                 "move": moved.move,
                 "before": _hex(moved.before),
-                "commit": _hex(moved.commit),
+                "commit": moved.commit.hex(),
             }
             for dataset, moved in sent.branches
         ],
@@ -109,8 +110,8 @@ def _tell_sent(remote: Remote, sent: Sent, dry_run: bool) -> None:
 
 
 def _moved(moved: Moved) -> str:
-    commit = moved.commit.short() if moved.commit is not None else ""
-    if moved.move == "new" or moved.before is None:
+    commit = moved.commit.short()
+    if moved.before is None:
         return f"new, at {commit}"
     return f"stays at {commit}" if moved.move == "current" else f"{moved.before.short()} -> {commit}"
 

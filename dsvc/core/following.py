@@ -13,13 +13,13 @@ from dsvc.core.rebase import rebase
 from dsvc.core.repository import MAIN
 from dsvc.model.snapshot import Snapshot
 from dsvc.model.view import BRANCH, DATASET, BranchRef, DatasetRef, PinRef, pin_of
-from dsvc.store.ids import ObjectId
+from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.core.transaction import Refs, Transaction
 
-What = Literal["here", "made", "moved", "left", "missing"]
+What = Literal["here", "made", "moved", "left", "missing", "unfit"]
 # Whether a commit of a dataset is kept elsewhere, so that its branch may leave it.
 IsKept = Callable[[str, ObjectId], bool]
 
@@ -34,7 +34,8 @@ class Target(NamedTuple):
 
 class Followed(NamedTuple):
     """What became of one dataset: it was `here` already, was `made` or `moved`; was `left` because its branch holds
-    commits that nothing else keeps; or the commit is `missing`. `before` is where the branch stood.
+    commits that nothing else keeps; or the commit is `missing`, or `unfit`, being what a source delivered and no state
+    of a dataset. `before` is where the branch stood.
 
     `is_ahead` says of one that was left that it goes on from the commit that it should stand on; `rebased` that staged
     changes were laid over the new commit, `conflicts` how many records are in conflict with them.
@@ -63,7 +64,7 @@ def follow(repository: Repository, targets: Iterable[Target], is_kept: IsKept, c
             return [_Following(repository, transaction, refs, graph, target, is_kept).run() for target in wanted]
 
         found = transaction.run(change)
-    _select(repository, [one.target for one in found if one.what not in ("left", "missing")])
+    _select(repository, wanted, [one.target for one in found if one.what not in ("left", "missing", "unfit")], is_kept)
     return found
 
 
@@ -90,8 +91,10 @@ class _Following:
         before = ref.commit if ref is not None else None
         if before == commit:
             return Followed(target, "here", before)
-        if not self._store.has(commit):
+        if not self._store.has(commit, Kind.COMMIT):
             return Followed(target, "missing", before)
+        if "source" in self._graph.commit(commit).notes:
+            return Followed(target, "unfit", before)
         if before is not None and not self._graph.contains(commit, before):
             if not self._is_kept(name, before) and only_here(self._repository, refs, (name, branch), before):
                 refs.set(pin_of(name, commit), PinRef(commit))  # so that it can be merged by its id
@@ -116,8 +119,8 @@ class _Following:
         return True, Snapshot(self._store, committed, cache).conflicts
 
 
-def _select(repository: Repository, targets: list[Target]) -> None:
-    """Make the branches the current ones, and select a dataset where none was."""
+def _select(repository: Repository, wanted: list[Target], targets: list[Target], is_kept: IsKept) -> None:
+    """Make the branches of targets the current ones, and select a dataset where none was, or by its other name."""
     workspace, changes = repository.workspace, dict[str, Any]()
     names = {t.dataset: t.branch for t in targets if (workspace.kept_branch(t.dataset) or MAIN) != t.branch}
     if names:
@@ -125,5 +128,18 @@ def _select(repository: Repository, targets: list[Target]) -> None:
     chosen = workspace.chosen
     if targets and (chosen is None or repository.view.get(DATASET, chosen) is None):
         changes["dataset"] = min(target.dataset for target in targets)
+    elif chosen is not None and all(chosen != target.dataset for target in wanted):
+        changes |= _renamed(repository, chosen, targets, is_kept)
     if changes:
         workspace.save(**changes)
+
+
+def _renamed(repository: Repository, chosen: str, targets: list[Target], is_kept: IsKept) -> dict[str, str]:
+    """The one target that is the current dataset by another name: on the other branch of Git's it was renamed."""
+    ref = cast("BranchRef | None", repository.view.get(BRANCH, chosen, repository.workspace.branch(chosen)))
+    tip = ref.commit if ref is not None else None
+    if tip is None or not is_kept(chosen, tip):
+        return {}
+    graph = Graph(repository.store)
+    found = [one.dataset for one in targets if graph.contains(one.commit, tip) or graph.contains(tip, one.commit)]
+    return {"dataset": found[0]} if len(found) == 1 else {}

@@ -57,8 +57,9 @@ class Refreshed(NamedTuple):
 
     The datasets whose line was `written`; those whose line Git moved while the data stayed `elsewhere`, and those that
     have gone `apart` from it, of both only where the commit leaves the line as it is: else they are followed after it;
-    and those whose commit is nowhere here. `left_out` tells that the commit is of named files, and the lock is none of
-    them; `is_alone` that it is all that is staged, which Git does not see any more in a commit that it takes for empty.
+    and those whose commit is nowhere here. `left_out` tells that the commit is of named files: the lock is
+    written, and no part of it; `is_alone` that it is all that is staged, which Git does not see any more in a commit
+    that it takes for empty.
     """
 
     written: list[Standing]
@@ -81,8 +82,6 @@ def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> R
     committed = readable(git.read(head, name)) if head is not None else {}
     written, elsewhere, apart, absent = _sort(stand(repository, lock), committed, Kept(repository, git, name))
     found = Refreshed(written, elsewhere, apart, absent, _is_partial(), False)
-    if found.left_out:
-        return found
     lines = dict(lock)
     for standing in written:
         if standing.here is None:
@@ -91,9 +90,13 @@ def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> R
             lines[standing.dataset] = standing.here
     if lines != lock or not path.exists():
         write_lock(path, lines.values())
-    was_empty = path.read_bytes() != (git.read(head, name) if head is not None else None) and _is_nothing_staged(git)
+    if found.left_out:
+        return found
+    is_like = path.read_bytes() == (git.read(head, name) if head is not None else None)
+    was_empty = not is_like and _is_nothing_staged(git)
     _run(git, "update-index", "--add", "--", os.fsdecode(name))
-    return found._replace(is_alone=was_empty)
+    # What differs on disk may be the same to Git: the ends of lines.
+    return found._replace(is_alone=was_empty and not _is_nothing_staged(git))
 
 
 def _sort(

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dsvc.core.names import NAME
+from dsvc.core.names import check_name
 from dsvc.core.repository import LOCK_FILE
-from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError
+from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
 from dsvc.store.files import replace_file
 from dsvc.store.ids import ObjectId
 
@@ -66,8 +66,10 @@ def _parse_line(line: str, before: Lock) -> Locked:
     if not 3 <= len(words) <= 4:
         raise ValueError(f"not dataset, branch, commit and perhaps version: {line[:80]!r}")
     for word in (words[0], words[1], *words[3:]):
-        if not NAME.fullmatch(word):
-            raise ValueError(f"{word[:80]!r} is no name")
+        try:
+            check_name(word, "line")
+        except UsageError:  # a lock comes from anybody, and must bring no name that nobody could give
+            raise ValueError(f"{word[:80]!r} is no name") from None
     if words[0] in before:
         raise ValueError(f"dataset {words[0]!r} stands there twice")
     try:

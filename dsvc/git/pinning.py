@@ -10,7 +10,7 @@ from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import NotFoundError, RefusedError
 from dsvc.git.lockfile import Lock, Locked, decode, parse_lock
 from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, VersionRef, View
-from dsvc.store.ids import ObjectId
+from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ def _stand(repository: Repository, graph: Graph, name: str, line: Locked | None,
         return Standing(name, "new", None, here)
     if here is not None and here.commit == line.commit:
         return Standing(name, "same", line, here)
-    if not repository.store.has(line.commit):
+    if not repository.store.has(line.commit, Kind.COMMIT):
         return Standing(name, "absent", line, here)
     if here is None:
         is_deleted = repository.view.get(DATASET, name) is None
@@ -109,7 +109,7 @@ class Kept:
             return True
         if dataset not in self._behind:
             store = self._repository.store
-            self._behind[dataset] = Graph(store).behind(id for id in named if store.has(id))
+            self._behind[dataset] = Graph(store).behind(id for id in named if store.has(id, Kind.COMMIT))
         return commit in self._behind[dataset]
 
     def _read(self) -> dict[str, set[ObjectId]]:

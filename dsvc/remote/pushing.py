@@ -30,7 +30,7 @@ class Moved(NamedTuple):
     """A branch of a dataset at the remote: where it stands now, what the push did to it, and where it stood before."""
 
     branch: str
-    commit: ObjectId | None
+    commit: ObjectId
     move: Move
     before: ObjectId | None
 
@@ -143,10 +143,12 @@ def move_branch(refs: Refs, graph: Graph, branch: Ref, commit: ObjectId) -> Move
     """Move a branch of the remote to a commit of this repository, unless commits would be out of its reach then."""
     ref = cast("BranchRef | None", refs.get(*branch))
     present = ref.commit if ref is not None else None
-    with owning():
-        goes_forward = present is None or _is_behind(graph, present, commit)
-    if not goes_forward:
-        return Moved(branch[2], present, "current" if _may_be_behind(graph, commit, present) else "diverged", present)
+    if present is not None:
+        with owning():
+            goes_forward = _is_behind(graph, present, commit)
+        if not goes_forward:
+            move: Move = "current" if _may_be_behind(graph, commit, present) else "diverged"
+            return Moved(branch[2], present, move, present)
     if present == commit:
         return Moved(branch[2], commit, "current", present)
     refs.set(branch, BranchRef(commit))
@@ -166,10 +168,10 @@ def _is_behind(graph: Graph, commit: ObjectId, head: ObjectId) -> bool:
     return False
 
 
-def _may_be_behind(graph: Graph, commit: ObjectId, present: ObjectId | None) -> bool:
+def _may_be_behind(graph: Graph, commit: ObjectId, present: ObjectId) -> bool:
     """Whether a commit lies behind the one where the remote stands, as far as is known here."""
     try:
-        return present is not None and _is_behind(graph, commit, present)
+        return _is_behind(graph, commit, present)
     except DamagedError:  # that one is not here
         return False
 

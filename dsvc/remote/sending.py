@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.merging.graph import Graph
@@ -62,7 +61,7 @@ def push(
             return Sent(len(lacking), 0, 0, moves, versions)
         copier.copy(load.heads())
         moves, versions = transaction.run(load.unload)
-    load.note()
+    load.note(moves)
     return Sent(len(copier.commits), copier.objects, copier.bytes, moves, versions)
 
 
@@ -123,15 +122,13 @@ class _Load:
             raise RefusedError(message, "begin a branch of another name, and push that: dsvc switch -c NAME")
         return moved
 
-    def note(self) -> None:
+    def note(self, moves: list[tuple[str, Moved]]) -> None:
         """Note here where things stand there now."""
-        standing: Iterable[tuple[Ref, ObjectId]] = (
-            *self._branches.items(),
-            *((ref, version.commit) for ref, version in self._versions),
-        )
+        standing: dict[Ref, ObjectId] = {ref: version.commit for ref, version in self._versions}
+        standing |= {(BRANCH, dataset, moved.branch): moved.commit for dataset, moved in moves}
 
         def change(refs: Refs) -> None:
-            for ref, commit in standing:
+            for ref, commit in standing.items():
                 refs.set(tracking_ref(self._remote, ref), RemoteRef(commit))
 
         self._repository.change(f"push {self._remote.name}", change)

@@ -84,3 +84,45 @@ def test_an_empty_remote_is_cloned(dsvc: Run, tmp_path: Path) -> None:
         f"received 0 commits, 0 objects, 0 bytes from origin: {tmp_path}/empty",
         f"next: cd {tmp_path}/clone",
     ]
+
+
+def test_without_a_lock_a_pull_takes_in_what_the_remote_has(
+    shared: Path, dsvc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsvc("clone", shared, tmp_path / "bo")
+    monkeypatch.chdir(tmp_path / "bo")
+    dsvc("annotate", "b.jpg", "--concept", "dog")
+    dsvc("commit", "-m", "Bo's", *SIGNED)
+    dsvc("version", "create", "v2", *SIGNED)
+    dsvc("push")
+    assert dsvc("pull").out == "already up to date with origin/pets:main\n"
+    head = json.loads(dsvc("branch", "--json").out)["branches"][0]["head"]
+    monkeypatch.chdir(tmp_path / "project")
+    dsvc("use", "pets:main")
+    came, version, *rest = dsvc("pull").out.splitlines()
+    assert came.startswith("received 1 commit, ") and came.endswith(" from origin: ../shared")
+    assert version == "pets@v2: new"
+    assert rest == [
+        f"[pets main {head[:12]}] went forward to origin/pets:main",
+        "  annotations  1 added",
+        rest[-1],
+    ]
+    dsvc("annotate", "a.jpg", "--concept", "cat")
+    dsvc("commit", "-m", "Ada's", *SIGNED)
+    dsvc("push")
+    monkeypatch.chdir(tmp_path / "bo")
+    document = json.loads(dsvc("pull", "--json").out)
+    after = json.loads(dsvc("branch", "--json").out)["branches"][0]["head"]
+    row = {"dataset": "pets", "branch": "main", "commit": after, "before": head, "what": "moved"}
+    assert document == {"made": False, "datasets": [row | {"rebased": False, "conflicts": 0}]}
+    dsvc("switch", "-c", "mine")
+    assert dsvc("pull", code=4).err == (
+        "error: origin has no branch 'mine' of pets\nhint: bring it there: dsvc push origin\n"
+    )
+
+
+def test_a_pull_with_nothing_to_pull_from(project: Path, dsvc: Run) -> None:
+    assert dsvc("pull", code=4).err == (
+        "error: there is no dsvc.lock that says what to bring, and no remote to ask\n"
+        "hint: name a remote: dsvc remote add origin PATH; or write the lock: dsvc lock\n"
+    )

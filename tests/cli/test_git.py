@@ -107,6 +107,10 @@ def test_what_stands_in_the_way_is_told(dsvc, repository: Path) -> None:
     git("config", "core.hooksPath", ".githooks")
     result = dsvc("git", "install")
     assert "note: .githooks lies in the working tree: commit what changed there\n" in result.out
+    dsvc("git", "uninstall")
+    (repository / ".githooks").mkdir()
+    (repository / ".githooks" / ".gitignore").write_text("*\n")
+    assert "note:" not in dsvc("git", "install").out
     git("config", "core.hooksPath", "")
     git("config", "core.hooksPath", "/dev/null")
     assert "overridden  .githooks/pre-push\n" in (told := dsvc("git", "status", code=1).out)

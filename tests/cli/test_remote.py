@@ -236,3 +236,15 @@ def test_on_a_terminal_it_asks_once(answer: bool, colleague: Path, dsvc: Run, mo
         assert result.err == (
             "error: the remote is not used\nhint: name another one: dsvc remote add NAME PATH --local\n"
         )
+
+
+def test_an_interrupted_push_does_not_say_that_nothing_changed_there(
+    shared: Path, dsvc: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dsvc.remote.sending.Copier", interrupt)
+    assert dsvc("push", code=130).err == (
+        "interrupted; origin has all of it, or nothing; to see which: dsvc fetch origin\n"
+    )

@@ -1,5 +1,9 @@
 """Following a lock: branches go where it says, what is staged with them, and nothing is left behind unseen."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 import dsvc
@@ -7,6 +11,7 @@ from dsvc.core.dataset import Dataset
 from dsvc.core.following import Followed, Target, follow
 from dsvc.core.operations import undo
 from dsvc.core.repository import Repository
+from dsvc.model.commit import load_commit
 from dsvc.model.records import Annotation
 from dsvc.model.view import PIN
 from dsvc.store.ids import ObjectId
@@ -55,6 +60,16 @@ def test_a_branch_goes_back_where_its_commits_are_kept_and_forward_in_any_case(
     assert pets.at(f"@{line[2].hex()[:12]}").commit == line[2]
     forward = go(repo, line[1], kept=False)
     assert (forward.what, pets.head) == ("moved", line[1])
+
+
+def test_no_branch_is_set_to_what_is_no_commit_of_a_dataset(
+    repo: Repository, pets: Dataset, line: list[ObjectId], coco: Callable[..., Any], write: Callable[..., Path]
+) -> None:
+    snapshot = load_commit(repo.store, line[2]).snapshot
+    assert go(repo, snapshot).what == "missing"
+    pets.import_(write(coco()))
+    (source,) = load_commit(repo.store, pets.commit("imported").id).sources.values()
+    assert go(repo, source) == Followed(Target("pets", "main", source), "unfit", pets.head)
 
 
 def test_what_nothing_else_keeps_is_left_alone_and_named(repo: Repository, pets: Dataset, line: list[ObjectId]) -> None:

@@ -11,7 +11,7 @@ from dsvc.git.lockfile import HEADER, Locked, format_lock, parse_lock, read_lock
 from dsvc.store.ids import ObjectId
 
 ONE, TWO = ObjectId(bytes(range(32))), ObjectId(b"\xff" * 32)
-names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
+names = st.from_regex(r"(?!auto-generated-|HEAD\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
 ids = st.binary(min_size=32, max_size=32).map(ObjectId)
 lines = st.builds(Locked, names, names, ids, st.none() | names)
 
@@ -39,6 +39,8 @@ def test_a_lock_reads_as_it_was_written_in_any_order(found: list[Locked]) -> Non
         (f"../pets main {ONE.hex()}", "'../pets' is no name"),
         (f"pets ma:in {ONE.hex()}", "'ma:in' is no name"),
         (f"pets main {ONE.hex()} -v", "'-v' is no name"),
+        (f"pets HEAD {ONE.hex()}", "'HEAD' is no name"),
+        (f"auto-generated-x main {ONE.hex()}", "'auto-generated-x' is no name"),
         (f"cars main {ONE.hex()}", "dataset 'cars' stands there twice"),
         ("\0", "not dataset, branch, commit and perhaps version: '\\x00'"),
     ],

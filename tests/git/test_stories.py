@@ -594,3 +594,155 @@ images/c.png
 images/d.png
 images/e.png
 """)
+
+
+def test_half_way(tell: Teller) -> None:
+    """Where nobody reads what a command says to its end, the lock follows all the same."""
+    tell(r"""Ada$ dsvc add images/b.png | true
+Ada$ dsvc commit -m "A second picture" | true
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+ M dsvc.lock
+""")
+
+
+def test_an_old_lock_and_named_files(tell: Teller) -> None:
+    """A lock that fell behind is written by a commit of named files too, so that the next one can name it."""
+    tell(r"""Ada$ cp dsvc.lock old
+Ada$ dsvc add images/b.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "A second picture"
+[pets main C3] A second picture
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ mv old dsvc.lock
+Ada$ echo 1 >> .gitignore
+Ada$ git commit -qm "Code alone" .gitignore
+dsvc: dsvc.lock is not part of a commit of named files; commit it too: git commit dsvc.lock
+Ada$ git commit -qm "Data" dsvc.lock
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+""")
+
+
+def test_apart(tell: Teller) -> None:
+    """Where data and lock went different ways, the merge that is offered brings the lock up to date."""
+    tell(r"""Ada$ git switch -q -c night
+Ada$ dsvc annotate images/a.png --concept dog
+added images/a.png#C3 dog
+new concept dog
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "Night shift"
+[pets main C4] Night shift
+holds 1 input, 2 annotations, 2 concepts
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Night shift"
+Ada$ git switch -q main
+dsvc: pets at C2, was at C4
+Ada$ dsvc annotate images/a.png --concept fox
+added images/a.png#C5 fox
+new concept fox
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "Day shift"
+[pets main C6] Day shift
+holds 1 input, 2 annotations, 2 concepts
+next: dsvc version create, or dsvc log
+Ada$ git checkout -q night -- dsvc.lock
+dsvc: pets stays at C6: it has commits that nothing else keeps, and dsvc.lock names C4
+dsvc:   to combine both: dsvc merge -d pets pets@C4; to go there: dsvc branch -d pets NAME keeps them, then dsvc pull
+Ada$ dsvc merge -d pets pets@C4
+[pets main C7] merged pets@C4
+  annotations  1 added
+  concepts     1 added
+next: dsvc diff HEAD~1 HEAD, or take it back: dsvc undo
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git commit -qam "Both shifts"
+Ada$ git status --short
+""")
+
+
+def test_ends_of_lines(tell: Teller) -> None:
+    """A lock that Git checks out with other ends of lines is the same lock."""
+    tell(r"""Ada$ git config core.autocrlf true
+Ada$ rm dsvc.lock
+Ada$ git checkout -q dsvc.lock
+Ada$ tr -cd '\r' < dsvc.lock | wc -c
+2
+Ada$ git commit -q --allow-empty -m "Nothing"
+Ada$ git status --short
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+""")
+
+
+def test_a_git_folder_elsewhere(tell: Teller) -> None:
+    """Where Git keeps its folder in another place, the hooks say what is to be done by hand."""
+    tell(r"""Ada$ mv .git ../elsewhere.git
+Ada$ GIT_DIR=$PWD/../elsewhere.git GIT_WORK_TREE=$PWD git commit --allow-empty -qm "Nothing"
+dsvc: no .git lies here or above, and the data does not follow where GIT_DIR names another folder
+dsvc:   by hand: dsvc lock before a commit, dsvc pull after a checkout or a merge, dsvc push before a push
+""")
+
+
+def test_a_dataset_of_another_branch(tell: Teller) -> None:
+    """A dataset that another branch of Git's has is none of this lock, until work goes on in it."""
+    tell(r"""Ada$ git switch -q -c night
+Ada$ dsvc create toys -m "Toys"
+made dataset toys, now the current one
+next: dsvc add PATH, or dsvc import FILE --images DIR
+Ada$ dsvc add images/c.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "A toy"
+[toys main C3] A toy
+holds 1 input, 0 annotations, 0 concepts
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Toys"
+Ada$ git switch -q main
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+Ada$ dsvc add images/d.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "Another"
+[toys main C4] Another
+holds 2 inputs, 0 annotations, 0 concepts
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "Toys by day"
+Ada$ tail -n 2 dsvc.lock
+pets main C2
+toys main C4
+""")
+
+
+def test_a_renamed_dataset(tell: Teller) -> None:
+    """The current dataset goes by the name that it has on the branch of Git's, and a merge keeps name and work."""
+    tell(r"""Ada$ git switch -q -c night
+Ada$ dsvc rename pets beasts
+renamed pets to beasts
+Ada$ git commit -qam "Beasts"
+Ada$ git switch -q main
+dsvc: pets at C2
+dsvc: now on dataset pets
+Ada$ dsvc add images/b.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "A second picture"
+[pets main C3] A second picture
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ git commit -qam "More pets"
+Ada$ git merge -q night -m "Both"
+pets was renamed to beasts, and goes by that name
+Auto-merging dsvc.lock
+dsvc: beasts at C3, was at C2
+dsvc: now on dataset beasts
+Ada$ dsvc lock --check
+dsvc.lock is current: 1 dataset
+Ada$ git status --short
+""")

@@ -726,6 +726,8 @@ error: no dsvc repository in /bo or above
 hint: make one with: dsvc init
 exit 4
 Bo$ dsvc git hook post-checkout 0 0 1
+dsvc: no .git lies here or above, and the data does not follow where GIT_DIR names another folder
+dsvc:   by hand: dsvc lock before a commit, dsvc pull after a checkout or a merge, dsvc push before a push
 """)
 
 
@@ -767,6 +769,7 @@ Ada$ dsvc delete cars --yes
 deleted cars: 1 input, 0 annotations, 0 concepts, 0 versions
 dsvc undo brings it back
 Ada$ git commit -qam "No cars"
+dsvc: now on dataset pets
 Bo$ git pull -q
 Bo$ dsvc list
 * cars  1 input  0 annotations  0 versions

@@ -64,6 +64,7 @@ def test_a_push_of_what_is_behind_moves_nothing(ours: Dataset, origin: Remote, t
     fetch(ours.repository, origin)
     sent = push(ours.repository, origin, "pets", "main")
     assert sent.branches == [("pets", ("main", id, "current", id))] and sent.objects == 0
+    assert ours.at("origin/pets:main").commit == id
 
 
 def test_fetch_notes_what_stands_where_and_moves_nothing_else(

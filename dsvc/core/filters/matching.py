@@ -1,8 +1,8 @@
-"""What an exporter sees of a state of which it shall write the inputs that a filter is true of."""
+"""What an exporter sees of a state of which it shall write a part: the inputs that a filter is true of, for example."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +17,17 @@ if TYPE_CHECKING:
     from dsvc.model.incoming import Progress
 
 
-class Matching:
-    """The inputs of a state that a filter is true of, all their annotations, and all concepts of the state.
+class Part:
+    """Some of the inputs of a state, all their annotations, and all concepts of the state.
 
     The concepts stay because their order is the list of classes that people train with: each part of a version has
-    the same. Raises FilterError, and RefusedError where nothing matches.
+    the same. `keys` are those of the inputs, sorted; None stands for all.
     """
 
-    def __init__(self, state: State, where: str, progress: Progress | None = None) -> None:
+    def __init__(self, state: State, keys: Sequence[bytes] | None) -> None:
         self._state = state
-        self._keys = matching_keys(state.snapshot, where, progress)
-        self._known = frozenset(self._keys)
-        if not self._keys:
-            hint = 'see what there is, such as: dsvc query "select key, split from inputs"'
-            raise RefusedError("no input matches; nothing was written", hint)
+        self._keys = keys
+        self._known = frozenset(keys) if keys is not None else None
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -42,23 +39,27 @@ class Matching:
         return self._state.concepts()
 
     def input(self, key: str) -> Input | None:
-        """The input of a key if it matches, or None."""
-        return self._state.input(key) if key.encode() in self._known else None
+        """The input of a key if it is one of these, or None."""
+        return self._state.input(key) if self._known is None or key.encode() in self._known else None
 
     def inputs(self) -> Iterator[Input]:
-        """The inputs that match, by key."""
+        """The inputs, by key."""
         return (decode_input(*entry) for entry in self.input_entries())
 
     def input_entries(self) -> Iterator[Entry]:
-        """The inputs that match as they are stored: tree key and encoded value."""
+        """The inputs as they are stored: tree key and encoded value."""
+        if self._keys is None:
+            return self._state.input_entries()
         return input_entries(self._state.snapshot, self._keys)
 
     def annotation_entries(self) -> Iterator[Entry]:
         """The annotations of these inputs as they are stored: tree key and encoded value."""
+        if self._keys is None:
+            return self._state.annotation_entries()
         return annotation_entries(self._state.snapshot, self._keys)
 
     def samples(self) -> Iterator[Sample]:
-        """The inputs that match, by key, each with its annotations."""
+        """The inputs, by key, each with its annotations."""
         groups = groupby(self.annotation_entries(), key=lambda entry: entry[0].partition(b"\0")[0])
         owner, group = next(groups, (None, iter(())))
         for key, value in self.input_entries():
@@ -74,3 +75,13 @@ class Matching:
     def read_media(self, record: Input) -> Iterator[bytes]:
         """The bytes of an input, in pieces, verified; see `State.read_media`."""
         return self._state.read_media(record)
+
+
+class Matching(Part):
+    """The inputs of a state that a filter is true of. Raises FilterError, and RefusedError where nothing matches."""
+
+    def __init__(self, state: State, where: str, progress: Progress | None = None) -> None:
+        super().__init__(state, matching_keys(state.snapshot, where, progress))
+        if not self._keys:
+            hint = 'see what there is, such as: dsvc query "select key, split from inputs"'
+            raise RefusedError("no input matches; nothing was written", hint)

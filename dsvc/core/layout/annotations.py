@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from blake3 import blake3
 
-from dsvc.core.filters.narrowing import Entry, annotation_entries, input_entries
+from dsvc.core.filters.matching import Part
+from dsvc.core.filters.narrowing import Entry
 from dsvc.core.imports.sorter import many_objects
 from dsvc.core.keys import check_key
 from dsvc.core.layout.contents import Contents
@@ -18,73 +18,27 @@ from dsvc.core.moving import with_other_key
 from dsvc.core.registry import container, exporter
 from dsvc.core.state import State
 from dsvc.model.extras import ABSENT, SPELLING
-from dsvc.model.records import Concept, Input, decode_annotation, decode_input
-from dsvc.model.walk import Sample
 from dsvc.store.files import refusing
-from dsvc.store.ids import ObjectId
 
 # Formats that are one archive, and its name.
 ARCHIVES = {"clarifai-json": "annotations.zip"}
 _SPELLED = (SPELLING.encode(), ABSENT.encode())
 
 
-class Laid:
+class Laid(Part):
     """What an exporter sees: the inputs of a folder, all their annotations, and all concepts.
 
     Inputs go by their keys, which are the paths of their files, whatever a source had called them.
     """
 
     def __init__(self, state: State, contents: Contents) -> None:
-        self._state = state
-        self._contents = contents
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """The dataset's metadata, by source format."""
-        return self._state.meta
-
-    def concepts(self) -> Iterator[Concept]:
-        """All concepts, by id."""
-        return self._state.concepts()
-
-    def input(self, key: str) -> Input | None:
-        """The input of a key, or None."""
-        return self._state.input(key) if key.encode() in self._contents else None
-
-    def inputs(self) -> Iterator[Input]:
-        """The inputs, by key."""
-        return (decode_input(*entry) for entry in self.input_entries())
+        super().__init__(state, contents.keys)
 
     def input_entries(self) -> Iterator[Entry]:
         """The inputs as they are stored, but for the names that sources had for them."""
-        keys = self._contents.keys
-        found = input_entries(self._state.snapshot, keys) if keys is not None else self._state.input_entries()
-        for key, value in found:
+        for key, value in super().input_entries():
             is_spelled = any(name in value for name in _SPELLED)
             yield key, with_other_key(value) if is_spelled else value
-
-    def annotation_entries(self) -> Iterator[Entry]:
-        """The annotations as they are stored."""
-        keys = self._contents.keys
-        return annotation_entries(self._state.snapshot, keys) if keys is not None else self._state.annotation_entries()
-
-    def samples(self) -> Iterator[Sample]:
-        """The inputs, by key, each with its annotations."""
-        groups = groupby(self.annotation_entries(), key=lambda entry: entry[0].partition(b"\0")[0])
-        owner, group = next(groups, (None, iter(())))
-        for key, value in self.input_entries():
-            found = tuple([decode_annotation(*entry) for entry in group]) if owner == key else ()
-            yield Sample(decode_input(key, value), found)
-            if owner == key:
-                owner, group = next(groups, (None, iter(())))
-
-    def read_blob(self, blob: ObjectId) -> Iterator[bytes]:
-        """The bytes of a blob, in pieces, verified."""
-        return self._state.read_blob(blob)
-
-    def read_media(self, record: Input) -> Iterator[bytes]:
-        """The bytes of an input, in pieces, verified."""
-        return self._state.read_media(record)
 
 
 class _Hashed:

@@ -11,6 +11,7 @@ from dsvc.core.filters.narrowing import matching_keys, some_entries
 from dsvc.core.layout.record import Layer
 from dsvc.core.state import State
 from dsvc.core.transaction import ReadOnly
+from dsvc.errors import DsvcError
 from dsvc.model.snapshot import Snapshot
 from dsvc.model.treediff import diff_trees
 
@@ -82,7 +83,7 @@ def contents_of(repository: Repository, layer: Layer) -> Contents | None:
         if layer.keys is not None:
             keys = [key for key in sorted(map(str.encode, layer.keys)) if key in snapshot.input_tree]
         return Contents(snapshot, keys)
-    except Exception:  # whatever is wrong with it, the bytes of files are compared then
+    except DsvcError:  # damaged, or not there any more: the bytes of files are compared then
         return None
 
 

@@ -41,9 +41,11 @@ class Place:
 
     @property
     def is_in_tree(self) -> bool:
-        """Whether the hooks lie in the working tree, so that they are a part of what is committed."""
+        """Whether the hooks lie in the working tree, and are a part of what is committed."""
         hooks = self.hooks.resolve()
-        return hooks.is_relative_to(self.root.resolve()) and not hooks.is_relative_to(self.common.resolve())
+        if not hooks.is_relative_to(self.root.resolve()) or hooks.is_relative_to(self.common.resolve()):
+            return False
+        return self.ask("check-ignore", "--quiet", "--", str(self.hooks / "pre-commit")) is None
 
     def inside(self, project: Path) -> str:
         """A folder's path from the working tree's folder, `.` for that itself. Raises RefusedError where outside."""

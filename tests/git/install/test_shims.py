@@ -1,6 +1,7 @@
 """The hooks, run by the real git: what they call, in which order, and with what standard input."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -306,6 +307,68 @@ def test_the_pre_commit_framework_installed_before_and_after(world: World) -> No
     uninstall(world.work)
     assert [path.name for path in world.hooks.iterdir() if path.suffix != ".sample"] == ["pre-commit"]
     assert (world.hooks / "pre-commit").read_text() == generated
+
+
+def test_a_script_of_husky(world: World) -> None:
+    """It finds what it runs by its own name and folder, and ends with that."""
+    world.git("config", "core.hooksPath", ".husky/_")
+    folder = world.work / ".husky" / "_"
+    world.script(folder / "pre-commit", '#!/usr/bin/env sh\n. "$(dirname "$0")/h"')
+    h = 's="$(dirname "$(dirname "$0")")/$(basename "$0")"\n[ ! -f "$s" ] && exit 0\nsh -e "$s" "$@"\nexit $?\n'
+    world.script(folder / "h", h, 0o644)
+    world.script(world.work / ".husky" / "pre-commit", world.theirs(), 0o644)
+    world.install()
+    world.commit()
+    assert world.read_diary() == "theirs\nours [git] [hook] [pre-commit]\n"
+
+
+PROVIDED = Path(__file__).parents[3] / ".pre-commit-hooks.yaml"
+ONE, TWO = "1" * 40, "2" * 40
+PUSHED = {
+    "PRE_COMMIT_REMOTE_NAME": "origin", "PRE_COMMIT_REMOTE_URL": "a b", "PRE_COMMIT_LOCAL_BRANCH": "refs/heads/main",
+    "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "stage", "variables", "called"),
+    [
+        ("dsvc-lock", "pre-commit", {}, "[lock] [--check]\n"),
+        ("dsvc-follow", "post-commit", {}, "[git] [hook] [post-commit]\n"),
+        ("dsvc-follow", "post-merge", {"PRE_COMMIT_IS_SQUASH_MERGE": "0"}, "[git] [hook] [post-merge] [0]\n"),
+        (
+            "dsvc-follow", "post-rewrite", {"PRE_COMMIT_REWRITE_COMMAND": "amend"},
+            "[git] [hook] [post-rewrite] [amend]\n",
+        ),
+        (
+            "dsvc-follow", "post-checkout",
+            {"PRE_COMMIT_FROM_REF": ONE, "PRE_COMMIT_TO_REF": TWO, "PRE_COMMIT_CHECKOUT_TYPE": "1"},
+            f"[git] [hook] [post-checkout] [{ONE}] [{TWO}] [1]\n",
+        ),
+        (
+            "dsvc-push", "pre-push", {**PUSHED, "PRE_COMMIT_FROM_REF": ONE, "PRE_COMMIT_TO_REF": TWO},
+            f"[git] [hook] [pre-push] [origin] [a b]\n  refs/heads/main {TWO} refs/heads/x {ONE}\n",
+        ),
+        (
+            "dsvc-push", "pre-push", PUSHED,
+            f"[git] [hook] [pre-push] [origin] [a b]\n  refs/heads/main HEAD refs/heads/x {ZERO}\n",
+        ),
+    ],
+)  # fmt: skip
+def test_the_checks_for_the_pre_commit_framework(
+    world: World, check: str, stage: str, variables: dict[str, str], called: str
+) -> None:
+    """The framework splits the entry as a shell would, and tells in the environment what Git said."""
+    yaml = pytest.importorskip("yaml")
+    provided = {hook["id"]: hook for hook in yaml.safe_load(PROVIDED.read_text())}
+    assert stage in provided[check]["stages"]
+    assert provided[check]["always_run"] is True
+    assert provided[check]["pass_filenames"] is False
+    command = shlex.split(provided[check]["entry"])
+    path = f"{world.bin}{os.pathsep}{world.environment['PATH']}"
+    environment = world.environment | {"PATH": path, "PRE_COMMIT": "1"} | variables
+    subprocess.run(command, env=environment, cwd=world.work, stdin=subprocess.DEVNULL, check=True)
+    assert world.read_diary() == "ours " + called.replace("HEAD", world.head())
 
 
 # ---- finding dsvc
