@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsvc.cli.progress import progress
-from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown
+from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown, word
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.files.scanning import lister_of
 from dsvc.errors import RefusedError
@@ -31,7 +31,8 @@ def status_command(session: Session, as_json: bool) -> None:
 
     Its folders are those that are tracked, and those that `dsvc checkout` has laid out.
 
-    A file counts as modified when its bytes are others. Files are read only where their size, time or inode changed.
+    A file counts as modified when its bytes are others, and as missing when it was here and is gone. Files are read
+    only where their size, time or inode changed.
 
     \b
     JSON: {"dataset", "branch", "version": the one that is looked at or null, "head", "versions": [NAME...], "inputs",
@@ -39,6 +40,7 @@ def status_command(session: Session, as_json: bool) -> None:
            "merging": [ID of a commit that the draft merges...], "conflicts",
            "files": {"tracked": [FOLDER...], "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                      "renamed": [{"old", "new"}...], "absent": [FOLDER...],
+                     "elsewhere": COUNT of inputs under the tracked folders that never had a file here,
                      "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]},
            "folders": [{"folder", "revision", "commit", "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                         "renamed": [{"old", "new"}...], "edited": [NAME of an annotation file...], "lost": [NAME...],
@@ -65,7 +67,9 @@ def status_command(session: Session, as_json: bool) -> None:
         out(f"merging {', '.join(id.short() for id in status.merged)}: the next commit has both lines behind it")
     if status.conflicts:
         out(f"{plural(status.conflicts, 'record')} with open conflicts; next: dsvc conflicts")
-    for line in (*file_lines(files), *folder_lines(folders)):
+    # A folder that holds the whole of a revision has its files.
+    way = None if any(one.checkout.where is None for one in folders) else f"dsvc checkout {word(status.dataset)} FOLDER"
+    for line in (*file_lines(files, way), *folder_lines(folders)):
         out(line)
     for line in lock_lines(dataset):
         out(line)
@@ -120,9 +124,12 @@ def folder_lines(folders: list[FolderChanges]) -> list[str]:
     return lines
 
 
-def file_lines(files: FileStatus) -> list[str]:
-    """What changed in the tracked folders, a line per kind."""
+def file_lines(files: FileStatus, way: str | None) -> list[str]:
+    """What changed in the tracked folders, a line per kind; and the command that lays out what has no file here."""
     lines = _changed_lines(files)
+    if files.elsewhere and way:
+        have = "has" if files.elsewhere == 1 else "have"
+        lines.append(f"  {plural(files.elsewhere, 'input')} {have} no file here; to lay files out: {way}")
     return ["files:", *lines] if lines else []
 
 
@@ -168,6 +175,7 @@ def _files_json(files: FileStatus) -> dict[str, object]:
         "missing": list(files.missing),
         "renamed": [{"old": old, "new": new} for old, new in files.renamed],
         "absent": list(files.absent),
+        "elsewhere": files.elsewhere,
         "left_out": files.left_out._asdict(),
         "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in files.problems],
     }

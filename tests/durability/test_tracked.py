@@ -203,7 +203,7 @@ def test_a_cache_that_may_not_be_written_or_read(tmp_path: Path) -> None:
         assert pets(folder).files().is_clean
 
 
-def test_origins_that_find_no_room_stop_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_seen_and_finds_no_room_stops_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what is added could go missing and nobody would know."""
     folder = project(tmp_path / "p")
     put(folder, "data/a.jpg")
@@ -212,8 +212,8 @@ def test_origins_that_find_no_room_stop_it_all(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dsvc.core.files.origins.os.fsync", full)
-        with pytest.raises(RefusedError, match="origins"):
+        patch.setattr("dsvc.core.files.seen.os.fsync", full)
+        with pytest.raises(RefusedError, match="seen"):
             pets(folder).add(folder)
     assert keys(pets(folder)) == [] and pets(folder).files().tracked == ()
     pets(folder).add(folder)

@@ -79,8 +79,9 @@ class LaidFiles(WorkFiles):
         path = self.tracked[0].path(key)
         return path is not None and not any(is_in(path, folder) for folder in self._scan.unreadable)
 
-    def note_origins(self) -> None:
-        """Nothing: the record of the folder says what came from where."""
+    def was_here(self, key: str, blob: bytes) -> bool:
+        """Always: the files of all that the folder has of its own were laid out."""
+        return True
 
     def outside(self, status: FileStatus) -> FileStatus:
         """A status without the files of inputs that the folder's filter leaves out; they are problems."""
