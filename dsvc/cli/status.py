@@ -45,6 +45,8 @@ def status_command(session: Session, as_json: bool) -> None:
            "folders": [{"folder", "revision", "commit", "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                         "renamed": [{"old", "new"}...], "edited": [NAME of an annotation file...], "lost": [NAME...],
                         "wanted": the commit to be brought to or null, "problem": TEXT or null,
+                        "kept": [{"key", "new": KEY or null, "folder"}...]: whose file is gone, or has the new name,
+                        there, and is still in that tracked folder,
                         "problems": [{"path", "reason"}...]}...]: those that `dsvc checkout` laid out}
     """
     with closing(lister_of(".")) as lister:
@@ -82,7 +84,7 @@ def status_command(session: Session, as_json: bool) -> None:
         )
     elif not files.is_clean or any(not one.is_clean for one in folders):
         out("next: dsvc add -A")
-    elif any(one.problem or one.wanted or one.lost for one in folders):
+    elif any(one.problem or one.wanted or one.lost or one.kept for one in folders):
         out("next: dsvc checkout")
     else:
         out(_next(status, dataset.has_draft()))
@@ -108,6 +110,10 @@ def lock_lines(dataset: Dataset) -> list[str]:
 
 def folder_lines(folders: list[FolderChanges]) -> list[str]:
     """What was changed in folders that are laid out, a line per kind under each one's name."""
+    if not folders:
+        return []
+    from dsvc.core.layout.kept import kept_lines
+
     lines = []
     for one in folders:
         found = [f"  {one.problem}"] if one.problem else []
@@ -115,6 +121,7 @@ def folder_lines(folders: list[FolderChanges]) -> list[str]:
         found += _changed_lines(one.media)
         found += [f"  edited: {listed(one.edited)}"] if one.edited else []
         found += [f"  missing: {listed(one.lost)}"] if one.lost else []
+        found += [f"  {line}" for line in kept_lines(one.kept, one.checkout.media)]
         at = f" at {one.commit.short()}" if one.commit else ""
         lines += (
             [f"{shown(one.checkout.folder)}, a checkout of {shown(one.checkout.revision)}{at}:", *found]
@@ -163,6 +170,7 @@ def _folder_json(one: FolderChanges) -> dict[str, object]:
         "lost": list(one.lost),
         "wanted": one.wanted.hex() if one.wanted is not None else None,
         "problem": one.problem,
+        "kept": [kept._asdict() for kept in one.kept],
         "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in one.media.problems],
     }
 

@@ -114,3 +114,55 @@ def test_counts_in_json(tell: Teller, images: Path, dsvc: Any) -> None:
     tell.do("Ada$ dsvc merge bo\n")
     found = json.loads(dsvc("status", "--json").out)["files"]
     assert (found["tracked"], found["missing"], found["elsewhere"]) == (["images"], [], 1)
+
+
+KEPT = """\
+Ada$ dsvc status
+dataset pets, branch main, at C3
+holds 2 inputs, 1 annotation, 1 concept
+lay, a checkout of pets at C3:
+  lay/images/cat.png is gone, and left alone: its file is still in images
+  lay/images/dog.png is renamed to puppy.png, and left alone: its file is still in images
+next: dsvc checkout
+Ada$ dsvc add -A
+2 unchanged
+note: lay/images/cat.png is gone, and left alone: its file is still in images
+note: lay/images/dog.png is renamed to puppy.png, and left alone: its file is still in images
+Ada$ dsvc checkout
+lay holds pets at C3: 2 files added
+Ada$ dsvc status
+dataset pets, branch main, at C3
+holds 2 inputs, 1 annotation, 1 concept
+lay, a checkout of pets at C3:
+  1 new: puppy.png
+next: dsvc add -A
+"""
+
+DELETED_IN_BOTH = """\
+Ada$ dsvc add -A
+1 removed with 1 annotation, 1 unchanged
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m "No cat"
+[pets main C4] No cat
+holds 1 input, 0 annotations, 1 concept
+next: dsvc version create, or dsvc log
+lay is now at C4: 1 removed, annotations/instances.json written
+"""
+
+
+def test_a_checkout_beside_a_tracked_folder(tell: Teller, images: Path, dsvc: Any) -> None:
+    """What goes in the checkout alone stays in the dataset; what goes in the tracked folder goes from both."""
+    tell.do("Ada$ dsvc annotate cat.png --concept cat\nAda$ dsvc commit -m Labels\nAda$ dsvc checkout pets lay\n")
+    laid = images.parent / "lay/images"
+    (laid / "cat.png").unlink()
+    (laid / "dog.png").rename(laid / "puppy.png")
+    [found] = json.loads(dsvc("status", "--json").out)["folders"]
+    assert (found["missing"], found["renamed"]) == ([], []) and found["kept"] == [
+        {"key": "cat.png", "new": None, "folder": "images"},
+        {"key": "dog.png", "new": "puppy.png", "folder": "images"},
+    ]
+    tell(KEPT)
+    (laid / "puppy.png").unlink()
+    (images / "cat.png").unlink()
+    tell(DELETED_IN_BOTH)
+    assert [path.name for path in laid.iterdir()] == ["dog.png"]
