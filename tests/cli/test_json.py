@@ -65,6 +65,7 @@ def test_status(dsvc, commit: str) -> None:
             "missing": [],
             "renamed": [],
             "absent": [],
+            "elsewhere": 0,
             "left_out": {"hidden": 0, "ignored": 0, "other": 0},
             "problems": [],
         },
