@@ -130,6 +130,7 @@ def test_status_and_add(dsvc: Any, project: Path, head: Any) -> None:
         "lost": [],
         "wanted": None,
         "problem": None,
+        "kept": [],
         "problems": [],
     }
     assert dsvc("add", "-A").out == (
