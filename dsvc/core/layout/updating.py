@@ -35,7 +35,8 @@ class FolderUpdate(NamedTuple):
     which files were left as they are.
 
     `absent` are inputs whose bytes the repository does not hold, `elsewhere` how many refer to bytes that stay where
-    they are. `problem` says why nothing at all was done.
+    they are. `problem` says why nothing at all was done. `is_news` tells whether the folder has moved, or other files
+    are left than at the last time.
     """
 
     checkout: Checkout
@@ -49,6 +50,7 @@ class FolderUpdate(NamedTuple):
     elsewhere: int = 0
     notes: tuple[str, ...] = ()
     problem: str | None = None
+    is_news: bool = True
 
     @property
     def is_changed(self) -> bool:
@@ -176,7 +178,7 @@ class _Update:
         finally:
             move.files.table.save()
         self._finish(move, media, labels)
-        return _report(move, media, labels)
+        return _report(move, media, labels)._replace(is_news=self._is_news)
 
     def _write(self, media: MediaMove, labels: LabelMove) -> None:
         place = self._prepare(is_to_work=True)
@@ -234,6 +236,7 @@ class _Update:
             taken = {name: said for name, said in taken.items() if f"/{name}" in behind}
             taken_media = {key: blob for key, blob in taken_media.items() if key in behind}
             moved = {old: new for old, new in moved.items() if old in behind}
+        self._is_news = record.layers != layers or record.behind.keys() != behind.keys()
         new = Record(layers, files, behind, taken, taken_media, moved, checkout.format, checkout.where)
         if new != record or self._is_on_the_way:
             self.records.save(new)
