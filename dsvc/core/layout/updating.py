@@ -234,8 +234,10 @@ class _Update:
         taken, taken_media, moved = record.taken, record.media, record.moved
         if record.layers != layers:  # what was taken in is in the commit, or is compared with what was laid out before
             taken = {name: said for name, said in taken.items() if f"/{name}" in behind}
-            taken_media = {key: blob for key, blob in taken_media.items() if key in behind}
-            moved = {old: new for old, new in moved.items() if old in behind}
+            # An annotation file that was left alone goes on calling inputs by the keys that it knows.
+            is_called_so = any(key.startswith("/") for key in behind)
+            taken_media = {k: blob for k, blob in taken_media.items() if k in behind or (is_called_so and not blob)}
+            moved = moved if is_called_so else {}
         self._is_news = record.layers != layers or record.behind.keys() != behind.keys()
         new = Record(layers, files, behind, taken, taken_media, moved, checkout.format, checkout.where)
         if new != record or self._is_on_the_way:
