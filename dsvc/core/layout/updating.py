@@ -35,8 +35,8 @@ class FolderUpdate(NamedTuple):
     which files were left as they are.
 
     `absent` are inputs whose bytes the repository does not hold, `elsewhere` how many refer to bytes that stay where
-    they are. `problem` says why nothing at all was done. `is_news` tells whether the folder has moved, or other files
-    are left than at the last time.
+    they are, `bare` how many have no media at all, where all were looked at. `problem` says why nothing at all was
+    done. `is_news` tells whether the folder has moved, or other files are left than at the last time.
     """
 
     checkout: Checkout
@@ -48,6 +48,7 @@ class FolderUpdate(NamedTuple):
     left: tuple[Left, ...] = ()
     absent: tuple[str, ...] = ()
     elsewhere: int = 0
+    bare: int = 0
     notes: tuple[str, ...] = ()
     problem: str | None = None
     is_news: bool = True
@@ -275,5 +276,6 @@ def _report(move: Move, media: MediaMove, labels: LabelMove) -> FolderUpdate:
         tuple(sorted(move.left.values())),
         tuple(sorted(media.absent)),
         media.elsewhere,
+        media.bare,
         labels.staged.notes if labels.staged is not None else (),
     )
