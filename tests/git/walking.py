@@ -606,7 +606,7 @@ class Walk:
             return
         stuck = person.is_unmerged
         if "dsvc.lock" in stuck:
-            code, said = person.run("dsvc lock --resolve")
+            code, _ = person.run("dsvc lock --resolve")
             if code:
                 person.run("dsvc pull --yes")
                 code, _ = person.run("dsvc lock --resolve")
