@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsvc.cli.exit import Exit
-from dsvc.cli.locking import chosen_lines, elsewhere_words, followed_lines, standing_words
+from dsvc.cli.locking import TOLD, chosen_lines, elsewhere_words, followed_lines, more_lines, standing_words
 from dsvc.cli.progress import progress
 from dsvc.cli.render import note, plural, shown, size
 from dsvc.core.repository import LOCK_FILE
@@ -130,16 +130,14 @@ def _pre_commit(here: _Here, arguments: list[str], stdin: bytes) -> int:
     if found.left_out and found.written:
         here.say(f"{LOCK_FILE} is not part of a commit of named files; commit it too: git commit {LOCK_FILE}")
     elif found.written:
-        names = ", ".join(
-            f"{one.dataset} at {one.here.commit.short()}" for one in found.written if one.here is not None
-        )
+        pinned = [f"{one.dataset} at {one.here.commit.short()}" for one in found.written if one.here is not None]
+        names = ", ".join(pinned[:TOLD]) + (f" and {len(pinned) - TOLD:,} more" if len(pinned) > TOLD else "")
         here.say(f"this commit pins {names}" if names else f"{LOCK_FILE} was brought up to date")
     if found.is_alone:
         here.say(f"{LOCK_FILE} is staged now, and nothing else: where Git says that nothing is, say git commit again")
-    for standing in found.elsewhere:
-        here.say(elsewhere_words(standing))
-    for standing in (*found.apart, *found.absent):
-        here.say(standing_words(standing))
+    lines = [*map(elsewhere_words, found.elsewhere), *map(standing_words, (*found.apart, *found.absent))]
+    for line in (*lines[:TOLD], *more_lines(len(lines) - TOLD)):
+        here.say(line)
     return Exit.DONE
 
 

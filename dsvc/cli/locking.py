@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsvc.cli.render import plural
 from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import DsvcError
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.git.lockfile import Locked
     from dsvc.git.pinning import Standing
+
+# So many datasets are told of that a lock moved, and as many that it did not; a lock can name thousands.
+TOLD = 20
 
 
 class LockKeeper:
@@ -147,16 +152,19 @@ def chosen_lines(before: str | None, repository: Repository) -> list[str]:
     return [f"now on dataset {after}"] if before is not None and after not in (None, before) else []
 
 
-def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[str]:
-    """What is told of the datasets that a lock moved; with `quiet` nothing of those that stay where they were."""
-    lines = []
+def followed_lines(found: Iterable[Followed]) -> list[str]:
+    """What is told of the datasets that a lock moved, and did not, of each kind the first."""
+    lines, told = [], Counter[str]()
     for one in found:
+        told[one.what] += one.what != "here"
+        if told[one.what] > TOLD:
+            continue
         (name, branch, commit), before = one.target, one.before
         at = before.short() if before is not None else ""
         place = f"{name} at {commit.short()}" + (f", branch {branch}" if branch != "main" else "")
         if one.what in ("moved", "made"):
             lines.append(f"{place}{f', was at {at}' if at else ''}")
-        elif one.what == "left" and not quiet:
+        elif one.what == "left":
             there = commit.short()
             lines.append(f"{name} stays at {at}: it has commits that nothing else keeps, and {LOCK_FILE} names {there}")
             first = "pin them: dsvc lock" if one.is_ahead else f"combine both: dsvc -d {name} merge {name}@{there}"
@@ -169,4 +177,9 @@ def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[st
         if one.rebased:
             clash = f", {one.conflicts} of them in conflict: dsvc conflicts" if one.conflicts else ""
             lines.append(f"  staged changes were laid over it{clash}")
-    return lines
+    return lines + more_lines(sum(max(0, count - TOLD) for count in told.values()))
+
+
+def more_lines(count: int) -> list[str]:
+    """What is told of datasets that are not told of one by one."""
+    return [f"... and {plural(count, 'more dataset')}"] if count > 0 else []

@@ -129,10 +129,10 @@ def _judge(
         return _ABSENT
     if standing.place == "new":  # or one that a commit of Git's took out, or that another branch of Git's has
         return None if here is not None and kept(standing.dataset, here.commit) else _WRITTEN
-    if standing.is_deleted:
-        return _WRITTEN
     # A commit that Git keeps is no work of now: Git moved the line away from it.
     is_moved = line != committed.get(standing.dataset)
+    if standing.is_deleted:  # or came with a merge under way, by a new name: that is followed after the commit
+        return None if is_moved else _WRITTEN
     if standing.place == "ahead" and not is_moved and here is not None and here.commit == written.get(here.dataset):
         return _ELSEWHERE  # somebody has put the lock back
     if standing.place == "ahead" and (is_moved or here is None or not kept(standing.dataset, here.commit)):

@@ -742,3 +742,39 @@ Ada$ dsvc lock --check
 dsvc.lock is current: 1 dataset
 Ada$ git status --short
 """)
+
+
+def test_a_lock_of_very_many_datasets(tell: Teller) -> None:
+    """A lock that names very many datasets does not flood the terminal."""
+    tell(r"""Ada$ git switch -q -c many
+Ada$ line=$(tail -n 1 dsvc.lock); for n in $(seq 100 130); do echo "d$n ${line#pets }"; done >> dsvc.lock
+Ada$ git commit -qam "Many" 2> told; wc -l < told; tail -n 2 told
+21
+dsvc: d119 at C2
+dsvc: ... and 11 more datasets
+Ada$ dsvc lock --check
+dsvc.lock is current: 32 datasets
+""")
+
+
+def test_a_new_name_in_a_merge_with_conflicts(tell: Teller) -> None:
+    """A dataset that a merge brings by a new name stays in the lock, though the merge stops at something else."""
+    tell(r"""Ada$ git switch -q -c night
+Ada$ sed -i s/pets/beasts/ dsvc.lock; echo night > note; git add note
+Ada$ DSVC_HOOKS=0 git commit -qam "Beasts, by somebody else"
+Ada$ DSVC_HOOKS=0 git switch -q main
+Ada$ echo day > note; git add note
+Ada$ git commit -qm "Day"
+Ada$ git merge -q night
+Auto-merging note
+CONFLICT (add/add): Merge conflict in note
+Automatic merge failed; fix conflicts and then commit the result.
+exit 1
+Ada$ echo both > note; git add note
+Ada$ git commit -qm "Both"
+dsvc: beasts at C2
+dsvc: now on dataset beasts
+Ada$ tail -n 1 dsvc.lock
+beasts main C2
+Ada$ git status --short
+""")
