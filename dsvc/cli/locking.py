@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsvc.cli.render import plural
 from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import DsvcError
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.git.lockfile import Locked
     from dsvc.git.pinning import Standing
+
+# So many datasets are told of that a lock moved, and as many that it did not; a lock can name thousands.
+TOLD = 20
 
 
 class LockKeeper:
@@ -37,6 +42,7 @@ class LockKeeper:
         """Write the lines of the datasets that the command moved and that the lock named as they were before, or whose
         line it took in, by a merge say; and of those that the lock does not name, and that have gone on."""
         from dsvc.git.lockfile import read_lock, write_lock
+        from dsvc.git.written import note_written
 
         if self._before is None:
             return
@@ -52,6 +58,7 @@ class LockKeeper:
                     _take(lines, name, self._before.get(name), after.get(name))
             if lines != lock:
                 write_lock(self._path, lines.values())
+                note_written(self._repository, (line for name, line in lines.items() if line != lock.get(name)))
 
     def _is_new(self, name: str, line: Locked | None, before: Locked | None, after: Locked | None) -> bool:
         """Whether a dataset that the lock does not name has gone on, to where no lock of Git's has been."""
@@ -124,7 +131,7 @@ def standing_words(standing: Standing) -> str:
     if standing.place == "behind":
         return f"{name}, at {at}, is behind {there}, which {LOCK_FILE} names; to go there: dsvc pull"
     if standing.place == "apart":
-        ways = f"to combine both: dsvc merge -d {name} {name}@{there}; to pin what is here: dsvc lock"
+        ways = f"to combine both: dsvc -d {name} merge {name}@{there}; to pin what is here: dsvc lock"
         return f"{name}, at {at}, and {there}, which {LOCK_FILE} names, went different ways; {ways}"
     return f"{name}, at {at}, is not told in full in {LOCK_FILE}; to write it: dsvc lock"
 
@@ -145,20 +152,23 @@ def chosen_lines(before: str | None, repository: Repository) -> list[str]:
     return [f"now on dataset {after}"] if before is not None and after not in (None, before) else []
 
 
-def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[str]:
-    """What is told of the datasets that a lock moved; with `quiet` nothing of those that stay where they were."""
-    lines = []
+def followed_lines(found: Iterable[Followed]) -> list[str]:
+    """What is told of the datasets that a lock moved, and did not, of each kind the first."""
+    lines, told = [], Counter[str]()
     for one in found:
+        told[one.what] += one.what != "here"
+        if told[one.what] > TOLD:
+            continue
         (name, branch, commit), before = one.target, one.before
         at = before.short() if before is not None else ""
         place = f"{name} at {commit.short()}" + (f", branch {branch}" if branch != "main" else "")
         if one.what in ("moved", "made"):
             lines.append(f"{place}{f', was at {at}' if at else ''}")
-        elif one.what == "left" and not quiet:
+        elif one.what == "left":
             there = commit.short()
             lines.append(f"{name} stays at {at}: it has commits that nothing else keeps, and {LOCK_FILE} names {there}")
-            first = "pin them: dsvc lock" if one.is_ahead else f"combine both: dsvc merge -d {name} {name}@{there}"
-            lines.append(f"  to {first}; to go there: dsvc branch -d {name} NAME keeps them, then dsvc pull")
+            first = "pin them: dsvc lock" if one.is_ahead else f"combine both: dsvc -d {name} merge {name}@{there}"
+            lines.append(f"  to {first}; to go there: dsvc -d {name} branch NAME keeps them, then dsvc pull")
         elif one.what == "missing":
             lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is not here; to bring it: dsvc pull")
         elif one.what == "unfit":
@@ -167,4 +177,9 @@ def followed_lines(found: Iterable[Followed], *, quiet: bool = False) -> list[st
         if one.rebased:
             clash = f", {one.conflicts} of them in conflict: dsvc conflicts" if one.conflicts else ""
             lines.append(f"  staged changes were laid over it{clash}")
-    return lines
+    return lines + more_lines(sum(max(0, count - TOLD) for count in told.values()))
+
+
+def more_lines(count: int) -> list[str]:
+    """What is told of datasets that are not told of one by one."""
+    return [f"... and {plural(count, 'more dataset')}"] if count > 0 else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -96,7 +97,7 @@ def lock_lines(dataset: Dataset) -> list[str]:
 
     root = dataset.repository.root
     if root is None or not (root / LOCK_FILE).is_file():
-        return []
+        return _gone_lines(root)
     from dsvc.cli.locking import standing_lines
     from dsvc.git.lockfile import read_lock
     from dsvc.git.pinning import stand
@@ -129,6 +130,17 @@ def folder_lines(folders: list[FolderChanges]) -> list[str]:
             else []
         )
     return lines
+
+
+def _gone_lines(root: Path | None) -> list[str]:
+    """Where the drivers of the lock are set up, and it is not there: how to have it back."""
+    from dsvc.core.repository import LOCK_FILE
+
+    try:
+        is_named = root is not None and f"{LOCK_FILE} merge=" in (root / ".gitattributes").read_text(errors="replace")
+    except OSError:
+        return []
+    return [f"{LOCK_FILE} is gone; to have it back: git checkout {LOCK_FILE}, or dsvc lock"] if is_named else []
 
 
 def file_lines(files: FileStatus, way: str | None) -> list[str]:

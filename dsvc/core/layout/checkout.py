@@ -83,14 +83,14 @@ def update_folders(
     """Bring the folders of datasets, by default of all, to where what they follow stands by now.
 
     Only files that differ are touched; files that were changed here are left alone. What cannot be done at all is
-    said of a folder, and stops no other. Folders that have nothing to be told of are not in the result.
+    said of a folder, and stops no other. Folders of which there is nothing new are not in the result.
     """
     if repository.root is None or not folders.are_remembered(repository.workspace):
         return []
     wanted = set(datasets) if datasets is not None else None
     found = [one for one in remembered(repository.workspace) if wanted is None or one.dataset in wanted]
     updates = [_updated(repository, one, progress=progress) for one in found]
-    return [one for one in updates if one.is_changed or not one.is_whole]
+    return [one for one in updates if one.is_changed or (one.is_news and not one.is_whole)]
 
 
 def forget_folder(repository: Repository, folder: str | Path, *, team: bool = False) -> Checkout:
