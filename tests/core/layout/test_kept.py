@@ -176,3 +176,13 @@ def test_a_checkout_in_the_tracked_folder_is_not_its_file(dataset: Dataset, root
     (root / "pets/images/pets/images/a.jpg").unlink()
     [folder] = dataset.folders()
     assert folder.media.missing == ("pets/images/a.jpg",) and folder.kept == ()
+
+
+def test_what_is_new_in_the_checkout_is_not_missing_in_the_tracked_folder(
+    dataset: Dataset, laid: Path, picture: Picture
+) -> None:
+    (laid / "new.jpg").write_bytes(picture("new"))
+    assert taken(dataset.add_all()) == (1, 0, 0, 0, 0)
+    status = dataset.files()
+    assert (status.is_clean, status.elsewhere) == (True, 1)
+    assert taken(dataset.add_all()) == (0, 0, 0, 0, 0) and keys(dataset) == [*ALL, "new.jpg"]
