@@ -120,8 +120,9 @@ class GitRepository:
         return found.data if isinstance(found, Blob) else None
 
     def walk(self, heads: list[bytes], path: bytes, without: list[bytes] | None = None) -> Iterator[Any]:
-        """The commits (of dulwich) behind some that change a file, the newest first; none behind `without`."""
-        walker = self._repo.get_walker(include=heads, exclude=without or None, paths=[path])
+        """The commits (of dulwich) behind some that change a file, each before its parents; none behind `without`."""
+        # By time alone, commits of one second could come before those that follow them.
+        walker = self._repo.get_walker(include=heads, exclude=without or None, paths=[path], order="topo")
         for entry in walker:
             yield entry.commit
 
