@@ -207,8 +207,15 @@ def _pre_push(here: _Here, arguments: list[str], stdin: bytes) -> int:
 
 def _push(here: _Here, repository: Repository, remote: Remote, pushing: Pushing) -> None:
     """Push, and tell what went. Raises RefusedError, RemoteError."""
+    from dsvc.errors import RefusedError
     from dsvc.remote.pushing import push_commits
+    from dsvc.remote.settings import require_trusted
 
+    try:
+        require_trusted(repository, remote)
+    except RefusedError as error:  # nobody can be asked here
+        error.hint = f"if that is the right place: dsvc push --yes {shown(remote.name)}, then git push again"
+        raise
     with progress() as report:
         done = push_commits(repository, remote, pushing.commits, report, tips=pushing.tips)
     if done.commits:
