@@ -14,6 +14,7 @@ from dsvc.store.ids import Kind
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.git.lockfile import Locked
+    from dsvc.git.working import GitRepository
     from dsvc.model.incoming import Progress
     from dsvc.remote.settings import Remote
     from dsvc.store.ids import ObjectId
@@ -46,6 +47,22 @@ def bring_versions(repository: Repository, lines: Iterable[Locked], progress: Pr
             note(f"note: {error.message}")
 
 
+def share_with_main(repository: Repository, git: GitRepository, lines: Iterable[Locked]) -> None:
+    """Bring the commits of some lines from a linked working tree to the main one, where the data is there."""
+    from dsvc.git.siblings import main_project
+    from dsvc.remote.pushing import push_commits
+    from dsvc.remote.settings import Remote
+
+    main = main_project(git, repository.root or Path())
+    wanted = {line.dataset: {line.commit} for line in lines if repository.store.has(line.commit)}
+    if main is None or not wanted:
+        return
+    try:
+        push_commits(repository, Remote("main working tree", str(main), is_team=False), wanted, tips={})
+    except DsvcError as error:
+        note(f"note: {error.message}")
+
+
 def bring(repository: Repository, wanted: Wanted, progress: Progress | None = None) -> dict[str, set[ObjectId]]:
     """Fetch what is not here of some commits, by dataset, without asking anybody; what is missing still.
 
@@ -58,7 +75,7 @@ def bring(repository: Repository, wanted: Wanted, progress: Progress | None = No
         try:
             _fetch(repository, remote, lacking, progress)
         except DsvcError as error:
-            note(f"note: {error.message}")
+            note(f"note: {error.message}; {error.hint}" if error.hint else f"note: {error.message}")
         lacking = missing(repository, lacking)
         if not lacking:
             break

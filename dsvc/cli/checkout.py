@@ -50,7 +50,7 @@ def checkout_command(session: Session, /, as_json: bool, **given: Any) -> int:
     \b
     JSON: {"folders": [{"folder", "revision", "dataset", "format", "where", "link", "team", "commit", "added",
            "changed", "removed", "annotations": [NAME of a file that was written...],
-           "left": [{"path", "reason"}...], "absent": [KEY...], "elsewhere", "notes": [TEXT...],
+           "left": [{"path", "reason"}...], "absent": [KEY...], "elsewhere", "bare", "notes": [TEXT...],
            "problem": why nothing was done, or null}...]};
     with --list, of each folder the first seven and "commit"; with --forget: {"forgotten": FOLDER}
     """
@@ -149,6 +149,7 @@ def _json(update: FolderUpdate) -> dict[str, Any]:
         "left": [one._asdict() for one in update.left],
         "absent": list(update.absent),
         "elsewhere": update.elsewhere,
+        "bare": update.bare,
         "notes": list(update.notes),
         "problem": update.problem,
     }
@@ -165,6 +166,8 @@ def _tell(update: FolderUpdate, dry_run: bool) -> None:
     out(f"{shown(one.folder)} {would} {shown(one.revision)} at {update.commit.short()}: {_words(update)}")
     if update.elsewhere:
         out(f"{plural(update.elsewhere, 'input')} left where the bytes are; to copy them in: dsvc materialize --all")
+    if update.bare:
+        out(f"{plural(update.bare, 'input')} without media: no file is laid out; to take the bytes in: dsvc add PATH")
     out_notes(update.notes)
 
 

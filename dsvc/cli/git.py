@@ -68,16 +68,30 @@ def install_command(session: Session, shared: bool, dry_run: bool, as_json: bool
     \b
     JSON: {"changed": [{"file", "done"}...], "installed": whether it was done}
     """
-    place, changes = install_for(session.repository(), shared=shared, dry_run=dry_run)
+    repository = session.repository()
+    place, changes = install_for(repository, shared=shared, dry_run=dry_run)
     if as_json:
         print_json({"changed": _json(changes), "installed": not dry_run})
         return
     _tell(changes, dry_run, "everything is installed: nothing changed")
     if place.is_in_tree:
         out(f"note: {shown(place.named(place.hooks))} lies in the working tree: commit what changed there")
+    for folder in _unignored(repository, place):
+        out(f"note: Git does not ignore {shown(folder)}, whose files dsvc keeps: echo {_word(folder)} >> .gitignore")
     files = [change.file for change in changes if Path(change.file).name in (".gitattributes", LOCK_FILE)]
     if files and not dry_run:
         out(f"next: git add {' '.join(map(_word, files))}")
+
+
+def _unignored(repository: Repository, place: Place) -> list[str]:
+    """The tracked folders that Git would take into commits of code."""
+    from dsvc.core.files.tracking import tracked_folders
+
+    root = repository.root or Path()
+    names = {
+        one.folder for dataset in repository.datasets() for one in tracked_folders(repository.workspace, dataset.name)
+    }
+    return [name for name in sorted(names) if name and not place.ask("check-ignore", "--", str(root / name))]
 
 
 def install_for(repository: Repository, *, shared: bool = False, dry_run: bool = False) -> tuple[Place, list[Change]]:

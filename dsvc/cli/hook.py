@@ -14,7 +14,8 @@ from dsvc.cli.locking import TOLD, chosen_lines, elsewhere_words, followed_lines
 from dsvc.cli.progress import progress
 from dsvc.cli.render import note, plural, shown, size
 from dsvc.core.repository import LOCK_FILE
-from dsvc.errors import DsvcError
+from dsvc.errors import DsvcError, RefusedError, RemoteError
+from dsvc.store.ids import Kind
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -55,7 +56,8 @@ class _Here:
 def hook_command(name: str, arguments: tuple[str, ...]) -> int:
     """Do the work of a Git hook, in every project of the repository.
 
-    Hooks that come after the fact never fail: what Git did is done, and what could not follow is told of.
+    Hooks that come after the fact stop nothing: what Git did is done, and what could not follow is told of. Where that
+    is the data of a checkout, the exit code is 1, which is Git's then.
     """
     from dsvc.git.hooks import is_empty_clone, projects
     from dsvc.git.working import GitRepository
@@ -73,11 +75,25 @@ def hook_command(name: str, arguments: tuple[str, ...]) -> int:
         for folder in projects(git, checked_out=name != "pre-push"):
             here = _Here(git, folder)
             if is_empty_clone(folder):
-                if name in ("post-checkout", "post-merge"):
-                    here.say(f"{LOCK_FILE} names data that is not here yet; to bring it: dsvc pull")
+                code = max(code, _without_data(here, name, list(arguments), stdin))
                 continue
             code = max(code, _guarded(here, name, list(arguments), stdin))
     return code
+
+
+def _without_data(here: _Here, name: str, arguments: list[str], stdin: bytes) -> int:
+    """In a clone whose data was never brought, or is gone: tell of it; a push of changed locks is stopped."""
+    if name in ("post-checkout", "post-merge"):
+        here.say(f"{LOCK_FILE} names data that is not here yet; to bring it: dsvc pull")
+    if name != "pre-push":
+        return Exit.DONE
+    from dsvc.git.hooks import pushed_commits
+
+    if not pushed_commits(here.git, here.folder, arguments[0] if arguments else "", stdin).new:
+        return Exit.DONE
+    here.say(f"what is pushed changes {LOCK_FILE}, and its data is not here; to bring it: dsvc pull")
+    here.say("this stopped Git; to go on without dsvc: git push --no-verify")
+    return Exit.REFUSED
 
 
 def _guarded(here: _Here, name: str, arguments: list[str], stdin: bytes) -> int:
@@ -128,7 +144,6 @@ def _pre_commit(here: _Here, arguments: list[str], stdin: bytes) -> int:
 
 def _drafts(here: _Here, repository: Repository) -> int:
     """Do with what is staged as the team's settings say: warn of it, commit it, or stop."""
-    from dsvc.errors import RefusedError
     from dsvc.git.hooks import DRAFT_RULES
 
     rule = repository.workspace.setting("git", "draft") or "warn"
@@ -142,9 +157,8 @@ def _drafts(here: _Here, repository: Repository) -> int:
             here.say(f"committed what was staged in {dataset.name}: {made.id.short()}")
             continue
         here.say(f"{dataset.name} has staged changes that this commit does not pin")
-        here.say(
-            f"  to commit them: dsvc commit -d {dataset.name} -m TEXT; to drop them: dsvc discard -d {dataset.name}"
-        )
+        name = dataset.name
+        here.say(f"  to commit them: dsvc -d {name} commit -m TEXT; to drop them: dsvc -d {name} discard")
         if rule == "block":
             here.say('  dsvc.toml has draft = "block" under [git]; to go on without: git commit --no-verify')
             return Exit.REFUSED
@@ -166,9 +180,24 @@ def _follow(name: str) -> Work:
         for line in (*followed_lines(found), *chosen_lines(chosen, repository)):
             here.say(line)
         keep_folders(repository)
-        return Exit.DONE
+        if name != "post-checkout":
+            _share(repository, here)
+            return Exit.DONE
+        # A checkout whose data did not come is no base for what runs next, `git bisect run` for example.
+        is_whole = all(one.what not in ("left", "missing", "unfit") for one in found)
+        return Exit.DONE if is_whole or arguments[2:3] != ["1"] else Exit.NO
 
     return work
+
+
+def _share(repository: Repository, here: _Here) -> None:
+    """Of a linked working tree, bring what its lock names to the main one: it may be taken away with all it holds."""
+    from dsvc.cli.bringing import share_with_main
+    from dsvc.git.lockfile import read_lock
+
+    path = here.folder / LOCK_FILE
+    if here.git.folder != here.git.common and path.exists():
+        share_with_main(repository, here.git, read_lock(path).values())
 
 
 def _bring(repository: Repository, here: _Here, *, versions: bool) -> None:
@@ -207,7 +236,7 @@ def _pre_push(here: _Here, arguments: list[str], stdin: bytes) -> int:
 
 def _push(here: _Here, repository: Repository, remote: Remote, pushing: Pushing) -> None:
     """Push, and tell what went. Raises RefusedError, RemoteError."""
-    from dsvc.errors import RefusedError
+    from dsvc.core.history.walking import History
     from dsvc.remote.pushing import push_commits
     from dsvc.remote.settings import require_trusted
 
@@ -219,14 +248,23 @@ def _push(here: _Here, repository: Repository, remote: Remote, pushing: Pushing)
     with progress() as report:
         done = push_commits(repository, remote, pushing.commits, report, tips=pushing.tips)
     if done.commits:
-        names = ", ".join(sorted(pushing.commits))
-        here.say(f"pushed {names} to {shown(remote.place)}: {plural(done.commits, 'commit')}, {size(done.bytes)}")
+        here.say(f"pushed {plural(done.commits, 'commit')} of data, {size(done.bytes)}, to {shown(remote.place)}")
     for dataset, moved in sorted(done.branches.items()):
         if moved.move == "diverged":
             here.say(f"{dataset}: branch {moved.branch} stands elsewhere there; what was pushed is there, pinned")
+    for dataset, (_, commit) in sorted(pushing.tips.items()):
+        is_here = repository.store.has(commit, Kind.COMMIT)
+        count = History(repository.store).snapshot(commit).conflicts if is_here else 0
+        if count:
+            here.say(f"{dataset} has {plural(count, 'record')} in conflict: dsvc -d {dataset} conflicts")
+    stuck = []
     for dataset, ids in sorted(done.missing.items()):
         short = ", ".join(id.short() for id in sorted(ids))
-        here.say(f"{dataset}: {short} is neither here nor there; whoever pinned it has to push it")
+        here.say(f"{dataset}: {short} is neither here nor there")
+        stuck += [dataset] if ids & pushing.new.get(dataset, set()) else []
+    if stuck:
+        hint = f"whoever made it has to push it; or pin what is here, and commit: dsvc lock, git commit {LOCK_FILE}"
+        raise RemoteError(f"{LOCK_FILE} would name data that nobody has: {', '.join(stuck)}", hint)
 
 
 def _warn_of_no_remote(here: _Here, repository: Repository) -> None:

@@ -97,7 +97,7 @@ def _write(repository: Repository, path: Path, as_json: bool) -> int:
             note(f"note: {standing.dataset} does not hold {standing.line.commit.short()}, which the lock named before")
     for dataset in repository.datasets():
         if dataset.has_draft():
-            note(f"note: what is staged in {dataset.name} is in no commit: dsvc commit -d {dataset.name} -m TEXT")
+            note(f"note: what is staged in {dataset.name} is in no commit: dsvc -d {dataset.name} commit -m TEXT")
     if not lines:
         note("note: no dataset has a commit yet: dsvc commit -m TEXT")
     return Exit.DONE

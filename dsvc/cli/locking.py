@@ -42,6 +42,7 @@ class LockKeeper:
         """Write the lines of the datasets that the command moved and that the lock named as they were before, or whose
         line it took in, by a merge say; and of those that the lock does not name, and that have gone on."""
         from dsvc.git.lockfile import read_lock, write_lock
+        from dsvc.git.written import note_written
 
         if self._before is None:
             return
@@ -57,6 +58,7 @@ class LockKeeper:
                     _take(lines, name, self._before.get(name), after.get(name))
             if lines != lock:
                 write_lock(self._path, lines.values())
+                note_written(self._repository, (line for name, line in lines.items() if line != lock.get(name)))
 
     def _is_new(self, name: str, line: Locked | None, before: Locked | None, after: Locked | None) -> bool:
         """Whether a dataset that the lock does not name has gone on, to where no lock of Git's has been."""
@@ -129,7 +131,7 @@ def standing_words(standing: Standing) -> str:
     if standing.place == "behind":
         return f"{name}, at {at}, is behind {there}, which {LOCK_FILE} names; to go there: dsvc pull"
     if standing.place == "apart":
-        ways = f"to combine both: dsvc merge -d {name} {name}@{there}; to pin what is here: dsvc lock"
+        ways = f"to combine both: dsvc -d {name} merge {name}@{there}; to pin what is here: dsvc lock"
         return f"{name}, at {at}, and {there}, which {LOCK_FILE} names, went different ways; {ways}"
     return f"{name}, at {at}, is not told in full in {LOCK_FILE}; to write it: dsvc lock"
 
@@ -165,8 +167,8 @@ def followed_lines(found: Iterable[Followed]) -> list[str]:
         elif one.what == "left":
             there = commit.short()
             lines.append(f"{name} stays at {at}: it has commits that nothing else keeps, and {LOCK_FILE} names {there}")
-            first = "pin them: dsvc lock" if one.is_ahead else f"combine both: dsvc merge -d {name} {name}@{there}"
-            lines.append(f"  to {first}; to go there: dsvc branch -d {name} NAME keeps them, then dsvc pull")
+            first = "pin them: dsvc lock" if one.is_ahead else f"combine both: dsvc -d {name} merge {name}@{there}"
+            lines.append(f"  to {first}; to go there: dsvc -d {name} branch NAME keeps them, then dsvc pull")
         elif one.what == "missing":
             lines.append(f"{name}: {commit.short()}, which {LOCK_FILE} names, is not here; to bring it: dsvc pull")
         elif one.what == "unfit":

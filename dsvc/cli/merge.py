@@ -10,9 +10,9 @@ from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
 from dsvc.cli.merged import NOUNS, VERBS, report_lines
 from dsvc.cli.progress import progress
-from dsvc.cli.render import NEXT, json_option, listed, out, plural, print_json, shown, word
+from dsvc.cli.render import NEXT, json_option, out, plural, print_json, shown, word
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import DsvcError, UsageError
+from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
@@ -84,8 +84,6 @@ def merge_command(
         _print(dataset, revision, outcome, dry_run)
         if outcome.kind == "fast-forward" and asked["message"] is not None:
             out("note: the branch only goes forward, and there is no commit that -m could describe")
-        if not dry_run:
-            _print_fileless(dataset, outcome, before)
         _print_next(outcome, before, dry_run)
 
 
@@ -119,7 +117,6 @@ def _pairs(found: dict[bytes, bytes]) -> list[list[str]]:
 def tell_merged(dataset: Dataset, revision: str, outcome: MergeOutcome, before: ObjectId | None) -> None:
     """Print what a merge did to a branch that stood on a commit before."""
     _print(dataset, revision, outcome, dry_run=False)
-    _print_fileless(dataset, outcome, before)
     _print_next(outcome, before, dry_run=False)
 
 
@@ -133,22 +130,6 @@ def _print(dataset: Dataset, revision: str, outcome: MergeOutcome, dry_run: bool
         found = outcome.draft_conflicts
         clash = f", {plural(found, 'record')} of them in conflict with it" if found else ""
         out(f"staged changes {'would be' if dry_run else 'were'} laid over it{clash}")
-
-
-def _print_fileless(dataset: Dataset, outcome: MergeOutcome, before: ObjectId | None) -> None:
-    """Warn of inputs that came and have no file in the tracked folders: `add -A` takes them for deleted."""
-    if not outcome.report.inputs:
-        return
-    try:
-        missing = dataset.files().missing
-    except DsvcError:  # the merge is done; what is wrong with the folders, `dsvc status` tells
-        return
-    old = dataset.at(f"@{before.hex()}").snapshot if before is not None and missing else None
-    came = [key for key in missing if old is None or old.input(key) is None]
-    if came:
-        have, them = ("has", "it") if len(came) == 1 else ("have", "them")
-        out(f"note: {plural(len(came), 'input')} that came {have} no file in the tracked folders: {listed(came)}")
-        out(f"dsvc add -A would take {them} out again; bring the files, or look there no more: dsvc untrack FOLDER")
 
 
 def _print_next(outcome: MergeOutcome, before: ObjectId | None, dry_run: bool) -> None:

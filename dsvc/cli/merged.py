@@ -48,8 +48,8 @@ def lock_lines(merged: MergedLock) -> Iterator[str]:
     if open_ones:
         count = sum(one.merged.conflicts for one in open_ones)
         yield f"{plural(count, 'record')} with open conflicts: versions and exports wait until they are settled"
-        names = " and ".join(f"dsvc conflicts -d {one.line.dataset}" for one in open_ones)
-        yield f"next: {names}"
+        names = " and ".join(f"dsvc -d {one.line.dataset} conflicts" for one in open_ones)
+        yield f"next, once Git has the merge: {names}"
 
 
 def _how(joined: Joined) -> str:

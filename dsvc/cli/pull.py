@@ -50,14 +50,15 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
         return _pull_branch(repository, yes, as_json)
     chosen = repository.workspace.chosen
     found = _follow(repository, path, yes)
-    keep_folders(repository)
+    lacking = [one.target.dataset for one in found if one.what == "missing"]
+    if not lacking:
+        keep_folders(repository)
     if as_json:
         print_json({"made": is_new, "datasets": [_json(one) for one in found]})
     else:
         _print(repository, found, is_new)
         for line in chosen_lines(chosen, repository):
             out(line)
-    lacking = [one.target.dataset for one in found if one.what == "missing"]
     if is_new:
         _offer_hooks(repository)
     if lacking:
@@ -177,13 +178,16 @@ def _print(repository: Repository, found: list[Followed], is_new: bool) -> None:
         out(line)
     if all(one.what == "here" for one in found):
         out(f"all is as {LOCK_FILE} says")
+    if is_new and len(found) > 1 and repository.workspace.chosen is not None:
+        out(f"now on dataset {repository.workspace.chosen}; to another one: dsvc use NAME")
 
 
 def _way(repository: Repository) -> str:
     from dsvc.remote.settings import list_remotes
 
     if list_remotes(repository):
-        return "whoever pinned them has to push them: dsvc push"
+        elsewhere = "where the remote lies elsewhere for you: dsvc remote add origin PATH --local"
+        return f"{elsewhere}; else whoever pinned them has to push them: dsvc push"
     return "name the place where they are: dsvc remote add origin PATH"
 
 

@@ -33,6 +33,7 @@ class Session:
         self._before: ObjectId | None = None
         self._lock: LockKeeper | None = None
         self._selected: object = None
+        self._heads: object = None
 
     def repository(self, author: Author | None = None, *, signed: bool = False) -> Repository:
         """Open the repository of the folder; with `signed`, find out who signs. Raises NotRepositoryError."""
@@ -49,6 +50,7 @@ class Session:
             repository.author = author or find_author(repository.root or Path(), repository.workspace.author)
         self._opened, self._before = repository, repository.store.head.operation
         self._selected = repository.workspace.kept
+        self._heads = _heads(repository)
         if self._lock is None and repository.root is not None and (repository.root / LOCK_FILE).is_file():
             from dsvc.cli.locking import LockKeeper
 
@@ -60,11 +62,13 @@ class Session:
         opened = self._opened
         if opened is None or opened.root is None:
             return Exit.DONE
-        if opened.store.head.operation != self._before or opened.workspace.kept != self._selected:
+        if opened.store.head.operation == self._before and opened.workspace.kept == self._selected:
+            return Exit.DONE
+        if self._lock is not None:
+            self._lock.update()
+        if _heads(opened) != self._heads:
             from dsvc.cli.checkout import keep_folders
 
-            if self._lock is not None:
-                self._lock.update()
             keep_folders(opened)
         return Exit.DONE
 
@@ -86,6 +90,20 @@ class Session:
             text = f"interrupted; {self.remote} has all of it, or nothing; to see which: dsvc fetch {self.remote}"
         click.echo(text, err=True)
         return Exit.INTERRUPTED
+
+
+def _heads(repository: Repository) -> object:
+    """What folders that are laid out follow, to be compared; None where there are none."""
+    from dsvc.errors import DsvcError
+    from dsvc.model.view import BRANCH, VERSION
+
+    try:
+        if not any(repository.workspace.tables(name) for name in ("checkouts", "folders")):
+            return None
+        refs = [*repository.view.list(BRANCH), *repository.view.list(VERSION)]
+    except DsvcError:  # what is wrong, the command itself tells
+        return None
+    return refs, repository.workspace.kept
 
 
 def warn_of_override(dataset: str, branch: str | None = None, version: str | None = None) -> None:

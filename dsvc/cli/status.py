@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dsvc.cli.progress import progress
-from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown
+from dsvc.cli.render import holdings, json_option, listed, out, plural, print_json, shown, word
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.files.scanning import lister_of
 from dsvc.errors import RefusedError
@@ -31,7 +32,8 @@ def status_command(session: Session, as_json: bool) -> None:
 
     Its folders are those that are tracked, and those that `dsvc checkout` has laid out.
 
-    A file counts as modified when its bytes are others. Files are read only where their size, time or inode changed.
+    A file counts as modified when its bytes are others, and as missing when it was here and is gone. Files are read
+    only where their size, time or inode changed.
 
     \b
     JSON: {"dataset", "branch", "version": the one that is looked at or null, "head", "versions": [NAME...], "inputs",
@@ -39,10 +41,13 @@ def status_command(session: Session, as_json: bool) -> None:
            "merging": [ID of a commit that the draft merges...], "conflicts",
            "files": {"tracked": [FOLDER...], "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                      "renamed": [{"old", "new"}...], "absent": [FOLDER...],
+                     "elsewhere": COUNT of inputs under the tracked folders that never had a file here,
                      "left_out": {"hidden", "ignored", "other"}, "problems": [{"path", "reason"}...]},
            "folders": [{"folder", "revision", "commit", "new": [KEY...], "modified": [KEY...], "missing": [KEY...],
                         "renamed": [{"old", "new"}...], "edited": [NAME of an annotation file...], "lost": [NAME...],
                         "wanted": the commit to be brought to or null, "problem": TEXT or null,
+                        "kept": [{"key", "new": KEY or null, "folder"}...]: whose file is gone, or has the new name,
+                        there, and is still in that tracked folder,
                         "problems": [{"path", "reason"}...]}...]: those that `dsvc checkout` laid out}
     """
     with closing(lister_of(".")) as lister:
@@ -65,7 +70,9 @@ def status_command(session: Session, as_json: bool) -> None:
         out(f"merging {', '.join(id.short() for id in status.merged)}: the next commit has both lines behind it")
     if status.conflicts:
         out(f"{plural(status.conflicts, 'record')} with open conflicts; next: dsvc conflicts")
-    for line in (*file_lines(files), *folder_lines(folders)):
+    # A folder that holds the whole of a revision has its files.
+    way = None if any(one.checkout.where is None for one in folders) else f"dsvc checkout {word(status.dataset)} FOLDER"
+    for line in (*file_lines(files, way), *folder_lines(folders)):
         out(line)
     for line in lock_lines(dataset):
         out(line)
@@ -78,7 +85,7 @@ def status_command(session: Session, as_json: bool) -> None:
         )
     elif not files.is_clean or any(not one.is_clean for one in folders):
         out("next: dsvc add -A")
-    elif any(one.problem or one.wanted or one.lost for one in folders):
+    elif any(one.problem or one.wanted or one.lost or one.kept for one in folders):
         out("next: dsvc checkout")
     else:
         out(_next(status, dataset.has_draft()))
@@ -90,7 +97,7 @@ def lock_lines(dataset: Dataset) -> list[str]:
 
     root = dataset.repository.root
     if root is None or not (root / LOCK_FILE).is_file():
-        return []
+        return _gone_lines(root)
     from dsvc.cli.locking import standing_lines
     from dsvc.git.lockfile import read_lock
     from dsvc.git.pinning import stand
@@ -104,6 +111,10 @@ def lock_lines(dataset: Dataset) -> list[str]:
 
 def folder_lines(folders: list[FolderChanges]) -> list[str]:
     """What was changed in folders that are laid out, a line per kind under each one's name."""
+    if not folders:
+        return []
+    from dsvc.core.layout.kept import kept_lines
+
     lines = []
     for one in folders:
         found = [f"  {one.problem}"] if one.problem else []
@@ -111,6 +122,7 @@ def folder_lines(folders: list[FolderChanges]) -> list[str]:
         found += _changed_lines(one.media)
         found += [f"  edited: {listed(one.edited)}"] if one.edited else []
         found += [f"  missing: {listed(one.lost)}"] if one.lost else []
+        found += [f"  {line}" for line in kept_lines(one.kept, one.checkout.media)]
         at = f" at {one.commit.short()}" if one.commit else ""
         lines += (
             [f"{shown(one.checkout.folder)}, a checkout of {shown(one.checkout.revision)}{at}:", *found]
@@ -120,9 +132,23 @@ def folder_lines(folders: list[FolderChanges]) -> list[str]:
     return lines
 
 
-def file_lines(files: FileStatus) -> list[str]:
-    """What changed in the tracked folders, a line per kind."""
+def _gone_lines(root: Path | None) -> list[str]:
+    """Where the drivers of the lock are set up, and it is not there: how to have it back."""
+    from dsvc.core.repository import LOCK_FILE
+
+    try:
+        is_named = root is not None and f"{LOCK_FILE} merge=" in (root / ".gitattributes").read_text(errors="replace")
+    except OSError:
+        return []
+    return [f"{LOCK_FILE} is gone; to have it back: git checkout {LOCK_FILE}, or dsvc lock"] if is_named else []
+
+
+def file_lines(files: FileStatus, way: str | None) -> list[str]:
+    """What changed in the tracked folders, a line per kind; and the command that lays out what has no file here."""
     lines = _changed_lines(files)
+    if files.elsewhere and way:
+        have = "has" if files.elsewhere == 1 else "have"
+        lines.append(f"  {plural(files.elsewhere, 'input')} {have} no file here; to lay files out: {way}")
     return ["files:", *lines] if lines else []
 
 
@@ -156,6 +182,7 @@ def _folder_json(one: FolderChanges) -> dict[str, object]:
         "lost": list(one.lost),
         "wanted": one.wanted.hex() if one.wanted is not None else None,
         "problem": one.problem,
+        "kept": [kept._asdict() for kept in one.kept],
         "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in one.media.problems],
     }
 
@@ -168,6 +195,7 @@ def _files_json(files: FileStatus) -> dict[str, object]:
         "missing": list(files.missing),
         "renamed": [{"old": old, "new": new} for old, new in files.renamed],
         "absent": list(files.absent),
+        "elsewhere": files.elsewhere,
         "left_out": files.left_out._asdict(),
         "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in files.problems],
     }

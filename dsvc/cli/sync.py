@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,9 +10,10 @@ import click
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.progress import progress
 from dsvc.cli.remote import agree, yes_option
-from dsvc.cli.render import dry_run_option, json_option, out, plural, print_json, shown, size
+from dsvc.cli.render import dry_run_option, json_option, note, out, plural, print_json, shown, size
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import UsageError
+from dsvc.core.repository import LOCK_FILE
+from dsvc.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -34,8 +36,9 @@ def push_command(session: Session, remote: str | None, all_: bool, yes: bool, dr
     """Bring the current branch to a remote, with its versions.
 
     The branch only goes forward there. Where it has commits there that are not here, the push is refused: fetch, merge
-    and push again. So it is for a version whose name stands for another commit there. What is staged stays here. Only
-    what is not there yet travels, and all of it is seen there at once, or nothing.
+    and push again. So it is for a version whose name stands for another commit there. What dsvc.lock names goes along
+    in any case, and is pinned there, so that whoever has the code can pull it. What is staged stays here. Only what is
+    not there yet travels, and all of it is seen there at once, or nothing.
 
     \b
     JSON: {"remote", "url", "commits", "objects", "bytes", what was sent (of --dry-run, the commits alone),
@@ -51,19 +54,46 @@ def push_command(session: Session, remote: str | None, all_: bool, yes: bool, dr
     dataset = None if all_ else repository.dataset()
     chosen = _chosen(repository, remote, yes)
     session.remote = chosen.name
-    with progress() as report:
-        sent = push(
-            repository,
-            chosen,
-            dataset.name if dataset is not None else None,
-            dataset.branch if dataset is not None else None,
-            dry_run=dry_run,
-            progress=report,
-        )
+    try:
+        with progress() as report:
+            sent = push(
+                repository,
+                chosen,
+                dataset.name if dataset is not None else None,
+                dataset.branch if dataset is not None else None,
+                dry_run=dry_run,
+                progress=report,
+            )
+    except RefusedError:
+        if not dry_run and _push_lock(repository, chosen):
+            note(f"note: what {LOCK_FILE} names went there all the same, and is pinned; the branch is not moved")
+        raise
+    pinned = 0 if dry_run else _push_lock(repository, chosen)
     if as_json:
         print_json(_sent_json(chosen, sent, dry_run))
     else:
         _tell_sent(chosen, sent, dry_run)
+        if pinned:
+            out(f"and {plural(pinned, 'commit')} more that {LOCK_FILE} names")
+
+
+def _push_lock(repository: Repository, remote: Remote) -> int:
+    """Bring all that the project's lock names to a remote, where it is pinned, whatever branches stand on there; how
+    many commits went."""
+    from dsvc.git.lockfile import read_lock
+    from dsvc.remote.pushing import push_commits
+
+    path = (repository.root or Path()) / LOCK_FILE
+    try:
+        lines = read_lock(path).values() if path.is_file() else ()
+    except RefusedError as error:
+        note(f"note: {error.message}; {error.hint}")
+        return 0
+    wanted = {line.dataset: {line.commit} for line in lines if repository.store.has(line.commit)}
+    if not wanted:
+        return 0
+    with progress() as report:
+        return push_commits(repository, remote, wanted, report, tips={}).commits
 
 
 def _chosen(repository: Repository, name: str | None, yes: bool) -> Remote:

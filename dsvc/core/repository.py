@@ -216,7 +216,7 @@ class Repository:
             name = self.workspace.dataset
             if name is None:
                 hint = "choose one: dsvc use NAME, or make one: dsvc create NAME"
-                if self.root is not None and (self.root / LOCK_FILE).is_file() and not any(self.view.list(DATASET)):
+                if self.root is not None and _names_any(self.root / LOCK_FILE) and not any(self.view.list(DATASET)):
                     hint = f"bring what {LOCK_FILE} names: dsvc pull"
                 raise NotFoundError("no dataset is selected here", hint)
             if self.workspace.selected is None and self.view.get(DATASET, name) is None:
@@ -313,6 +313,15 @@ def _set_locks(backend: Backend, workspace: Workspace) -> None:
     """Tell a folder's backend what the settings say of locks."""
     if isinstance(backend, LocalBackend):
         backend.one_machine = workspace.setting("locks", "one_machine") is True
+
+
+def _names_any(lock: Path) -> bool:
+    """Whether a lock file names a dataset."""
+    try:
+        lines = lock.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.strip() and not line.startswith("#") for line in lines)
 
 
 def _has_head(folder: Path) -> bool:

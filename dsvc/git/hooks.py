@@ -15,6 +15,7 @@ from dsvc.errors import RefusedError
 from dsvc.git.lockfile import Locked, read_lock, write_lock
 from dsvc.git.pinning import Kept, Standing, path_in, pinned_by, readable, stand
 from dsvc.git.working import NOTHING
+from dsvc.git.written import written_lines
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -80,7 +81,9 @@ def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> R
     lock = read_lock(path) if path.exists() else {}
     head = git.head()
     committed = readable(git.read(head, name)) if head is not None else {}
-    written, elsewhere, apart, absent = _sort(stand(repository, lock), committed, Kept(repository, git, name))
+    written, elsewhere, apart, absent = _sort(
+        stand(repository, lock), committed, Kept(repository, git, name), written_lines(repository)
+    )
     found = Refreshed(written, elsewhere, apart, absent, _is_partial(), False)
     lines = dict(lock)
     for standing in written:
@@ -100,23 +103,24 @@ def refresh_lock(repository: Repository, git: GitRepository, project: Path) -> R
 
 
 def _sort(
-    standings: Iterable[Standing], committed: Mapping[str, Locked], kept: Kept
+    standings: Iterable[Standing], committed: Mapping[str, Locked], kept: Kept, written: Mapping[str, ObjectId]
 ) -> tuple[list[Standing], list[Standing], list[Standing], list[Standing]]:
     """The datasets whose lines are to be written, those that are elsewhere, apart, and absent."""
     lists: tuple[list[Standing], ...] = ([], [], [], [])
     for standing in standings:
-        at = _judge(standing, committed, kept)
+        at = _judge(standing, committed, kept, written)
         if at is not None:
             lists[at].append(standing)
-    written, elsewhere, apart, absent = lists
-    return written, elsewhere, apart, absent
+    return lists[_WRITTEN], lists[_ELSEWHERE], lists[_APART], lists[_ABSENT]
 
 
 _WRITTEN, _ELSEWHERE, _APART, _ABSENT = range(4)
 
 
-def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept) -> int | None:
-    """Which list a dataset belongs to; None for one whose line is right."""
+def _judge(
+    standing: Standing, committed: Mapping[str, Locked], kept: Kept, written: Mapping[str, ObjectId]
+) -> int | None:
+    """Which list a dataset belongs to; None for one whose line is right. `written` is what dsvc wrote last."""
     line, here = standing.line, standing.here
     if standing.place == "same":
         is_alike = line is not None and here is not None and (line.branch, line.version) == (here.branch, here.version)
@@ -129,6 +133,8 @@ def _judge(standing: Standing, committed: Mapping[str, Locked], kept: Kept) -> i
     is_moved = line != committed.get(standing.dataset)
     if standing.is_deleted:  # or came with a merge under way, by a new name: that is followed after the commit
         return None if is_moved else _WRITTEN
+    if standing.place == "ahead" and not is_moved and here is not None and here.commit == written.get(here.dataset):
+        return _ELSEWHERE  # somebody has put the lock back
     if standing.place == "ahead" and (is_moved or here is None or not kept(standing.dataset, here.commit)):
         return _WRITTEN
     if is_moved:
@@ -172,24 +178,29 @@ def came_from(name: str, arguments: list[str], stdin: bytes) -> list[bytes]:
 
 
 class Pushing(NamedTuple):
-    """What a push of Git's needs of the data: per dataset the `commits` that the locks of what it sends name, and where
-    it sends the main branch, the dataset's branch and commit of the last lock there, `tips`."""
+    """What a push of Git's needs of the data, per dataset: the `commits` that the locks of what it sends name, those of
+    them that are `new` to the remote of the code, and where it sends the main branch, the branch and commit of the last
+    lock there, `tips`."""
 
     commits: dict[str, set[ObjectId]]
+    new: dict[str, set[ObjectId]]
     tips: dict[str, tuple[str, ObjectId]]
 
 
 def pushed_commits(git: GitRepository, project: Path, remote: str, stdin: bytes) -> Pushing:
     """What a push needs of the data. `stdin` is what Git tells the hook."""
-    name, found = path_in(git, project), Pushing({}, {})
+    name, found = path_in(git, project), Pushing({}, {}, {})
     for line in stdin.decode().splitlines():
         words = line.split()
         if len(words) != 4 or words[1].encode() == NOTHING:
             continue
-        for _, locked in pinned_by(git, name, _sent(git, name, remote, words[1], words[3])):
+        lines = readable(git.read(words[1].encode(), name)).values()
+        for locked in lines:
             found.commits.setdefault(locked.dataset, set()).add(locked.commit)
+        for _, locked in pinned_by(git, name, _sent(git, name, remote, words[1], words[3])):
+            for commits in (found.commits, found.new):
+                commits.setdefault(locked.dataset, set()).add(locked.commit)
         if words[2] in _main_refs(git, remote):
-            lines = readable(git.read(words[1].encode(), name)).values()
             found.tips.update({line.dataset: (line.branch, line.commit) for line in lines})
     return found
 
@@ -202,11 +213,10 @@ def _main_refs(git: GitRepository, remote: str) -> list[str]:
 
 
 def _sent(git: GitRepository, name: bytes, remote: str, local: str, there: str) -> list[bytes]:
-    """The commits that a push sends and that change the lock, and the one that it ends with."""
+    """The commits that a push sends and that change the lock."""
     known = [f"^{there}"] if there.encode() != NOTHING and _has(git, there) else []
     others = ["--not", f"--remotes={remote}"] if remote and "/" not in remote and not remote.startswith("-") else []
-    listed = _run(git, "rev-list", "--full-history", local, *known, *others, "--", os.fsdecode(name))
-    return [local.encode(), *listed.split()]
+    return _run(git, "rev-list", "--full-history", local, *known, *others, "--", os.fsdecode(name)).split()
 
 
 def _has(git: GitRepository, commit: str) -> bool:

@@ -22,6 +22,13 @@ def sibling_projects(git: GitRepository, project: Path) -> list[Path]:
     return [tree / inside for tree in trees if (tree / inside / FOLDER / "head").is_file()]
 
 
+def main_project(git: GitRepository, project: Path) -> Path | None:
+    """The same project in the main working tree, where its data is there."""
+    if git.common.name != ".git":
+        return None
+    return next((found for found in sibling_projects(git, project) if found.is_relative_to(git.common.parent)), None)
+
+
 def _trees(common: Path) -> Iterator[Path]:
     """The main working tree, then the linked ones."""
     if common.name == ".git":

@@ -161,6 +161,7 @@ def test_json(dsvc: Any, project: Path) -> None:
         "left": [{"path": "pets/images/a.jpg", "reason": "is there already, and is another file"}],
         "absent": [],
         "elsewhere": 0,
+        "bare": 0,
         "notes": [],
         "problem": None,
     }

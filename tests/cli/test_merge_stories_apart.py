@@ -339,8 +339,6 @@ Ada$ dsvc merge zoo
   inputs       1 added, 1 in conflict
   annotations  1 added
   concepts     1 added
-note: 1 input that came has no file in the tracked folders: two.png
-dsvc add -A would take it out again; bring the files, or look there no more: dsvc untrack FOLDER
 1 record with open conflicts: versions and exports wait until they are settled
 next: dsvc conflicts, or take it back: dsvc undo
 Ada$ dsvc show one.png
@@ -364,13 +362,13 @@ dataset pets, branch main, at C3
 holds 2 inputs, 1 annotation, 1 concept
 1 record with open conflicts; next: dsvc conflicts
 files:
-  1 missing: two.png
-next: dsvc add -A
+  1 input has no file here; to lay files out: dsvc checkout pets FOLDER
+nothing staged
 """
 
 
 def test_tracked_folders(tell: Teller, tmp_path: Path) -> None:
-    """What came has no file here, which is told; and a file that lies there settles no conflict by itself."""
+    """What came has no file here, which is not missing; and a file that lies there settles no conflict by itself."""
     for color, name in enumerate(("ours/one.png", "theirs/one.png", "theirs/two.png"), 10):
         path = tmp_path / "project" / name
         path.parent.mkdir(exist_ok=True)

@@ -86,6 +86,7 @@ def test_story(dsvc: Any, place: Path) -> None:
 def test_json(dsvc: Any, data: Path) -> None:
     found = json.loads(dsvc("status", "--json").out)["files"]
     nothing: dict[str, Any] = {name: [] for name in ("new", "modified", "missing", "renamed", "absent", "problems")}
+    nothing["elsewhere"] = 0
     left_out = {"hidden": 0, "ignored": 0, "other": 0}
     assert found == {"tracked": ["data"], **nothing, "left_out": left_out}
     (data / "a.jpg").rename(data / "z.jpg")

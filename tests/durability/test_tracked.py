@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -203,7 +204,7 @@ def test_a_cache_that_may_not_be_written_or_read(tmp_path: Path) -> None:
         assert pets(folder).files().is_clean
 
 
-def test_origins_that_find_no_room_stop_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_seen_and_finds_no_room_stops_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what is added could go missing and nobody would know."""
     folder = project(tmp_path / "p")
     put(folder, "data/a.jpg")
@@ -212,9 +213,40 @@ def test_origins_that_find_no_room_stop_it_all(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dsvc.core.files.origins.os.fsync", full)
-        with pytest.raises(RefusedError, match="origins"):
+        patch.setattr("dsvc.core.files.seen.os.fsync", full)
+        with pytest.raises(RefusedError, match="seen"):
             pets(folder).add(folder)
     assert keys(pets(folder)) == [] and pets(folder).files().tracked == ()
     pets(folder).add(folder)
     assert keys(pets(folder)) == ["data/a.jpg"]
+
+
+@needs_fork
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_kill_between_noting_and_taking(is_written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More is noted than was taken, or the end of a line is missing: whatever follows is as if nothing had been."""
+    folder = project(tmp_path / "p")
+    put(folder, "data/a.jpg", "data/b.jpg")
+    pets(folder).add(folder / "data")
+    put(folder, "data/c.jpg")
+    [seen] = (folder / ".dsvc/seen").iterdir()
+    before = seen.stat().st_size
+
+    def kill(handle: int) -> None:
+        if not is_written:
+            os.ftruncate(handle, before + 9)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        monkeypatch.setattr("dsvc.core.files.seen.os.fsync", kill)
+        pets(folder).add_all()
+
+    assert Child(work).wait()[0] == KILLED
+    assert seen.stat().st_size > before and keys(pets(folder)) == ["data/a.jpg", "data/b.jpg"]
+    assert pets(folder).files().new == ("data/c.jpg",)
+    (folder / "data/b.jpg").unlink()
+    assert pets(folder).files().missing == ("data/b.jpg",)
+    report = pets(folder).add_all()
+    assert (report.new, report.removed) == (1, 1) and keys(pets(folder)) == ["data/a.jpg", "data/c.jpg"]
+    (folder / "data/c.jpg").unlink()
+    assert pets(folder).files().missing == ("data/c.jpg",) and is_whole(folder)

@@ -29,7 +29,7 @@ next: dsvc push origin, or dsvc fetch origin
 Ada$ git add dsvc.toml
 Ada$ git commit -qm "Where the data lies"
 Ada$ git push origin main
-dsvc: pushed pets to ../store: 1 commit, 884 bytes
+dsvc: pushed 1 commit of data, 884 bytes, to ../store
 To ../hub.git
    G1..G2  main -> main
 Bo$ git clone -q ../hub.git .
@@ -80,7 +80,7 @@ next: dsvc push origin, or dsvc fetch origin
 Ada$ git add dsvc.toml
 Ada$ git commit -qm "Where the data lies"
 Ada$ git push -q origin main
-dsvc: pushed pets to ../store: 1 commit, 884 bytes
+dsvc: pushed 1 commit of data, 884 bytes, to ../store
 Bo$ git clone -q ../hub.git .
 Bo$ dsvc pull --yes
 made a repository in /bo/.dsvc
@@ -105,7 +105,7 @@ holds 1 input, 2 annotations, 2 concepts
 next: dsvc version create, or dsvc log
 Bo$ git commit -qam "A dog"
 Bo$ git push -q origin bo
-dsvc: pushed pets to ../store: 1 commit, 660 bytes
+dsvc: pushed 1 commit of data, 660 bytes, to ../store
 Ada$ dsvc add images/b.png
 1 input added
 next: dsvc commit -m TEXT
@@ -118,7 +118,7 @@ holds 2 inputs, 2 annotations, 1 concept
 next: dsvc version create, or dsvc log
 Ada$ git commit -qam "A second picture"
 Ada$ git push -q origin main
-dsvc: pushed pets to ../store: 1 commit, 930 bytes
+dsvc: pushed 1 commit of data, 930 bytes, to ../store
 Ada$ git fetch -q
 Ada$ git merge -q origin/bo -m "Bo's"
 [pets main C7] merged C6 and C4
@@ -160,7 +160,7 @@ note: remote origin: /store does not exist
 dsvc: pets at C7, was at C2
 Ada$ mv ../away ../store
 Ada$ git push -q origin main:again
-dsvc: pushed pets to ../store: 1 commit, 669 bytes
+dsvc: pushed 1 commit of data, 669 bytes, to ../store
 Bo$ dsvc pull
 all is as dsvc.lock says
 Bo$ dsvc version list
@@ -179,7 +179,7 @@ next: dsvc push origin, or dsvc fetch origin
 Ada$ git add dsvc.toml
 Ada$ git commit -qm "Where the data lies"
 Ada$ git push -q origin main
-dsvc: pushed pets to ../store: 1 commit, 884 bytes
+dsvc: pushed 1 commit of data, 884 bytes, to ../store
 Bo$ git clone -q ../hub.git .
 Bo$ dsvc pull --yes
 made a repository in /bo/.dsvc
@@ -463,6 +463,7 @@ dsvc: pets: C3, which dsvc.lock names, is not here; to bring it: dsvc pull
 Ada$ git switch -c third
 Switched to a new branch 'third'
 dsvc: pets: C3, which dsvc.lock names, is not here; to bring it: dsvc pull
+exit 1
 Ada$ dsvc pull
 error: not all that dsvc.lock names could be brought: pets
 hint: name the place where they are: dsvc remote add origin PATH
@@ -854,4 +855,147 @@ ada
 hub.git
 Ada$ dsvc push --yes origin > pushed
 Ada$ git push -q origin main
+""")
+
+
+def test_linked_tree_goes(tell: Teller) -> None:
+    """What was committed in a linked working tree is in the main one when it goes."""
+    tell(r"""Ada$ git worktree add -q ../linked -b side
+dsvc: dsvc.lock names data that is not here yet; to bring it: dsvc pull
+Ada$ cd ../linked && dsvc pull
+made a repository in /linked/.dsvc
+pets at C2
+Ada$ cd ../linked && dsvc annotate images/a.png --concept lady && dsvc commit -m lady && git commit -qam lady
+added images/a.png#C3 lady
+new concept lady
+next: dsvc commit -m TEXT
+[pets main C4] lady
+holds 1 input, 2 annotations, 2 concepts
+next: dsvc version create, or dsvc log
+Ada$ git worktree remove ../linked
+Ada$ git merge side
+Updating G1..G2
+Fast-forward
+ dsvc.lock | 2 +-
+ 1 file changed, 1 insertion(+), 1 deletion(-)
+dsvc: pets at C4, was at C2
+Ada$ dsvc log --oneline
+C4 lady
+C2 First picture
+""")
+
+
+def test_data_nowhere(tell: Teller) -> None:
+    """No push of a lock whose data nobody has; and nobody is stopped for what others have pushed."""
+    tell(r"""Ada$ git init -q --bare -b main ../hub.git
+Ada$ git remote add origin ../hub.git
+Ada$ dsvc remote add origin ../store
+remote origin: ../store
+note: it stands in dsvc.toml: commit that to Git, and everybody has it
+next: dsvc push origin, or dsvc fetch origin
+Ada$ git add dsvc.toml
+Ada$ git commit -qm "Where the data lies"
+Ada$ git push -q origin main
+dsvc: pushed 1 commit of data, 884 bytes, to ../store
+Ada$ mkdir ../away && mv .dsvc ../away
+Ada$ printf 'pets main %064d\n' 7 > dsvc.lock
+Ada$ git commit -qam "Unknown"
+Ada$ git push origin main
+dsvc: what is pushed changes dsvc.lock, and its data is not here; to bring it: dsvc pull
+dsvc: this stopped Git; to go on without dsvc: git push --no-verify
+error: failed to push some refs to '../hub.git'
+exit 1
+Ada$ mv ../away/.dsvc .
+Ada$ git push origin main
+dsvc: pets: C3 is neither here nor there
+error: dsvc.lock would name data that nobody has: pets
+hint: whoever made it has to push it; or pin what is here, and commit: dsvc lock, git commit dsvc.lock
+dsvc: this stopped Git; to go on without dsvc: git push --no-verify
+error: failed to push some refs to '../hub.git'
+exit 1
+Ada$ git push -q --no-verify origin main
+Ada$ echo 1 > x; git add x; git commit -qm code
+dsvc: pets: dsvc.lock names C3, which is not here; to bring it: dsvc pull
+Ada$ git push origin main
+dsvc: pets: C3 is neither here nor there
+To ../hub.git
+   G2..G3  main -> main
+""")
+
+
+def test_remote_comes_later(tell: Teller) -> None:
+    """A remote that is set late gets all that the lock names, whatever branches it has."""
+    tell(r"""Ada$ git init -q --bare -b main ../hub.git
+Ada$ git remote add origin ../hub.git
+Ada$ git push -q origin main
+dsvc: no remote is set, and the data that the lock names stays here; to push it along with the code:
+dsvc:   dsvc remote add origin PATH
+Ada$ dsvc remote add origin ../store
+remote origin: ../store
+note: it stands in dsvc.toml: commit that to Git, and everybody has it
+next: dsvc push origin, or dsvc fetch origin
+Ada$ dsvc push
+pets:main: new, at C2
+sent 1 commit, 6 objects, 884 bytes to origin: ../store
+Ada$ git switch -q -c bo
+Ada$ dsvc add images/b.png; dsvc commit -m b; git commit -qam b
+1 input added
+next: dsvc commit -m TEXT
+[pets main C3] b
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ git switch -q main
+dsvc: pets at C2, was at C3
+Ada$ dsvc add images/c.png; dsvc commit -m c; git commit -qam c
+1 input added
+next: dsvc commit -m TEXT
+[pets main C4] c
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ dsvc push
+pets:main: C2 -> C4
+sent 1 commit, 4 objects, 770 bytes to origin: ../store
+Ada$ git switch -q bo
+dsvc: pets at C3, was at C4
+Ada$ dsvc push
+note: what dsvc.lock names went there all the same, and is pinned; the branch is not moved
+error: pets:main has commits at origin that are not here; nothing was pushed
+hint: take them in first: dsvc fetch origin, then dsvc merge origin/pets:main
+exit 3
+""")
+
+
+def test_put_back(tell: Teller) -> None:
+    """A lock that somebody put back is not written again for what it had named."""
+    tell(r"""Ada$ dsvc add images/b.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m b
+[pets main C3] b
+holds 2 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ git checkout dsvc.lock
+Updated 1 path from the index
+dsvc: pets stays at C3: it has commits that nothing else keeps, and dsvc.lock names C2
+dsvc:   to pin them: dsvc lock; to go there: dsvc -d pets branch NAME keeps them, then dsvc pull
+Ada$ git commit -q --allow-empty -m "Code only"
+dsvc: pets is at C3, and dsvc.lock names C2; to go there: dsvc pull; to pin C3: dsvc lock
+Ada$ dsvc status
+dataset pets, branch main, at C3
+holds 2 inputs, 1 annotation, 1 concept
+pets, at C3, goes on from C2, which dsvc.lock names; to pin it: dsvc lock
+nothing staged
+Ada$ dsvc add images/c.png
+1 input added
+next: dsvc commit -m TEXT
+Ada$ dsvc commit -m c
+[pets main C4] c
+holds 3 inputs, 1 annotation, 1 concept
+next: dsvc version create, or dsvc log
+Ada$ git commit -q --allow-empty -m "Code only"
+dsvc: this commit pins pets at C4
+dsvc: dsvc.lock is staged now, and nothing else: where Git says that nothing is, say git commit again
+Ada$ dsvc log --git
+G2  TIME  C4  Ada  Code only
+G1  TIME  C2  Ada  Begin
 """)

@@ -13,6 +13,7 @@ from dsvc.core.files.choosing import LeftOut, rules_for
 from dsvc.core.files.comparing import stored_blob
 from dsvc.core.files.filetable import now
 from dsvc.core.files.reading import ChangedFileError, read_files
+from dsvc.core.files.seen import mark, note_seen
 from dsvc.core.files.tracking import Tracked, make_tracked, merged, owner, relative_path
 from dsvc.core.files.workfiles import FileStatus, WorkFiles, in_order
 from dsvc.core.files.worktree import FoundFile, Problem, Report, find_files, real_start
@@ -173,7 +174,23 @@ def _add_others(draft: Draft, paths: list[Path], base: Path, progress: Progress 
     inputs = draft.snapshot.input_tree
     clashes = clash_notes(draft, [key for key in media if key.encode() not in inputs])
     counts = draft.put_media(media) if media else (0, 0, 0)
+    _note_named(draft, base, media)
     return AddReport(*counts, tuple(problems), found.left_out, notes=(*clashes, *media_notes(draft, media)))
+
+
+def _note_named(draft: Draft, base: Path, media: Mapping[str, Media]) -> None:
+    """Note, of files that were taken by their own names, those that lie in tracked folders, where their keys lead."""
+    repository, tracked = draft.dataset.repository, draft.tracked
+    start = relative_path(repository.root, os.path.realpath(base)) if repository.root is not None else None
+    if start is None or not tracked:
+        return
+    marks = []
+    for key, found in media.items():
+        path = f"{start}/{key}" if start else key
+        one = owner(tracked, path)
+        if one is not None and one.path(key) == path and found.blob is not None:
+            marks.append(mark(path, found.blob))
+    note_seen(repository.workspace, draft.dataset.name, marks)
 
 
 def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, team: bool) -> tuple[AddReport, WorkFiles]:
@@ -184,12 +201,12 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
     media = read_keys(draft, files, to_read, problems.append, progress)
     fresh = [key for key in status.new if key in media]
     told = (*clash_notes(draft, fresh), *_told_twice(draft, folders.new, fresh))
-    renamed = _from_lost_folders(draft, folders, {key: media[key] for key in fresh})
+    renamed = _from_lost_folders(draft, folders, files, {key: media[key] for key in fresh})
     moved, _, _ = follow(draft, FileStatus((), renamed=renamed))
     new, changed, unchanged = draft.put_media(media) if media else (0, 0, 0)
     # Files that were not read are those of inputs already.
     unread = files.count - files.count_taken(to_read)
-    files.note_origins()
+    files.note_seen()
     draft.after(files.save)
     # A folder of which nothing could be taken is refused, and then it is not tracked either.
     is_refused = bool(problems) and not new + changed + unchanged + moved + unread
@@ -206,7 +223,9 @@ def _add_folders(draft: Draft, folders: _Folders, progress: Progress | None, tea
     return report, files
 
 
-def _from_lost_folders(draft: Draft, folders: _Folders, fresh: dict[str, Media]) -> tuple[tuple[str, str], ...]:
+def _from_lost_folders(
+    draft: Draft, folders: _Folders, files: WorkFiles, fresh: dict[str, Media]
+) -> tuple[tuple[str, str], ...]:
     """Inputs of tracked folders that are gone, each with a new file of its bytes: the folder has another name."""
     lost = [one for one in folders.tracked if one.prefix and not os.path.isdir(folders.place(one.folder))]  # noqa: PTH112
     if not lost or not fresh:
@@ -215,8 +234,8 @@ def _from_lost_folders(draft: Draft, folders: _Folders, fresh: dict[str, Media])
     for one in lost:
         for tree_key, value in inputs.prefix(one.prefix.encode()):
             blob = stored_blob(value)
-            if blob is not None:
-                olds.setdefault(blob, []).append(tree_key.decode())
+            if blob is not None and files.was_here(key := tree_key.decode(), blob):
+                olds.setdefault(blob, []).append(key)
     pairs = []
     for key in sorted(fresh, key=str.encode):
         found = olds.get(fresh[key].blob or b"")
@@ -273,7 +292,7 @@ def _add_tracked(draft: Draft, progress: Progress | None) -> AddReport:
     unread = files.count - files.count_taken({*to_read, *status.unread, *(pair[1] for pair in status.renamed)})
     # Of names that are gone now, nothing is said.
     clashes = clash_notes(draft, [*(key for key in status.new if key in media), *(new for _, new in status.renamed)])
-    files.note_origins()
+    files.note_seen()
     draft.after(files.save)
     return AddReport(
         new,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dsvc.core.files.workfiles import WorkFiles
 
 MEDIA = "media"
-SETS = ("new", "modified", "missing", "unread", "named")
+SETS = ("new", "modified", "missing", "elsewhere", "unread", "named")
 
 
 class StoredMedia(msgspec.Struct, gc=False):
@@ -50,7 +50,10 @@ def stored_media(value: bytes) -> StoredMedia | None:
 
 
 class Compared:
-    """The keys that differ, by kind. `named` are those of new files whose input is there, without bytes."""
+    """The keys that differ, by kind. `named` are those of new files whose input is there, without bytes.
+
+    Of inputs without a file, `missing` are those whose file was here, `elsewhere` the others.
+    """
 
     def __init__(self, inputs: Tree, files: WorkFiles) -> None:
         self.inputs = inputs
@@ -58,6 +61,7 @@ class Compared:
         self.new: set[str] = set()
         self.modified: set[str] = set()
         self.missing: set[str] = set()
+        self.elsewhere: set[str] = set()
         self.unread: set[str] = set()
         self.named: set[str] = set()
         self.has_moved = True
@@ -124,7 +128,7 @@ class Compared:
                 self.named.add(key)
         elif kind is None:
             if (media is None or media.reference is None) and self._files.owns(key):
-                self.missing.add(key)
+                (self.missing if self._files.was_here(key, stored) else self.elsewhere).add(key)
         elif kind == WRONG:
             return
         elif blob == NO_BLOB:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dsvc.core.files.choosing import OWN_FOLDERS
-from dsvc.core.files.origins import load_origins, note_origins
+from dsvc.core.files.seen import load_seen, note_seen
 from dsvc.core.keys import display
 from dsvc.core.workspace import FILE, TEAM_FILE, Workspace
 from dsvc.errors import DamagedError, NotFoundError
@@ -214,7 +214,7 @@ def renaming(workspace: Workspace, old: str, new: str) -> Iterator[None]:
                 changes |= workspace.renaming(old, new)
             if changes:
                 stack.enter_context(workspace.saving_team(**changes) if team else workspace.saving(**changes))
-        note_origins(workspace, new, load_origins(workspace, old))
+        note_seen(workspace, new, load_seen(workspace, old))
         yield
 
 

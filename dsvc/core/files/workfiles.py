@@ -11,15 +11,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xxhash import xxh3_128_digest, xxh3_128_hexdigest
+from xxhash import xxh3_128_hexdigest
 
 from dsvc.core.files.choosing import HIDDEN, OTHER, TAKEN, LeftOut
 from dsvc.core.files.comparing import SETS, Compared
-from dsvc.core.files.filetable import FileTable, Found, load_cache, now, save_cache, write_cache
+from dsvc.core.files.filetable import NO_BLOB, FileTable, Found, load_cache, now, save_cache, write_cache
 from dsvc.core.files.folderscan import FolderScan
-from dsvc.core.files.origins import load_origins, note_origins
 from dsvc.core.files.renames import find_renames
 from dsvc.core.files.scanning import PLAN, Lister, link_stamp, plan_of
+from dsvc.core.files.seen import load_seen, mark, note_seen, seen_inode
 from dsvc.core.files.tracking import Tracked, is_in, owner, tracked_folders
 from dsvc.core.files.worktree import FoundFile, Problem
 from dsvc.core.layout.folders import are_remembered
@@ -42,7 +42,8 @@ _FEW = 1000
 class FileStatus(NamedTuple):
     """What the tracked folders hold beside a dataset's inputs. All are keys in order; `renamed` pairs old and new ones.
 
-    `missing` are also inputs whose name the file of another has taken. `unread` are files of inputs whose bytes could
+    `missing` are inputs whose file was here and is gone, also those whose name the file of another has taken.
+    `elsewhere` counts those that have no file here and never had one. `unread` are files of inputs whose bytes could
     not be compared, or were not to be.
     """
 
@@ -56,6 +57,7 @@ class FileStatus(NamedTuple):
     problems: tuple[Problem, ...] = ()
     # Tracked folders that are not there, or have no files though inputs came from them.
     absent: tuple[str, ...] = ()
+    elsewhere: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -89,8 +91,7 @@ class WorkFiles:
         self.is_all = starts is None
         self._store: Reader = reader or repository.store
         self._nodes = repository.cache
-        # A folder of keys in which files were taken under no name of their own; see `origins`.
-        self._origins = load_origins(repository.workspace, dataset.name)
+        self._seen: frozenset[bytes] | None = None
         folder = repository.cache_folder
         name = xxh3_128_hexdigest(dataset.name.encode())
         # What is found in some of the folders only is not kept: the next look would take it for all.
@@ -140,6 +141,7 @@ class WorkFiles:
             left_out=scan.left_out(),
             problems=(*scan.problems(), *self._clashes(scan)),
             absent=self._absent(missing, scan),
+            elsewhere=len(compared.elsewhere),
         )
 
     def _laid(self) -> list[str]:
@@ -229,17 +231,26 @@ class WorkFiles:
                 yield base + name, kind, blob
 
     def owns(self, key: str) -> bool:
-        """Whether an input of this key came from a tracked folder that can be read."""
+        """Whether the file of this key would lie in a tracked folder, one that can be read."""
         assert self._scan is not None
         unreadable = self._scan.unreadable
-        places = [path for path, one in self._places(key) if one.prefix or key.rpartition("/")[0] in self._origins]
+        places = [path for path, _ in self._places(key)]
         return bool(places) and not any(is_in(path, folder) for folder in unreadable for path in places)
 
-    def note_origins(self) -> None:
-        """Note, where keys do not tell it, from which folders files are taken. Raises RefusedError on a full disk."""
+    def was_here(self, key: str, blob: bytes) -> bool:
+        """Whether an input's file, with these bytes, lay in a tracked folder when files were taken in."""
+        if self._seen is None:
+            self._seen = load_seen(self._workspace, self._dataset)
+        return any(mark(path, blob) in self._seen for path, _ in self._places(key))
+
+    def note_seen(self) -> None:
+        """Note the files that are there, before inputs are taken. Raises RefusedError on a full disk."""
         assert self._scan is not None
-        bare = [(one, path) for one, path, folder in self._scan.folders() if not one.prefix and TAKEN in folder.kinds]
-        note_origins(self._workspace, self._dataset, [one.key(f"{path}/").rstrip("/") for one, path in bare])
+        marks: list[bytes] = []
+        for _, path, folder in self._scan.folders():
+            base = f"{path}/" if path else ""
+            marks += [mark(base + name, blob) for name, _, blob in folder.entries() if blob != NO_BLOB]
+        note_seen(self._workspace, self._dataset, marks)
 
     # ---- reading
 
@@ -347,9 +358,8 @@ class WorkFiles:
     def _config(self) -> list[Any]:
         """What the differences follow from, apart from files and inputs."""
         assert self._scan is not None
-        origins = xxh3_128_digest("\0".join(sorted(self._origins)).encode("utf-8", "surrogateescape"))
         folders = [[one.folder, one.root, one.all_files] for one in self.tracked]
-        return [folders, sorted(self._scan.unreadable), origins]
+        return [folders, sorted(self._scan.unreadable), seen_inode(self._workspace, self._dataset)]
 
 
 def in_order(keys: Iterable[str]) -> tuple[str, ...]:

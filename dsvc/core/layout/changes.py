@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from dsvc.core.draft import load_state
-from dsvc.core.files.tracking import Tracked, is_in
+from dsvc.core.files.tracking import Tracked, is_in, tracked_folders
 from dsvc.core.files.workfiles import FileStatus, WorkFiles
 from dsvc.core.files.worktree import Problem
 from dsvc.core.layout.basis import Scratch, basis_of
@@ -16,6 +16,7 @@ from dsvc.core.layout.checkout import revision_of
 from dsvc.core.layout.contents import contents_of
 from dsvc.core.layout.folders import Checkout, remembered
 from dsvc.core.layout.ground import BlockedError, Ground
+from dsvc.core.layout.kept import Kept, leave_kept
 from dsvc.core.layout.placing import Files
 from dsvc.core.layout.record import LaidTable, Record, Records
 from dsvc.core.transaction import Refs
@@ -39,6 +40,7 @@ GONE = "the commit that was laid out is not stored any more"
 class FolderChanges(NamedTuple):
     """A folder beside what was laid out in it: its media, and the names of annotation files that were edited or are
     gone. `wanted` is the commit that it is to hold, where that is another one; `problem` says why it was not looked at.
+    `kept` are inputs whose file is gone here, and still in a tracked folder.
     """
 
     checkout: Checkout
@@ -48,6 +50,7 @@ class FolderChanges(NamedTuple):
     lost: tuple[str, ...] = ()
     wanted: ObjectId | None = None
     problem: str | None = None
+    kept: tuple[Kept, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -79,8 +82,9 @@ class LaidFiles(WorkFiles):
         path = self.tracked[0].path(key)
         return path is not None and not any(is_in(path, folder) for folder in self._scan.unreadable)
 
-    def note_origins(self) -> None:
-        """Nothing: the record of the folder says what came from where."""
+    def was_here(self, key: str, blob: bytes) -> bool:
+        """Always: the files of all that the folder has of its own were laid out."""
+        return True
 
     def outside(self, status: FileStatus) -> FileStatus:
         """A status without the files of inputs that the folder's filter leaves out; they are problems."""
@@ -132,10 +136,11 @@ def _look(dataset: Dataset, checkout: Checkout, progress: Progress | None) -> Fo
     state = load_state(scratch, Refs(repository.view), dataset)
     basis = basis_of(scratch, repository, record, Snapshot(scratch, state.roots, repository.cache))
     files = LaidFiles(dataset, checkout, record, scratch)
-    media = files.outside(files.compare(basis, progress))
+    tracked = tracked_folders(repository.workspace, dataset.name)
+    media, kept = leave_kept(files.outside(files.compare(basis, progress)), repository, tracked)
     edited, lost = edited_files(ground, files.table, checkout, record, state.sources)
     files.table.save()
-    return FolderChanges(checkout, record.commit, media, edited, lost, wanted)
+    return FolderChanges(checkout, record.commit, media, edited, lost, wanted, kept=kept)
 
 
 def _wanted(repository: Repository, checkout: Checkout, record: Record) -> ObjectId | None:

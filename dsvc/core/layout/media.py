@@ -28,13 +28,15 @@ class MediaMove:
     """What becomes of the media. `removals` are paths of files that go; `tasks` are files to write.
 
     `waiting` are keys of files that something is in the way of, which may go with the removals. `absent` are keys whose
-    bytes the repository does not hold, `elsewhere` counts those that refer to bytes which stay where they are.
+    bytes the repository does not hold, `elsewhere` counts those that refer to bytes which stay where they
+    are, `bare` those without media.
     """
 
     def __init__(self, move: Move) -> None:
         self._move = move
         self._wishes: dict[str, _Wish] = {}
         self.elsewhere = 0
+        self.bare = 0
         self.absent: list[str] = []
         self.added = self.changed = 0
         self._find_wishes()
@@ -57,6 +59,8 @@ class MediaMove:
                 self._wishes.setdefault(key, _Wish(blob[0], set(blob) if move.olds else set()))
             elif media is not None and media.reference is not None:
                 self.elsewhere += 1
+            else:
+                self.bare += 1
 
     def _wish(self, key: str, now: StoredMedia | None) -> _Wish:
         return self._wishes.setdefault(key, _Wish(now.blob if now is not None else None, set()))

@@ -24,6 +24,7 @@ from dsvc.core.layout.contents import contents_of
 from dsvc.core.layout.edits import Edit, FileEdits
 from dsvc.core.layout.folders import Checkout, remembered
 from dsvc.core.layout.ground import BlockedError, Ground
+from dsvc.core.layout.kept import Kept, kept_lines, leave_kept
 from dsvc.core.layout.record import Record, Records
 from dsvc.core.merging.roots import merge_roots
 from dsvc.core.merging.states import store_source_commit
@@ -85,9 +86,10 @@ def take_folder(draft: Draft, checkout: Checkout, progress: Progress | None = No
     base = basis_of(draft.transaction.writer, repository, record, draft.snapshot)
     files = LaidFiles(draft.dataset, checkout, record, draft.transaction.writer)
     status = files.outside(files.compare(base, progress))
+    changed, kept = leave_kept(status, repository, draft.tracked)
     if not is_there or status.absent:
         raise _gone(checkout, len(status.missing))
-    return _Taking(draft, checkout, record, files, progress).run(base, status, ground, records)
+    return _Taking(draft, checkout, record, files, kept, progress).run(base, changed, ground, records)
 
 
 def _gone(checkout: Checkout, count: int) -> RefusedError:
@@ -100,10 +102,16 @@ def _gone(checkout: Checkout, count: int) -> RefusedError:
 
 class _Taking:
     def __init__(
-        self, draft: Draft, checkout: Checkout, record: Record, files: LaidFiles, progress: Progress | None
+        self,
+        draft: Draft,
+        checkout: Checkout,
+        record: Record,
+        files: LaidFiles,
+        kept: tuple[Kept, ...],
+        progress: Progress | None,
     ) -> None:
         self._draft, self._checkout, self._record = draft, checkout, record
-        self._files, self._progress = files, progress
+        self._files, self._kept, self._progress = files, kept, progress
         self._problems: list[Problem] = []
 
     def run(self, base: Roots, status: FileStatus, ground: Ground, records: Records) -> TakenFolder:
@@ -120,6 +128,8 @@ class _Taking:
         taken = self._taken_moves(base)
         self._old_keys = _resolved(taken, ())
         self._keys = _resolved({**taken, **dict(status.renamed)}, status.missing)
+        # An input that keeps its key has it in the annotation file, too, which may have its file's new name.
+        self._keys |= {one.new: one.key for one in self._kept if one.new is not None}
         clashes = clash_notes(self._draft, [key for key in status.new if key in media])
         names, _ = edited_files(ground, self._files.table, self._checkout, self._record, self._draft.sources)
         base, edited, edits = self._edits(names, base, theirs.snapshot.roots)
@@ -135,7 +145,7 @@ class _Taking:
             annotations,
             tuple(self._counts(edit) for edit in edits),
             tuple(self._problems),
-            (*clashes, *media_notes(theirs, media), *self._notes(edits)),
+            (*clashes, *media_notes(theirs, media), *kept_lines(self._kept, self._checkout.media), *self._notes(edits)),
         )
 
     def _blob(self, key: str) -> str:

@@ -35,8 +35,8 @@ class FolderUpdate(NamedTuple):
     which files were left as they are.
 
     `absent` are inputs whose bytes the repository does not hold, `elsewhere` how many refer to bytes that stay where
-    they are. `problem` says why nothing at all was done. `is_news` tells whether the folder has moved, or other files
-    are left than at the last time.
+    they are, `bare` how many have no media at all, where all were looked at. `problem` says why nothing at all was
+    done. `is_news` tells whether the folder has moved, or other files are left than at the last time.
     """
 
     checkout: Checkout
@@ -48,6 +48,7 @@ class FolderUpdate(NamedTuple):
     left: tuple[Left, ...] = ()
     absent: tuple[str, ...] = ()
     elsewhere: int = 0
+    bare: int = 0
     notes: tuple[str, ...] = ()
     problem: str | None = None
     is_news: bool = True
@@ -234,8 +235,10 @@ class _Update:
         taken, taken_media, moved = record.taken, record.media, record.moved
         if record.layers != layers:  # what was taken in is in the commit, or is compared with what was laid out before
             taken = {name: said for name, said in taken.items() if f"/{name}" in behind}
-            taken_media = {key: blob for key, blob in taken_media.items() if key in behind}
-            moved = {old: new for old, new in moved.items() if old in behind}
+            # An annotation file that was left alone goes on calling inputs by the keys that it knows.
+            is_called_so = any(key.startswith("/") for key in behind)
+            taken_media = {k: blob for k, blob in taken_media.items() if k in behind or (is_called_so and not blob)}
+            moved = moved if is_called_so else {}
         self._is_news = record.layers != layers or record.behind.keys() != behind.keys()
         new = Record(layers, files, behind, taken, taken_media, moved, checkout.format, checkout.where)
         if new != record or self._is_on_the_way:
@@ -273,5 +276,6 @@ def _report(move: Move, media: MediaMove, labels: LabelMove) -> FolderUpdate:
         tuple(sorted(move.left.values())),
         tuple(sorted(media.absent)),
         media.elsewhere,
+        media.bare,
         labels.staged.notes if labels.staged is not None else (),
     )

@@ -96,7 +96,7 @@ def _require_other(dataset: Dataset, revision: Revision) -> ObjectId:
         hint = "name another one: dsvc merge DATASET, dsvc merge BRANCH; there is: dsvc list, dsvc branch"
         raise RefusedError(f"{revision_name(revision)} is the current branch, and a merge takes in another one", hint)
     if revision.commit is None:
-        hint = f"commit what is staged there: dsvc commit -d {revision.dataset} -m TEXT"
+        hint = f"commit what is staged there: dsvc -d {revision.dataset} commit -m TEXT"
         raise RefusedError(f"{revision_name(revision)} has no commit yet", hint)
     return revision.commit
 

@@ -15,7 +15,6 @@ from project_files import OLD, put
 
 import dsvc
 from dsvc.core.dataset import Dataset
-from dsvc.core.files.origins import load_origins, note_origins
 from dsvc.core.files.tracking import Tracked, make_tracked, merged, not_noted, owner
 from dsvc.core.workspace import Workspace
 from dsvc.errors import DamagedError, NotFoundError, RefusedError
@@ -362,24 +361,3 @@ def test_what_others_wrote_meanwhile_stays(root: Path) -> None:
     assert noted(root) == [{"folder": "b"}, {"folder": "a"}]
     assert first.setting("author", "name") == "Eve"
     assert not list((root / ".dsvc").glob("*.tmp"))
-
-
-# ---- where keys do not tell where files came from
-
-
-def test_origins_are_kept_line_by_line(root: Path) -> None:
-    workspace = Workspace(root / ".dsvc")
-    note_origins(workspace, "pets", ["", "a/b", "line\nend", "\udcff"])
-    note_origins(workspace, "birds", ["c"])
-    path = root / ".dsvc" / "origins"
-    size = path.stat().st_size
-    note_origins(workspace, "pets", ["a/b"])
-    assert path.stat().st_size == size
-    with path.open("ab") as file:
-        file.write(b'["pets", "cut o')
-    note_origins(workspace, "pets", ["d"])
-    with path.open("ab") as file:
-        file.write(b'5\n[]\n["pets"]\n\xff\xfe\n["pets", ["x"]]\n')
-    assert load_origins(workspace, "pets") >= {"", "a/b", "line\nend", "\udcff", "d"}
-    assert load_origins(workspace, "birds") == {"c"} and load_origins(workspace, "cats") == set()
-    assert load_origins(Workspace(None), "pets") == set()

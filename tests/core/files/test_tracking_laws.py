@@ -51,7 +51,7 @@ class Files(RuleBasedStateMachine):
             (_plain(one["folder"]), _plain(one.get("root", "")), one.get("all_files", False)) for one in tracked
         )
         (self.base / "outside.jpg").write_bytes(b"outside")
-        self.origins: set[str] = set()
+        self.seen: set[tuple[str, bytes]] = set()
         self.clock = 1_600_000_000_000_000_000
 
     def teardown(self) -> None:
@@ -162,7 +162,7 @@ class Files(RuleBasedStateMachine):
         assert after.is_clean and after.problems == before.problems
         assert (report.moved, report.removed) == (len(before.renamed), len(before.missing))
         assert report.new + report.changed == len(before.new) + len(before.modified)
-        self.note_origins()
+        self.note_seen()
         moved = dict(before.renamed)
         kept = {moved.get(key, key): ids for key, ids in labels.items() if key not in before.missing}
         assert self.labels() == kept
@@ -177,7 +177,10 @@ class Files(RuleBasedStateMachine):
             report = self.pets.add(path)
             assert report.new + report.changed + report.unchanged == 1
             one = self.owner(place)
-            assert (self.key(one, place) if one else place) in self.pets.draft()
+            key = self.key(one, place) if one else place
+            assert key in self.pets.draft()
+            if one and place in self.paths(key):
+                self.seen.add((place, bytes(object_id(Kind.BLOB, path.read_bytes()))))
 
     @rule(at=st.integers(0, 20))
     def add_folder(self, at: int) -> None:
@@ -186,7 +189,7 @@ class Files(RuleBasedStateMachine):
             before = self.pets.files()
             report = self.pets.add(self.root / folder)
             assert report.tracked == ()
-            self.note_origins(folder)
+            self.note_seen(folder)
             after = self.pets.files()
             for key in (*before.new, *before.modified):
                 # Where two folders have files of one key, the other one's may be the one that was found.
@@ -248,7 +251,9 @@ class Files(RuleBasedStateMachine):
         there = {key: blob for key, (blob, _) in files.items()}
         new = {key for key, (_, is_taken) in files.items() if is_taken and key not in inputs}
         modified = {key for key in inputs if key in there and there[key] != inputs[key]}
-        missing = {key for key in inputs if key not in there and key not in wrong and self.owns(key)}
+        fileless = {key for key in inputs if key not in there and key not in wrong and self.paths(key)}
+        missing = {key for key in fileless if any((path, inputs[key]) in self.seen for path in self.paths(key))}
+        assert found.elsewhere == len(fileless - missing)
         renamed = dict(found.renamed)
         assert len(renamed) == len(set(renamed.values()))
         for old, target in renamed.items():
@@ -331,18 +336,16 @@ class Files(RuleBasedStateMachine):
         paths = [(one, os.path.normpath(f"{one[1] or '.'}/{key}")) for one in self.tracked]
         return [path for one, path in paths if self.owner(path) == one]
 
-    def owns(self, key: str) -> bool:
-        owners = [self.owner(path) for path in self.paths(key)]
-        tops = [os.path.relpath(one[0] or ".", one[1] or ".") for one in owners if one]
-        return any(top != "." for top in tops) or (bool(tops) and key.rpartition("/")[0] in self.origins)
-
-    def note_origins(self, within: str = "") -> None:
-        for key, (_, is_taken) in self.look()[0].items():
-            for path in self.paths(key):
-                one = self.owner(path)
-                is_there = is_taken and os.path.lexists(self.root / path) and self.kind(one, path)
-                if one and is_there and one[0] == one[1] and _in(path, within):
-                    self.origins.add(key.rpartition("/")[0])
+    def note_seen(self, within: str = "") -> None:
+        for folder, _, _ in self.tracked:
+            for above, _, names in os.walk(self.root / folder):
+                path = os.path.relpath(above, self.root).replace(os.sep, "/")
+                for name in names:
+                    place = name if path == "." else f"{path}/{name}"
+                    one = self.owner(place)
+                    if one is not None and one[0] == folder and _in(place, within) and self.kind(one, place):
+                        blob = object_id(Kind.BLOB, (self.root / place).read_bytes())
+                        self.seen.add((place, bytes(blob)))
 
 
 def _plain(path: str) -> str:
