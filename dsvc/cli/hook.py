@@ -14,7 +14,8 @@ from dsvc.cli.locking import TOLD, chosen_lines, elsewhere_words, followed_lines
 from dsvc.cli.progress import progress
 from dsvc.cli.render import note, plural, shown, size
 from dsvc.core.repository import LOCK_FILE
-from dsvc.errors import DsvcError, RemoteError
+from dsvc.errors import DsvcError, RefusedError, RemoteError
+from dsvc.store.ids import Kind
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -143,7 +144,6 @@ def _pre_commit(here: _Here, arguments: list[str], stdin: bytes) -> int:
 
 def _drafts(here: _Here, repository: Repository) -> int:
     """Do with what is staged as the team's settings say: warn of it, commit it, or stop."""
-    from dsvc.errors import RefusedError
     from dsvc.git.hooks import DRAFT_RULES
 
     rule = repository.workspace.setting("git", "draft") or "warn"
@@ -184,7 +184,7 @@ def _follow(name: str) -> Work:
             _share(repository, here)
             return Exit.DONE
         # A checkout whose data did not come is no base for what runs next, `git bisect run` for example.
-        is_whole = all(one.what not in ("left", "missing") for one in found)
+        is_whole = all(one.what not in ("left", "missing", "unfit") for one in found)
         return Exit.DONE if is_whole or arguments[2:3] != ["1"] else Exit.NO
 
     return work
@@ -238,7 +238,13 @@ def _push(here: _Here, repository: Repository, remote: Remote, pushing: Pushing)
     """Push, and tell what went. Raises RefusedError, RemoteError."""
     from dsvc.core.history.walking import History
     from dsvc.remote.pushing import push_commits
+    from dsvc.remote.settings import require_trusted
 
+    try:
+        require_trusted(repository, remote)
+    except RefusedError as error:  # nobody can be asked here
+        error.hint = f"if that is the right place: dsvc push --yes {shown(remote.name)}, then git push again"
+        raise
     with progress() as report:
         done = push_commits(repository, remote, pushing.commits, report, tips=pushing.tips)
     if done.commits:
@@ -247,7 +253,8 @@ def _push(here: _Here, repository: Repository, remote: Remote, pushing: Pushing)
         if moved.move == "diverged":
             here.say(f"{dataset}: branch {moved.branch} stands elsewhere there; what was pushed is there, pinned")
     for dataset, (_, commit) in sorted(pushing.tips.items()):
-        count = History(repository.store).snapshot(commit).conflicts if repository.store.has(commit) else 0
+        is_here = repository.store.has(commit, Kind.COMMIT)
+        count = History(repository.store).snapshot(commit).conflicts if is_here else 0
         if count:
             here.say(f"{dataset} has {plural(count, 'record')} in conflict: dsvc -d {dataset} conflicts")
     stuck = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from dsvc.core.merging.graph import Graph
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Place = Literal["same", "ahead", "behind", "apart", "new", "absent"]
 # Git's HEAD is asked where it was, so many steps back.
 _REFLOG = 100
+# And the operations so far back, whether a dataset was here.
+_OPERATIONS = 1000
 
 
 class Standing(NamedTuple):
@@ -67,14 +70,30 @@ def _version(view: View, dataset: str, commit: ObjectId, before: Locked | None) 
 def stand(repository: Repository, lock: Lock, only: str | None = None) -> list[Standing]:
     """How each dataset, or one of them, stands to its line, by name."""
     here, graph = lines_here(repository, before=lock), Graph(repository.store)
-    return [
-        _stand(repository, graph, name, lock.get(name), here.get(name))
-        for name in sorted({*lock, *here})
-        if only in (None, name)
-    ]
+    names = [name for name in sorted({*lock, *here}) if only in (None, name)]
+    view = repository.view
+    deleted = _deleted(repository, {name for name in names if view.get(DATASET, name) is None})
+    return [_stand(repository, graph, name, lock.get(name), here.get(name), name in deleted) for name in names]
 
 
-def _stand(repository: Repository, graph: Graph, name: str, line: Locked | None, here: Locked | None) -> Standing:
+def _deleted(repository: Repository, names: set[str]) -> set[str]:
+    """Those of some datasets that are not here, and were after one of the last operations."""
+    from dsvc.core.operations import operations
+
+    found, seen = set[str](), set[ObjectId]()
+    for _, operation in islice(operations(repository), _OPERATIONS if names else 0):
+        if operation.view not in seen:
+            seen.add(operation.view)
+            view = View(repository.store, operation.view, repository.cache)
+            found |= {ref[1] for ref, _ in view.list(DATASET)} & names
+        if found == names:
+            break
+    return found
+
+
+def _stand(
+    repository: Repository, graph: Graph, name: str, line: Locked | None, here: Locked | None, is_deleted: bool
+) -> Standing:
     if line is None:
         return Standing(name, "new", None, here)
     if here is not None and here.commit == line.commit:
@@ -82,7 +101,6 @@ def _stand(repository: Repository, graph: Graph, name: str, line: Locked | None,
     if not repository.store.has(line.commit, Kind.COMMIT):
         return Standing(name, "absent", line, here)
     if here is None:
-        is_deleted = repository.view.get(DATASET, name) is None
         return Standing(name, "behind", line, None, is_deleted)
     if graph.contains(here.commit, line.commit):
         return Standing(name, "ahead", line, here)

@@ -778,3 +778,21 @@ Ada$ tail -n 1 dsvc.lock
 beasts main C2
 Ada$ git status --short
 """)
+
+
+def test_a_new_name_that_was_not_followed(tell: Teller) -> None:
+    """Where a hook was killed, a commit does not take a dataset out of the lock that was never here by its new name."""
+    tell(r"""Ada$ sed -i s/pets/beasts/ dsvc.lock
+Ada$ DSVC_HOOKS=0 git commit -qam "Beasts, by somebody else"
+Ada$ git commit -q --allow-empty -m "Code"
+dsvc: beasts: dsvc.lock names C2, and the branch has no commit; to go there: dsvc pull
+Ada$ tail -n 1 dsvc.lock
+beasts main C2
+Ada$ dsvc pull
+beasts at C2
+now on dataset beasts
+Ada$ dsvc delete beasts --yes > told
+Ada$ git commit -qam "No beasts"
+Ada$ tail -n 1 dsvc.lock | cut -c 1
+#
+""")

@@ -837,6 +837,27 @@ dsvc: pets at C6, was at C2
 """)
 
 
+def test_another_place(tell: Teller) -> None:
+    """A branch that names another place for the data sends nothing there before somebody agrees."""
+    tell(r"""Ada$ git init -q --bare ../hub.git
+Ada$ git remote add origin ../hub.git
+Ada$ printf '[remotes.origin]\nurl = "../other"\n' > dsvc.toml
+Ada$ git add dsvc.toml
+Ada$ git commit -qm "Where the data lies"
+Ada$ git push -q origin main
+error: remote origin came with the project, and was not used here yet: ../other
+hint: if that is the right place: dsvc push --yes origin, then git push again
+dsvc: this stopped Git; to go on without dsvc: git push --no-verify
+error: failed to push some refs to '../hub.git'
+exit 1
+Ada$ ls ..
+ada
+hub.git
+Ada$ dsvc push --yes origin > pushed
+Ada$ git push -q origin main
+""")
+
+
 def test_linked_tree_goes(tell: Teller) -> None:
     """What was committed in a linked working tree is in the main one when it goes."""
     tell(r"""Ada$ git worktree add -q ../linked -b side
