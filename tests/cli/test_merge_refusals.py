@@ -66,7 +66,7 @@ hint: such as pets, pets:branch, pets@v1, @3fa9c1, pets@v1~2
 exit 2
 Ada$ dsvc merge empty
 error: empty has no commit yet
-hint: commit what is staged there: dsvc commit -d empty -m TEXT
+hint: commit what is staged there: dsvc -d empty commit -m TEXT
 exit 3
 Ada$ dsvc status
 dataset pets, branch main, at C1

@@ -404,11 +404,11 @@ def test_a_newer_format_is_told_from_damage(fresh: Callable[[], Path]) -> None:
     folder = fresh()
     path = folder / ".dsvc" / "head"
     path.write_bytes(head(folder).replace(b"dsvc 1\n", b"dsvc 2\n"))
-    before = files_below(folder / ".dsvc")
+    before = stored_below(folder)
     for name, work in OPERATIONS.items():
         with pytest.raises(UnsupportedFormatError, match="format 2"):
             work(folder)
-        assert files_below(folder / ".dsvc") == before, name
+        assert stored_below(folder) == before, name
     path.write_bytes(b"dsvc 7\nand things that nobody knows yet")
     with pytest.raises(UnsupportedFormatError, match="format 7"):
         check(dsvc.open(folder))
@@ -430,11 +430,11 @@ def test_a_head_that_was_cut_off_is_damage(fresh: Callable[[], Path]) -> None:
     whole = head(folder)
     for length in [0, 1, 6, 7, 20, len(whole) // 2, len(whole) - 2, len(whole) - 1]:
         (folder / ".dsvc" / "head").write_bytes(whole[:length])
-        before = files_below(folder / ".dsvc")
+        before = stored_below(folder)
         for work in OPERATIONS.values():
             with pytest.raises(DamagedError, match="head"):
                 work(folder)
-        assert files_below(folder / ".dsvc") == before
+        assert stored_below(folder) == before
     (folder / ".dsvc" / "head").write_bytes(whole)
     assert is_whole(folder)
 
@@ -559,8 +559,9 @@ def test_a_clock_a_little_behind_loses_nothing(fresh: Callable[[], Path]) -> Non
 
 
 def stored_below(folder: Path) -> dict[str, bytes]:
-    """What a repository keeps, less the cache: that a file was read is true whatever became of the edit."""
-    return {name: data for name, data in files_below(folder / ".dsvc").items() if not name.startswith("cache/")}
+    """What a repository keeps, less what is true whatever became of an edit: which files were read, and which lay here."""
+    found = files_below(folder / ".dsvc")
+    return {name: data for name, data in found.items() if not name.startswith(("cache/", "seen/"))}
 
 
 def test_the_work_of_an_edit_that_fails_is_dropped_whole(fresh: Callable[[], Path]) -> None:

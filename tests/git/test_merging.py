@@ -93,7 +93,7 @@ def test_what_clashes_is_data_and_no_conflict_of_git(copy: Copy, sides: Sides) -
         "  annotations  1 in conflict",
         "  concepts     1 added",
         "1 record with open conflicts: versions and exports wait until they are settled",
-        "next: dsvc conflicts -d pets",
+        "next, once Git has the merge: dsvc -d pets conflicts",
     ]
     assert copy.git("status", "--porcelain").out == ""
 
