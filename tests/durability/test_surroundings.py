@@ -559,7 +559,7 @@ def test_a_clock_a_little_behind_loses_nothing(fresh: Callable[[], Path]) -> Non
 
 
 def stored_below(folder: Path) -> dict[str, bytes]:
-    """What a repository keeps, less what is true whatever became of an edit: which files were read, and which lay here."""
+    """What a repository keeps, less what is true whatever became of an edit: which files were read and lay here."""
     found = files_below(folder / ".dsvc")
     return {name: data for name, data in found.items() if not name.startswith(("cache/", "seen/"))}
 
