@@ -6,6 +6,8 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -107,24 +109,43 @@ class GitRepository:
 
     def read(self, commit: bytes, path: bytes) -> bytes | None:
         """What a file holds in a commit; None where it is not there, or the commit is not."""
-        from dulwich.objects import Blob, Tree
+        from dulwich.objects import Blob
+
+        id = self._entry(commit, path)
+        found = self._repo[id] if id is not None and id in self._repo else None
+        return bytes(found.data) if isinstance(found, Blob) else None
+
+    def walk(self, heads: list[bytes], path: bytes) -> Iterator[Any]:
+        """The commits (of dulwich) behind some in which a file is another one than in all of their parents: the newest
+        first, and of one second those first that lead to the others."""
+        order = count()
+        waiting = [(0, next(order), head) for head in heads]
+        seen = set(heads)
+        while waiting:
+            _, _, id = heappop(waiting)
+            commit, parents = self._repo[id], self.parents(id)
+            entry = self._entry(id, path)
+            if all(self._entry(parent, path) != entry for parent in parents) and (entry or parents):
+                yield commit
+            for parent in parents:
+                if parent not in seen and parent in self._repo:
+                    seen.add(parent)
+                    heappush(waiting, (-self._repo[parent].commit_time, next(order), parent))
+
+    def _entry(self, commit: bytes, path: bytes) -> bytes | None:
+        """The id of what a path names in a commit, or None."""
+        from dulwich.objects import Tree
 
         try:
-            found: Any = self._repo[self._repo[commit].tree]
+            found: bytes = self._repo[commit].tree
             for part in path.split(b"/"):
-                if not isinstance(found, Tree):
+                tree = self._repo[found]
+                if not isinstance(tree, Tree):
                     return None
-                found = self._repo[found[part][1]]
-        except (KeyError, AttributeError):
+                found = tree[part][1]
+        except KeyError:
             return None
-        return found.data if isinstance(found, Blob) else None
-
-    def walk(self, heads: list[bytes], path: bytes, without: list[bytes] | None = None) -> Iterator[Any]:
-        """The commits (of dulwich) behind some that change a file, each before its parents; none behind `without`."""
-        # By time alone, commits of one second could come before those that follow them.
-        walker = self._repo.get_walker(include=heads, exclude=without or None, paths=[path], order="topo")
-        for entry in walker:
-            yield entry.commit
+        return found
 
     # ---- refs
 
