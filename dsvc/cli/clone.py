@@ -58,7 +58,9 @@ def _absolute(url: str) -> str:
 
     if not url:
         raise UsageError("an empty text names no remote", "dsvc clone PATH")
-    return url if scheme(url) else os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111
+    if scheme(url):
+        return url
+    return os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111 - no `..` is kept, and `~nobody` stays one
 
 
 def _name(place: str) -> str:

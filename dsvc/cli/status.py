@@ -58,7 +58,11 @@ def status_command(session: Session, as_json: bool) -> None:
     status = dataset.status()
     if as_json:
         print_json({**_json(status), "files": _files_json(files), "folders": [_folder_json(one) for one in folders]})
-        return
+    else:
+        _tell(dataset, status, files, folders)
+
+
+def _tell(dataset: Dataset, status: Status, files: FileStatus, folders: list[FolderChanges]) -> None:
     at = f"at {status.head.short()}" if status.head else "no commits yet"
     versions = f" ({', '.join(status.versions)})" if status.versions else ""
     place = f"version {status.version}, read-only" if status.version else f"branch {status.branch}"

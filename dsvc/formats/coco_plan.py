@@ -146,9 +146,9 @@ class Plan:
             self._number(wanted)
 
     def _number(self, wanted: list[tuple[bytes, Number | None]]) -> None:
-        numbers = [number for _, number in wanted]
+        numbers = [number for _, number in wanted if number is not None]
         numbering = Numbering(any(isinstance(number, str) for number in numbers))
-        if None not in numbers and numbering.take_all(numbers):  # type: ignore[arg-type]
+        if len(numbers) == len(wanted) and numbering.take_all(numbers):
             self.numbers |= {key: str(number).encode() for key, number in wanted}
         else:
             self.numbers |= {key: _encode(numbering.number(number, key.decode())) for key, number in wanted}

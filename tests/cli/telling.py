@@ -1,6 +1,5 @@
 """Stories of several people at one project: their commands, and exactly what each of them sees."""
 
-import difflib
 import json
 import re
 import shlex
@@ -9,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from storytelling import Storyteller
 
 from .conftest import picture
 
-# Whoever types, then the command; a command that fails tells its exit code in the last line of what it prints.
-LINE = re.compile(r"^(Ada|Bo)\$ dsvc (.*)$", re.M)
 NAMED = re.compile(r"(?<!blob )(?<![0-9a-f])[0-9a-f]{12}(?:-\d+)?(?![0-9a-f])")
 DATED = ("commit", "merge", "revert")
 
 
-class Teller:
+class Teller(Storyteller):
     """Runs the commands of a story and writes down what they print.
 
     Ids are called by the order in which they turn up: commits C1, C2, ..., annotations A1, A2, ...; these names can be
@@ -26,32 +24,14 @@ class Teller:
     """
 
     def __init__(self, dsvc: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self._dsvc, self._patch = dsvc, monkeypatch
-        self._names: dict[str, str] = {}
-        self._minutes = 0
 
-    def __call__(self, story: str) -> None:
-        """Run a story and compare all that is printed."""
-        told = self.told(story)
-        assert told == story, "\n".join(difflib.unified_diff(story.splitlines(), told.splitlines(), lineterm=""))
-
-    def do(self, story: str) -> None:
-        """Run commands that must succeed, whatever they print."""
-        told = self.told(story)
-        assert "\nexit " not in told, told
-
-    def told(self, story: str) -> str:
-        """A story's commands, each with what it prints."""
-        return "".join(f"{who}$ dsvc {line}\n{self._run(who, line)}" for who, line in LINE.findall(story))
-
-    def id(self, name: str) -> str:
-        """The id that a name stands for."""
-        return next(id for id, known in self._names.items() if known == name)
-
-    def _run(self, who: str, line: str) -> str:
+    def run(self, who: str, line: str) -> str:
+        """What a command prints, and its exit code where that is not 0."""
         self._patch.setenv("DSVC_AUTHOR_NAME", who)
         self._patch.setenv("DSVC_AUTHOR_EMAIL", f"{who.lower()}@example.org")
-        arguments = shlex.split(re.sub(r"\b[AC]\d+\b", lambda match: self.id(match[0]), line))
+        _, *arguments = shlex.split(re.sub(r"\b[AC]\d+\b", lambda match: self.id(match[0]), line))
         if arguments[0] in DATED:
             arguments += ["--date", f"2024-05-01T12:{self._minutes:02}:00+00:00"]
             self._minutes += 1

@@ -1,6 +1,5 @@
 """Stories of people at clones of one Git repository: their commands in a real shell, and exactly what each sees."""
 
-import difflib
 import os
 import re
 import subprocess
@@ -8,9 +7,8 @@ import sys
 from pathlib import Path
 
 from pictures import picture
+from storytelling import Storyteller
 
-# Whoever types, then the command, which runs in a folder of that name.
-LINE = re.compile(r"^(Ada|Bo)\$ (.*)$", re.M)
 # A commit of dsvc's, in full or short, or of Git's.
 NAMED = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{12}|[0-9a-f]{10}|[0-9a-f]{7})(?![0-9a-f])")
 TIMED = re.compile(r"2\d{3}-\d\d-\d\d \d\d:\d\d(:\d\d \+0000)?")
@@ -42,31 +40,16 @@ def begin(folder: Path) -> "Teller":
     return teller
 
 
-class Teller:
-    """Runs the commands of a story and writes down all that they print, errors too, in its order.
+class Teller(Storyteller):
+    """Runs the commands of a story, each in its person's folder, and writes down all that they print, in its order.
 
     Ids are called by the order in which they turn up: commits of dsvc's C1, C2, ..., what Git names G1, G2, ...; these
     names can be used in commands. The clock of commits starts at noon of a day; each command takes a minute.
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder
-        self._names: dict[str, str] = {}
-        self._minutes = 0
-
-    def __call__(self, story: str) -> None:
-        """Run a story and compare all that is printed."""
-        told = self.told(story)
-        assert told == story, "\n".join(difflib.unified_diff(story.splitlines(), told.splitlines(), lineterm=""))
-
-    def do(self, story: str) -> None:
-        """Run commands that must succeed, whatever they print."""
-        told = self.told(story)
-        assert "\nexit " not in told, told
-
-    def told(self, story: str) -> str:
-        """A story's commands, each with what it prints."""
-        return "".join(f"{who}$ {line}\n{self.run(who, line)}" for who, line in LINE.findall(story))
 
     def run(self, who: str, line: str) -> str:
         """What a command prints, and its exit code where that is not 0."""
@@ -90,10 +73,6 @@ class Teller:
         if printed and not printed.endswith("\n"):
             printed += "\n"
         return printed + (f"exit {done.returncode}\n" if done.returncode else "")
-
-    def id(self, name: str) -> str:
-        """The id that a name stands for."""
-        return next(id for id, known in self._names.items() if known == name)
 
     @property
     def _date(self) -> str:

@@ -81,7 +81,7 @@ def import_path(
     if given.format in FOLDER_FORMATS:
         what = "is no folder" if os.path.lexists(path) else "is not there"
         raise UsageError(f"{path} {what}", f"--format {given.format} takes a folder")
-    with mapped(path) as data:
+    with MappedFile(path) as data:
         packed = packed_format(path, data) if given.format in (None, "coco") else None
         if packed == "coco":
             return _import_packed(draft, path, data, given)
@@ -116,7 +116,7 @@ class _Place(NamedTuple):
 def _import_file(draft: Draft, path: Path, given: Options, place: _Place | None = None) -> Part:
     name = source_name(given.source or path.stem)
     finder = FileFinder(given.images or path.parent, draft.dataset.repository.root)
-    with mapped(path) as data:
+    with MappedFile(path) as data:
         reader: Any = importer(given.format, path, data)
         more: dict[str, Any] = {"prefix": place.prefix} if place else {}
         if getattr(reader, "wants_path", False):
@@ -351,7 +351,7 @@ def _clashes(draft: Draft, roots: Roots) -> tuple[str, ...]:
     return clash_notes(draft, [key.decode() for key in keys if key not in inputs])
 
 
-class mapped:  # noqa: N801 - reads as a verb where it is used
+class MappedFile:
     """A file's bytes, mapped rather than read, so that they need not stay in memory."""
 
     def __init__(self, path: Path) -> None:

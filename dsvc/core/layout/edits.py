@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from dsvc.core.imports.archived import DraftMedia
 from dsvc.core.imports.delivery import Tally, deliver
-from dsvc.core.imports.importing import mapped
+from dsvc.core.imports.importing import MappedFile
 from dsvc.core.imports.rejects import stop_on_errors
 from dsvc.core.imports.sources import source_name, store_source
 from dsvc.core.layout.annotations import Staged, stage
@@ -174,7 +174,7 @@ class FileEdits:
     def _said(self, path: Path, name: str) -> Said:
         """What an annotation file says. Raises InvalidRecordsError."""
         draft = self._draft.beside(self._draft.snapshot.roots)
-        with mapped(path) as data:
+        with MappedFile(path) as data:
             reader: Any = importer(_READERS[self._checkout.format], path, data)
             more = {"store": DraftMedia(draft)} if getattr(reader, "wants_store", False) else {}
             incoming = reader.open(data, Path(name).name, self._progress, **more)
@@ -250,6 +250,6 @@ def _without_task(meta: Any) -> Any:
 
 def _hash(path: Path) -> str:
     hasher = blake3()
-    with mapped(path) as data:
+    with MappedFile(path) as data:
         hasher.update(data)
     return hasher.hexdigest()

@@ -32,7 +32,7 @@ class BlockedError(Exception):
 def checkout_folder(root: Path, folder: Path) -> str:
     """A folder that a person names, by its path below the project's root. Raises RefusedError."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100 - `resolve` would follow the last part, too
-    real = os.path.join(os.path.realpath(absolute.parent), absolute.name)  # noqa: PTH118
+    real = absolute.parent.resolve() / absolute.name
     path = os.path.relpath(real, os.path.realpath(root)).replace(os.sep, "/")
     if wrong := wrong_place(path):
         raise RefusedError(f"{display(str(folder))} {wrong}", _ELSEWHERE)
@@ -97,7 +97,7 @@ class Ground:
             return
         self.make(folder.rpartition("/")[0])
         with suppress(FileExistsError):
-            os.mkdir(self.place(folder))  # noqa: PTH102 - many of them
+            Path(self.place(folder)).mkdir()
         self._known[folder] = self._look(folder)
 
     def stamp(self, path: str) -> Stamp | None:
@@ -121,7 +121,7 @@ class Ground:
         while folder == end or folder.startswith(f"{end}/"):
             try:
                 if self.has(folder):
-                    os.rmdir(self.place(folder))  # noqa: PTH106
+                    Path(self.place(folder)).rmdir()
             except (OSError, BlockedError):
                 return
             self._known[folder] = False
@@ -131,7 +131,8 @@ class Ground:
         """Make an empty folder to write files in. Raises BlockedError, OSError."""
         self.make(folder)
         self.clear(folder)
-        os.mkdir(place := self.place(f"{folder}/{WORK}"))  # noqa: PTH102
+        place = self.place(f"{folder}/{WORK}")
+        Path(place).mkdir()
         return place
 
     def clear(self, folder: str) -> None:

@@ -11,6 +11,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,8 @@ from dsvc.store.objects import ObjectStore
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from dsvc.store.catalog import Catalog, Location
 
 CHANGED = "was changed here"
 DELETED = "was deleted here"
@@ -111,7 +114,7 @@ class Files:
     def remove(self, path: str, end: str) -> None:
         """Remove a file, and the folders up to `end` that it leaves empty. Raises BlockedError."""
         try:
-            os.unlink(self.ground.place(path))  # noqa: PTH108
+            Path(self.ground.place(path)).unlink()
         except OSError as error:
             raise BlockedError(f"cannot be removed: {error.strerror}") from error
         self.table.drop(path)
@@ -125,7 +128,7 @@ class Files:
             if self.ground.stamp(task.path) != task.expected:
                 # On some systems, this may be a file that was just written, of a name that is no other one there.
                 raise BlockedError(CHANGED if task.expected else "another file has this name on this file system")
-            os.replace(temporary, self.ground.place(task.path))  # noqa: PTH105
+            Path(temporary).replace(self.ground.place(task.path))
         except OSError as error:
             raise _blocked(error, self.ground.place(task.path)) from error
         self.table.note(task.path, stamp, task.blob)
@@ -153,12 +156,15 @@ class Written(NamedTuple):
     problem: str | None = None
 
 
+def _find(blob: ObjectId, catalog: Catalog) -> Location | None:
+    return catalog.find(blob)
+
+
 def in_pack_order(store: ObjectStore, tasks: Iterable[Task]) -> tuple[list[Task], list[Task]]:
     """Tasks in the order in which their bytes lie in packs; and those whose bytes the repository does not hold."""
     placed, absent = [], []
     for task in tasks:
-        blob = task.blob
-        found = store.follow(lambda catalog, blob=blob: catalog.find(blob))  # type: ignore[misc]
+        found = store.follow(partial(_find, task.blob))
         if found is None:
             absent.append(task)
         else:
@@ -217,6 +223,6 @@ def _write_batch(tasks: list[Task], start: int, workplace: str, make: Make) -> l
             raise refusal(error, Path(temporary)) from error
         except DamagedError as error:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
+                Path(temporary).unlink()
             found.append(Written(task, temporary, None, error.message))
     return found

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,18 +42,17 @@ class Record(NamedTuple):
 
     `files` are the hashes of annotation files that were laid out, those on the way too, by name. `behind` are files
     that were left alone: by key (of annotation files, a slash and the name) the commit whose file they come from, or ""
-    where nothing was laid out. `taken` says
-    of annotation files as they were taken in which commit of a source's line they are: name -> (hash, commit); `media`
-    of media that were, the ids of their bytes by key, or "" where a file was gone; `moved` of those that have another
-    key now.
+    where nothing was laid out. `taken` says of annotation files as they were taken in which commit of a source's line
+    they are: name -> (hash, commit); `media` of media that were, the ids of their bytes by key, or "" where a file was
+    gone; `moved` of those that have another key now.
     """
 
     layers: tuple[Layer, ...] = ()
-    files: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - never changed
-    behind: dict[str, str] = {}  # noqa: RUF012
-    taken: dict[str, tuple[str, str]] = {}  # noqa: RUF012
-    media: dict[str, str] = {}  # noqa: RUF012
-    moved: dict[str, str] = {}  # noqa: RUF012
+    files: Mapping[str, tuple[str, ...]] = {}
+    behind: Mapping[str, str] = {}
+    taken: Mapping[str, tuple[str, str]] = {}
+    media: Mapping[str, str] = {}
+    moved: Mapping[str, str] = {}
     format: str = "coco"
     where: str | None = None
 
