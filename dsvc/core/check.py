@@ -77,7 +77,9 @@ def _check_bytes(repository: Repository) -> tuple[list[Finding], int, int]:
         else:
             name = str(finding.object_id or finding.pack or "repository")
             damage.append(Finding("object", name, finding.message))
-    return damage, sum(segment.rows for segment in store.state.catalog.manifest.segments), orphans
+    catalog = store.state.catalog
+    listed = sum(segment.rows for segment in catalog.manifest.segments)
+    return damage, listed if damage else catalog.count(), orphans
 
 
 def _verified(store: ObjectStore) -> list[StoreFinding]:

@@ -110,7 +110,7 @@ class Repository:
             return store_operation(store, operation)
 
         with ObjectStore.create(backend).writer() as writer:
-            writer.publish(first(writer))
+            writer.publish(first(writer.history))
         return cls(backend, root, author)
 
     @classmethod

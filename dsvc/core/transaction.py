@@ -137,4 +137,4 @@ class Transaction:
     def _store_view(self, refs: Refs) -> ObjectId:
         edits = {ref_key(ref): encode_ref(v) if v is not None else None for ref, v in refs.changes.items()}
         tree: Tree = refs.view.tree
-        return tree.edit(self.writer, edits)
+        return tree.edit(self.writer.history, edits)

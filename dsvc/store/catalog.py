@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dsvc.store.backend import Backend
 from dsvc.store.frame import Entry
 from dsvc.store.head import Head
 from dsvc.store.ids import ObjectId
-from dsvc.store.index import Segment
+from dsvc.store.index import PACK_FIELD, Segment
 from dsvc.store.manifest import Manifest
 from dsvc.store.pack import PackInfo
 
@@ -46,9 +47,23 @@ class Catalog:
         for number in range(len(self.manifest.segments) - 1, -1, -1):
             segment = self.segment(number)
             row = segment.find(id)
-            if row is not None:
+            if row is not None and segment.packs[row.pack].id not in self.manifest.gone:
                 return Location(segment.packs[row.pack], row.entry)
         return None
+
+    def count(self) -> int:
+        """How many objects are listed. Raises NotFoundError or DamagedError."""
+        total = sum(info.rows for info in self.manifest.segments)
+        for number in range(len(self.manifest.segments)) if self.manifest.gone else ():
+            segment = self.segment(number)
+            gone = {at.to_bytes(4, "big") for at, pack in enumerate(segment.packs) if pack.id in self.manifest.gone}
+            total -= sum(row[PACK_FIELD] in gone for row in segment.rows()) if gone else 0
+        return total
+
+    def packs(self) -> Iterator[PackInfo]:
+        """Every pack that there is, each once. Raises NotFoundError or DamagedError."""
+        for number in range(len(self.manifest.segments)):
+            yield from (pack for pack in self.segment(number).packs if pack.id not in self.manifest.gone)
 
 
 class State:

@@ -27,6 +27,7 @@ ROW = struct.Struct(">32sIIQQBB")
 PACK_LINE = struct.Struct(">32sQB")
 BUCKET = struct.Struct(">IQ")
 FOOT = struct.Struct(">QIBQQ8s")  # rows, packs, bits, XXH3-64 of packs + fan-out, XXH3-64 of the footer before
+PACK_FIELD = slice(ObjectId.SIZE, ObjectId.SIZE + 4)  # of a row's bytes: the number of its pack
 _HEAD = len(SEGMENT_MAGIC)
 _BUCKET_ROWS = 64
 _MAX_BITS = 16

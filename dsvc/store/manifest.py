@@ -1,4 +1,4 @@
-"""The manifest: which index segments make up a repository, oldest first."""
+"""The manifest: which index segments and history packs make up a repository, oldest first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dsvc.errors import DamagedError
 from dsvc.store import codec
 from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
+from dsvc.store.pack import PackClass, PackInfo
 
 
 def manifest_name(id: ObjectId) -> str:
@@ -27,14 +28,24 @@ class SegmentInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The segments of a repository, oldest and largest first."""
+    """The segments of a repository, oldest and largest first, and its history packs, oldest first.
+
+    `gone` are packs that a segment lists still, but whose objects all lie elsewhere by now.
+    """
 
     segments: tuple[SegmentInfo, ...] = ()
+    history: tuple[PackInfo, ...] = ()
+    gone: frozenset[ObjectId] = frozenset()
 
     def encode(self) -> bytes:
         """The manifest file's bytes."""
         rows = [{"bytes": s.size, "id": bytes(s.id), "rows": s.rows} for s in self.segments]
-        return codec.encode({"format": 1, "segments": rows})
+        fields: dict[str, Any] = {"format": 1, "segments": rows}
+        if self.history:
+            fields["history"] = [{"bytes": pack.size, "id": bytes(pack.id)} for pack in self.history]
+        if self.gone:
+            fields["gone"] = [bytes(id) for id in sorted(self.gone)]
+        return codec.encode(fields)
 
     @property
     def id(self) -> ObjectId:
@@ -48,11 +59,17 @@ class Manifest:
         if derived_id(MANIFEST_CONTEXT, data) != id:
             raise DamagedError(f"{what} is damaged", "Restore it from a backup or a clone.")
         value = codec.decode(data, what)
-        if not isinstance(value, dict) or value.keys() != {"format", "segments"} or value["format"] != 1:
+        if not isinstance(value, dict) or value.keys() - {"history", "gone"} != {"format", "segments"}:
             raise DamagedError(f"{what} is malformed")
-        if not isinstance(value["segments"], list):
+        lists = [value.get(name, []) for name in ("segments", "history", "gone")]
+        if value["format"] != 1 or not all(isinstance(rows, list) for rows in lists):
             raise DamagedError(f"{what} is malformed")
-        return cls(tuple(_segment(row, what) for row in value["segments"]))
+        segments, history, gone = lists
+        return cls(
+            tuple(_segment(row, what) for row in segments),
+            tuple(_history_pack(row, what) for row in history),
+            frozenset(_id(row, what) for row in gone),
+        )
 
 
 def _segment(row: Any, what: str) -> SegmentInfo:
@@ -62,6 +79,19 @@ def _segment(row: Any, what: str) -> SegmentInfo:
         ):
             return SegmentInfo(ObjectId(id), rows, size)
     raise DamagedError(f"{what} is malformed")
+
+
+def _history_pack(row: Any, what: str) -> PackInfo:
+    match row:
+        case {"bytes": int(size), "id": bytes(id)} if len(row) == 2 and len(id) == ObjectId.SIZE and size > 0:
+            return PackInfo(ObjectId(id), size, PackClass.HISTORY)
+    raise DamagedError(f"{what} is malformed")
+
+
+def _id(raw: Any, what: str) -> ObjectId:
+    if not isinstance(raw, bytes) or len(raw) != ObjectId.SIZE:
+        raise DamagedError(f"{what} is malformed")
+    return ObjectId(raw)
 
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:

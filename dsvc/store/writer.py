@@ -15,7 +15,7 @@ from dsvc.store.head import Head, HeadMovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
-from dsvc.store.pack import PIECE, stream_payload
+from dsvc.store.pack import PIECE, PackClass, stream_payload
 from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ class ObjectWriter:
         """The head that `publish` builds on; None for the first operation of a repository."""
         return self._base.head
 
-    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None) -> ObjectId:
-        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before.
+    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None, pack_class: PackClass | None = None) -> ObjectId:
+        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before, and a
+        class of packs where it is not the one of the kind.
 
         Raises RefusedError when there is no room, here or in a later call.
         """
@@ -54,7 +55,7 @@ class ObjectWriter:
         if id is None:
             id = object_id(kind, data)
         if id not in self._staging.objects and not self._known(id):
-            self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
+            self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
         return id
 
     def put_packed(self, packed: Packed) -> None:
@@ -91,6 +92,11 @@ class ObjectWriter:
             self._assumed.add(id)
             return True
         return False
+
+    @property
+    def history(self) -> HistoryWriter:
+        """Where the nodes of views are read and put: with history, not with the structure of datasets."""
+        return HistoryWriter(self)
 
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is staged or stored, and of a kind where one is given."""
@@ -197,7 +203,7 @@ class ObjectWriter:
         self._store.adopt(State(head.encode(), head, catalog))
         self._closed = True
         self._staging.close(drop=False)
-        superseded = list(merged.superseded)
+        superseded = [*merged.superseded, *self._staging.dropped]
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))
         self._delete(superseded)
@@ -238,6 +244,21 @@ class ObjectWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class HistoryWriter:
+    """A writer whose objects go to history packs, whatever their kind."""
+
+    def __init__(self, writer: ObjectWriter) -> None:
+        self._writer = writer
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
+        return self._writer.get(id, kind)
+
+    def put(self, kind: Kind, data: bytes) -> ObjectId:
+        """Stage an object, unless it is staged or stored already."""
+        return self._writer.put(kind, data, pack_class=PackClass.HISTORY)
 
 
 def _kind_of(held: Pending | Staged) -> int:
