@@ -135,7 +135,7 @@ class Repository:
     def view(self) -> View:
         """The refs as they are now, whoever moved them last."""
         self.store.refresh()
-        return View(self.store, self.operation.view, self.cache)
+        return View(self.store.history, self.operation.view, self.cache)
 
     @property
     def operation(self) -> Operation:

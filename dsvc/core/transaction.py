@@ -116,7 +116,7 @@ class Transaction:
         repository = self.repository
         parent = repository.store.head.operation
         before = load_operation(self.writer, parent)
-        refs = Refs(View(self.writer, before.view, repository.cache))
+        refs = Refs(View(self.writer.history, before.view, repository.cache))
         result = change(refs)
         if refs.changes:
             operation = Operation(

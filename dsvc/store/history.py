@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.backend import Backend
-from dsvc.store.catalog import Catalog
 from dsvc.store.frame import FRAME_HEAD, FRAME_OVERHEAD, Entry, check_frame, damaged
 from dsvc.store.ids import ObjectId
 from dsvc.store.pack import PACK_TARGET, Frames, PackClass, PackInfo, pack_index, split_history
-from dsvc.store.staging import Staging
 
-ALWAYS = 128 << 10  # bytes: smaller history packs are always put together
+if TYPE_CHECKING:
+    from dsvc.store.manifest import Manifest
+    from dsvc.store.staging import Staging
+
+ALWAYS = 64 << 10  # bytes: smaller history packs are always put together
 FACTOR = 8  # how much bigger a history pack is than all that came after it
 LARGEST = PACK_TARGET // 2
 
@@ -20,7 +24,7 @@ LARGEST = PACK_TARGET // 2
 def history_to_fold(packs: Sequence[PackInfo], own: int) -> list[PackInfo]:
     """Which history packs are copied into a new one of `own` bytes, so that few are left.
 
-    There are at most four while all of them have less than 90 MB, and a byte is copied O(log n) times.
+    There are at most four while all of them have less than 45 MB, and a byte is copied O(log n) times.
     """
     small = sorted((pack for pack in packs if pack.size < LARGEST), key=lambda pack: (pack.size, pack.id))
     total, chosen = own, 0
@@ -49,7 +53,54 @@ def frame_entry(data: bytes, id: ObjectId, offset: int, pack: PackInfo) -> Entry
     raise damaged(id, -1, f"pack {pack.id.short()}", "the pack ends too early")
 
 
-def fold_history(backend: Backend, catalog: Catalog, staging: Staging) -> tuple[set[ObjectId], list[PackInfo]]:
+class History:
+    """The objects of one manifest's history packs, which are fetched whole, the newest first, as they are needed."""
+
+    def __init__(self, backend: Backend, packs: Sequence[PackInfo], known: History | None = None) -> None:
+        """`known` is that of an earlier manifest, of which the packs that were read are used again."""
+        self._backend = backend
+        self._packs = packs
+        self._read: dict[ObjectId, _Whole] = {}
+        if known is not None:
+            ids = {pack.id for pack in packs}
+            self._read = {id: pack for id, pack in list(known._read.items()) if id in ids}
+
+    def find(self, id: ObjectId, fetch: bool) -> tuple[PackInfo, Entry] | None:
+        """Where an object lies, or None; without `fetch`, only packs that were read are looked at.
+
+        Raises NotFoundError or DamagedError.
+        """
+        packs = self._packs[::-1]
+        for pack in sorted(packs, key=lambda pack: pack.id not in self._read):  # those that were read first
+            whole = self._read.get(pack.id)
+            if whole is None:
+                if not fetch:
+                    return None
+                whole = self._read[pack.id] = _Whole(self._backend.read(pack.name), pack)
+            entry = whole.find(id)
+            if entry is not None:
+                return pack, entry
+        return None
+
+
+class _Whole:
+    """A pack in memory."""
+
+    def __init__(self, data: bytes, pack: PackInfo) -> None:
+        """Raises DamagedError where its index is not what was written."""
+        self._pack = pack
+        self._data = data
+        self._rows = pack_index(lambda at, length: data[at : at + length], len(data), pack)
+
+    def find(self, id: ObjectId) -> Entry | None:
+        """Where an object lies in it, or None. Raises DamagedError."""
+        at = bisect_left(self._rows, (id, 0))
+        if at == len(self._rows) or self._rows[at][0] != id:
+            return None
+        return frame_entry(self._data, id, self._rows[at][1], self._pack)
+
+
+def fold_history(backend: Backend, manifest: Manifest, staging: Staging) -> tuple[set[ObjectId], list[PackInfo]]:
     """Copy small history packs into the one of the transaction: which objects moved, and out of which packs.
 
     Other structure in them goes to the transaction's structure.
@@ -57,7 +108,7 @@ def fold_history(backend: Backend, catalog: Catalog, staging: Staging) -> tuple[
     moved: set[ObjectId] = set()
     folded: list[PackInfo] = []
     loose: list[tuple[ObjectId, Entry, bytes]] = []
-    for pack in history_to_fold(catalog.manifest.history, staging.open_size(PackClass.HISTORY)):
+    for pack in history_to_fold(manifest.history, staging.open_size(PackClass.HISTORY)):
         try:
             data = backend.read(pack.name)
             frames = parse_pack(data, pack)

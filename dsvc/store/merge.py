@@ -57,7 +57,7 @@ def merge(backend: Backend, catalog: Catalog, staging: Staging) -> Merged:
         return Merged(catalog.manifest, [], [])
     staging.drain()
     staging.reopen_history()
-    moved, folded = fold_history(backend, catalog, staging)
+    moved, folded = fold_history(backend, catalog.manifest, staging)
     staging.pour()
     runs = _newest_runs(catalog, len(staging.objects) + len(moved))
     also_moved, also_folded = _fold_packs(backend, runs, staging)

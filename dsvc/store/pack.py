@@ -18,6 +18,7 @@ import xxhash
 
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.store.backend import Backend, Upload
+from dsvc.store.cached import SMALL, begin, near
 from dsvc.store.frame import (
     FRAME_HEAD,
     FRAME_MAGIC,
@@ -215,7 +216,7 @@ class PackWriter:
             raise RefusedError("a pack could not be written", "Nothing was changed. Run the command again.")
         self._failed = True
         if self._upload is None:
-            self._upload = self._backend.create()
+            self._upload = begin(self._backend, PACK_TARGET if self.pack_class is PackClass.HISTORY else SMALL)
         self._upload.write(data)
         self._failed = False
 
@@ -295,7 +296,9 @@ def read_frame(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> 
     """A frame's bytes, not yet verified. Raises NotFoundError or DamagedError."""
     if entry.offset + entry.length > pack.size:
         raise damaged(id, entry.kind, f"pack {pack.id.short()}", "its frame lies beyond the pack's end")
-    return backend.read(pack.name, entry.offset, entry.length)
+    if pack.pack_class is PackClass.MEDIA:
+        return backend.read(pack.name, entry.offset, entry.length)
+    return near(backend, pack.name, pack.size, entry.offset, entry.length)
 
 
 def stream_payload(read: Callable[[int, int], bytes], size: int, id: ObjectId, where: str) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ _BATCH_BYTES = 1 << 20
 _BATCH_OBJECTS = 512
 _QUEUED = 16  # batches; a bigger one takes a place per MiB, so that what waits in memory stays near 16 MiB
 _TO_HAND = 16 << 10  # bytes: compressing a smaller blob costs less than handing it to another thread
+_POURED = 32 << 10  # bytes: so much structure may lie in a history pack
 _CLOSING = 2  # packs that may be syncing while the next one grows
 
 
@@ -209,7 +210,7 @@ class Staging:
         Only after `drain`.
         """
         structure, history = self._open.get(PackClass.STRUCTURE), self._open.get(PackClass.HISTORY)
-        if structure is None or history is None or not structure.is_held:
+        if structure is None or history is None or not structure.is_held or structure.size > _POURED:
             return
         moved = history.take_over(structure)
         for id in structure.ids:

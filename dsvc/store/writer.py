@@ -96,12 +96,16 @@ class ObjectWriter:
     @property
     def history(self) -> HistoryWriter:
         """Where the nodes of views are read and put: with history, not with the structure of datasets."""
-        return HistoryWriter(self)
+        return HistoryWriter(self, self._store)
 
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is staged or stored, and of a kind where one is given."""
         held = self._staging.objects.get(id)
         return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
+
+    def has_staged(self, id: ObjectId) -> bool:
+        """Whether the object is staged here."""
+        return id in self._staging.objects
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
@@ -249,12 +253,15 @@ class ObjectWriter:
 class HistoryWriter:
     """A writer whose objects go to history packs, whatever their kind."""
 
-    def __init__(self, writer: ObjectWriter) -> None:
+    def __init__(self, writer: ObjectWriter, store: ObjectStore) -> None:
         self._writer = writer
+        self._store = store
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
-        return self._writer.get(id, kind)
+        if self._writer.has_staged(id):
+            return self._writer.get(id, kind)
+        return self._store.get_history(id, kind)
 
     def put(self, kind: Kind, data: bytes) -> ObjectId:
         """Stage an object, unless it is staged or stored already."""
