@@ -17,6 +17,7 @@ from dsvc.model.view import (
     DRAFT,
     PIN,
     REMOTE,
+    TOMBSTONE,
     VERSION,
     Operation,
     Ref,
@@ -203,5 +204,7 @@ def describe_ref(ref: Ref) -> str:
         return f"{remote}/{dataset}{'@' if kind == VERSION else ':'}{name}"
     if ref[0] == PIN:
         return f"pin of {ref[1]}@{ref[2][:12]}"
+    if ref[0] == TOMBSTONE:
+        return f"tombstone of {ref[1][:12]}"
     names = ref[2:] if ref[0] == "draft" else ref[1:]
     return f"{ref[0]} {' '.join(names)}"

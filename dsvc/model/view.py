@@ -17,6 +17,7 @@ from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
 
 DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE = "dataset", "branch", "version", "draft", "pin", "remote"
+TOMBSTONE = "tombstone"
 Ref = tuple[str, ...]
 
 
@@ -68,12 +69,27 @@ class RemoteRef(msgspec.Struct, frozen=True):
     commit: ObjectId
 
 
-AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef | PinRef | RemoteRef
+class TombstoneRef(msgspec.Struct, frozen=True):
+    """That a blob was purged: its bytes, `size` of them, are to be nowhere, while what names it stays. The ref
+    ("tombstone", blob in hex)."""
+
+    reason: str
+    author: Author
+    time: Moment
+    size: int
+
+
+AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef | PinRef | RemoteRef | TombstoneRef
 
 
 def pin_of(dataset: str, commit: ObjectId) -> Ref:
     """The ref that pins a commit."""
     return (PIN, dataset, commit.hex())
+
+
+def tombstone_of(blob: ObjectId) -> Ref:
+    """The ref that says that a blob was purged."""
+    return (TOMBSTONE, blob.hex())
 
 
 def ref_key(ref: Ref) -> bytes:
@@ -91,13 +107,18 @@ def encode_ref(ref: AnyRef) -> bytes:
         case PinRef() | RemoteRef():
             return codec.encode({"commit": ref.commit})
         case VersionRef():
-            author, time = [ref.author.name, ref.author.email], [ref.time.seconds, ref.time.offset]
-            return codec.encode({"author": author, "commit": ref.commit, "message": ref.message, "time": time})
+            return codec.encode({**_signature(ref), "commit": ref.commit, "message": ref.message})
+        case TombstoneRef():
+            return codec.encode({**_signature(ref), "reason": ref.reason, "size": ref.size})
         case DraftRef():
             fields = {"snapshot": ref.snapshot, "sources": ref.sources}
             fields |= {"base": ref.base} if ref.base else {}
             fields |= {"merged": list(ref.merged)} if ref.merged else {}
             return codec.encode(fields)
+
+
+def _signature(ref: VersionRef | TombstoneRef) -> dict[str, object]:
+    return {"author": [ref.author.name, ref.author.email], "time": [ref.time.seconds, ref.time.offset]}
 
 
 def decode_ref(kind: str, value: bytes) -> AnyRef:
@@ -112,11 +133,13 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
             return PinRef(ObjectId(fields["commit"]))
         if kind == REMOTE:
             return RemoteRef(ObjectId(fields["commit"]))
-        if kind == VERSION:
+        if kind in (VERSION, TOMBSTONE):
             author, time = Author(*fields["author"]), Moment(*fields["time"])
-            if is_signature(author, time):
+            if not is_signature(author, time):
+                raise ValueError("no signature")
+            if kind == VERSION:
                 return VersionRef(ObjectId(fields["commit"]), _text(fields["message"]), author, time)
-            raise ValueError("no signature")
+            return TombstoneRef(_text(fields["reason"]), author, time, _size(fields["size"]))
         if kind == DRAFT:
             sources = {name: ObjectId(source) for name, source in fields["sources"].items()}
             merged = tuple(ObjectId(id) for id in fields.get("merged", ()))
@@ -129,6 +152,12 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
 def _text(value: object) -> str:
     if type(value) is not str:
         raise ValueError("no text")
+    return value
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("no size")
     return value
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dsvc.errors import DamagedError, NotRepositoryError, RefusedError, RemoteError, UnsupportedFormatError
-from dsvc.store.backend import Backend, Upload
+from dsvc.store.backend import Backend, FileInfo, Upload
 
 _LOCK_HINT = "mount it with locking, or name a remote on another disk; fetching works as it is"
 _DAMAGE_HINT = "run dsvc check there, and push again from a clone that is whole; nothing was changed here"
@@ -95,6 +95,21 @@ class GuardedBackend:
         """Remove a file."""
         with _refusals(self._name):
             self._backend.delete(name)
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove files."""
+        with _refusals(self._name):
+            self._backend.delete_all(names)
+
+    def files(self, prefix: str = "") -> list[FileInfo]:
+        """List the files, and what the place tells of them."""
+        with _refusals(self._name):
+            return self._backend.files(prefix)
+
+    def clock(self) -> float:
+        """The time at the remote."""
+        with _refusals(self._name):
+            return self._backend.clock()
 
     def names(self, prefix: str = "") -> list[str]:
         """List the files."""

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 FOLDERS = ("packs", "index", "manifests", "tmp")
+
+
+class FileInfo(NamedTuple):
+    """A file of a backend: its byte size, and when it was written, in seconds since 1970 by the clock of the place."""
+
+    name: str
+    size: int
+    modified: float
 
 
 class Upload(Protocol):
@@ -46,11 +55,20 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file, or do nothing when there is none."""
 
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove files, in as few requests as the place allows. Who is not there is no matter."""
+
     def names(self, prefix: str = "") -> list[str]:
         """The names of all files that begin with `prefix`, unfinished ones under `tmp/`, sorted.
 
         For `check` and `gc` only: no read or write of a repository ever lists.
         """
+
+    def files(self, prefix: str = "") -> list[FileInfo]:
+        """What `names` lists, with what the place tells of each file."""
+
+    def clock(self) -> float:
+        """The time now, in seconds since 1970, by the clock that `files` goes by, which need not be this machine's."""
 
     def read_head(self) -> bytes | None:
         """The head's present bytes, never cached; None where no repository was created."""

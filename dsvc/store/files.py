@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from dsvc.errors import DsvcError, NotFoundError, RefusedError
 
@@ -60,6 +61,13 @@ def replace_file(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+class FileLook(NamedTuple):
+    """A file's byte size, and when it was written, in seconds since 1970."""
+
+    size: int
+    modified: float
 
 
 class OsFiles:
@@ -145,6 +153,16 @@ class OsFiles:
             return b"".join(parts)
         except OSError as error:
             raise refusal(error, path) from error
+
+    def look(self, path: Path) -> FileLook | None:
+        """What the system tells of the file `path`, or None when there is none."""
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise refusal(error, path) from error
+        return FileLook(found.st_size, found.st_mtime)
 
     def names(self, folder: Path) -> list[str]:
         """The names of the files in `folder`, sorted; none when it does not exist."""

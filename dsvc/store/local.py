@@ -6,12 +6,13 @@ import contextlib
 import os
 import secrets
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dsvc.errors import NotFoundError
-from dsvc.store.backend import FOLDERS, Upload
+from dsvc.store.backend import FOLDERS, FileInfo, Upload
 from dsvc.store.files import OsFiles, refusing
 from dsvc.store.locks import prove_lock, take_lock
 
@@ -40,26 +41,26 @@ class _LocalUpload:
     def __init__(self, files: OsFiles, root: Path) -> None:
         self._files = files
         self._root = root
-        self._path = root / "tmp" / secrets.token_hex(16)
-        self._fd = files.create(self._path)
+        self.path = root / "tmp" / secrets.token_hex(16)
+        self._fd = files.create(self.path)
         self._open = True
 
     def write(self, data: bytes | memoryview) -> None:
-        self._files.write(self._fd, self._path, data)
+        self._files.write(self._fd, self.path, data)
 
     def read(self, offset: int, length: int) -> bytes:
-        return self._files.read(self._fd, self._path, offset, length)
+        return self._files.read(self._fd, self.path, offset, length)
 
     def finish(self, name: str) -> None:
         target = self._root / name
-        self._files.sync(self._fd, self._path)
+        self._files.sync(self._fd, self.path)
         self._open = False
         self._files.close(self._fd)
         try:
-            self._files.replace(self._path, target)
+            self._files.replace(self.path, target)
         except BaseException:
             with contextlib.suppress(Exception):
-                self._files.unlink(self._path)
+                self._files.unlink(self.path)
             raise
         self._files.sync_folder(target.parent)
 
@@ -68,7 +69,7 @@ class _LocalUpload:
             self._open = False
             self._files.close(self._fd)
             with contextlib.suppress(Exception):
-                self._files.unlink(self._path)
+                self._files.unlink(self.path)
 
 
 class LocalBackend:
@@ -140,10 +141,30 @@ class LocalBackend:
             self._cache.pop(name, None)
         self._files.unlink(self.root / name)
 
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove files one by one."""
+        for name in names:
+            self.delete(name)
+
     def names(self, prefix: str = "") -> list[str]:
         """List the files of the repository's folders."""
         found = [f"{folder}/{name}" for folder in FOLDERS for name in self._files.names(self.root / folder)]
         return sorted(name for name in found if name.startswith(prefix))
+
+    def files(self, prefix: str = "") -> list[FileInfo]:
+        """List the files with what the file system says of them; those that went meanwhile are left out."""
+        found = ((name, self._files.look(self.root / name)) for name in self.names(prefix))
+        return [FileInfo(name, look.size, look.modified) for name, look in found if look is not None]
+
+    def clock(self) -> float:
+        """The time of the file system, which may be another machine's: that of a file made now."""
+        self._prepare()
+        upload = _LocalUpload(self._files, self.root)
+        try:
+            look = self._files.look(upload.path)
+        finally:
+            upload.abort()
+        return look.modified if look is not None else time.time()
 
     def read_head(self) -> bytes | None:
         """Read the head file anew."""

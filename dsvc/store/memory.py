@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from dsvc.errors import NotFoundError
-from dsvc.store.backend import Upload
+from dsvc.store.backend import FileInfo, Upload
 
 
 class _MemoryUpload:
@@ -16,7 +17,7 @@ class _MemoryUpload:
         self._backend = backend
         self._data = bytearray()
         self._temporary = f"tmp/{secrets.token_hex(16)}"
-        backend.files[self._temporary] = b""
+        backend.keep(self._temporary, b"")
 
     def write(self, data: bytes | memoryview) -> None:
         self._data += data
@@ -25,18 +26,20 @@ class _MemoryUpload:
         return bytes(self._data[offset : offset + length])
 
     def finish(self, name: str) -> None:
-        self._backend.files[name] = bytes(self._data)
-        self._backend.files.pop(self._temporary, None)
+        self._backend.keep(name, bytes(self._data))
+        self._backend.delete(self._temporary)
 
     def abort(self) -> None:
-        self._backend.files.pop(self._temporary, None)
+        self._backend.delete(self._temporary)
 
 
 class MemoryBackend:
     """A dictionary as a backend."""
 
     def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
+        self.held: dict[str, bytes] = {}
+        self.times: dict[str, float] = {}
+        self.clock: Callable[[], float] = time.time
         self.head: bytes | None = None
         self._turn = threading.RLock()
 
@@ -51,7 +54,7 @@ class MemoryBackend:
 
     def _file(self, name: str) -> bytes:
         try:
-            return self.files[name]
+            return self.held[name]
         except KeyError:
             raise NotFoundError(f"{name} does not exist") from None
 
@@ -61,11 +64,26 @@ class MemoryBackend:
 
     def delete(self, name: str) -> None:
         """Forget a file."""
-        self.files.pop(name, None)
+        self.held.pop(name, None)
+        self.times.pop(name, None)
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Forget files."""
+        for name in names:
+            self.delete(name)
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Hold a file."""
+        self.times[name] = self.clock()
+        self.held[name] = data
 
     def names(self, prefix: str = "") -> list[str]:
         """List the names."""
-        return sorted(name for name in list(self.files) if name.startswith(prefix))
+        return sorted(name for name in list(self.held) if name.startswith(prefix))
+
+    def files(self, prefix: str = "") -> list[FileInfo]:
+        """List the files."""
+        return [FileInfo(name, len(self.held[name]), self.times.get(name, 0.0)) for name in self.names(prefix)]
 
     def read_head(self) -> bytes | None:
         """The head's bytes."""

@@ -208,9 +208,8 @@ class ObjectWriter:
             self._delete([*merged.written, manifest_name(merged.manifest.id)])
 
     def _delete(self, names: list[str]) -> None:
-        for name in names:
-            with contextlib.suppress(DsvcError):  # only room is lost; gc finds it
-                self._backend.delete(name)
+        with contextlib.suppress(DsvcError):  # only room is lost; gc finds it
+            self._backend.delete_all(names)
 
     def _lose_race(self) -> NoReturn:
         self._store.refresh()

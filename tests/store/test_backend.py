@@ -193,3 +193,23 @@ def test_a_file_in_place_of_the_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r").write_text("I am a file")
     with pytest.raises(RefusedError):
         LocalBackend(tmp_path / "r").create()
+
+
+def test_files_tell_size_and_time_by_the_clock_of_the_place(backend: Backend) -> None:
+    before = backend.clock()
+    put(backend, "packs/one", b"abc")
+    put(backend, "index/two", b"")
+    found = backend.files()
+    assert [(info.name, info.size) for info in found] == [("index/two", 0), ("packs/one", 3)]
+    # A second's slack: object stores tell whole seconds.
+    assert all(before - 1 <= info.modified <= backend.clock() + 1 for info in found)
+    assert [info.name for info in backend.files("packs/")] == ["packs/one"]
+    assert backend.names() == ["index/two", "packs/one"]  # asking the time leaves nothing
+
+
+def test_many_are_removed_at_once(backend: Backend) -> None:
+    for name in ("packs/a", "packs/b", "index/c"):
+        put(backend, name, b"x")
+    backend.delete_all(["packs/a", "index/c", "packs/never"])
+    backend.delete_all([])
+    assert backend.names() == ["packs/b"]

@@ -33,8 +33,8 @@ def small_repository() -> tuple[MemoryBackend, Objects]:
 
 
 def files(backend: MemoryBackend) -> Iterator[tuple[str, bytes, Callable[[bytes], None]]]:
-    for name, data in list(backend.files.items()):
-        yield name, data, lambda new, name=name: backend.files.__setitem__(name, new)
+    for name, data in list(backend.held.items()):
+        yield name, data, lambda new, name=name: backend.held.__setitem__(name, new)
     assert backend.head is not None
     yield "head", backend.head, lambda new: setattr(backend, "head", new)
 
@@ -98,11 +98,11 @@ def test_truncated_files_never_give_wrong_data() -> None:
 
 def test_missing_files_are_damage() -> None:
     backend, objects = small_repository()
-    for name, data in list(backend.files.items()):
-        del backend.files[name]
+    for name, data in list(backend.held.items()):
+        del backend.held[name]
         assert read_all(backend, objects) > 0
         assert is_noticed(backend)
-        backend.files[name] = data
+        backend.held[name] = data
 
 
 @pytest.mark.parametrize("kind", [Kind.BLOB, Kind.NODE])
@@ -113,9 +113,9 @@ def test_the_error_names_object_kind_and_pack(kind: Kind) -> None:
         id = writer.put(kind, bytes(range(256)))
         writer.publish(writer.put(Kind.OPERATION, b"op"))
     for name in backend.names("packs/"):
-        data = bytearray(backend.files[name])
+        data = bytearray(backend.held[name])
         data[60] ^= 4
-        backend.files[name] = bytes(data)
+        backend.held[name] = bytes(data)
     with pytest.raises(DsvcError) as caught:
         ObjectStore(backend).get(id, kind)
     assert str(id) in caught.value.message
@@ -131,9 +131,9 @@ def test_a_big_blob_with_a_flipped_bit_fails_at_its_end() -> None:
         id = writer.put_blob([blob], len(blob))
         writer.publish(writer.put(Kind.OPERATION, b"op"))
     name = max(backend.names("packs/"), key=backend.size)
-    data = bytearray(backend.files[name])
+    data = bytearray(backend.held[name])
     data[10 << 20] ^= 1
-    backend.files[name] = bytes(data)
+    backend.held[name] = bytes(data)
     with pytest.raises(DsvcError, match=str(id)):
         for _ in ObjectStore(backend).open_blob(id):
             pass
@@ -143,5 +143,5 @@ def test_a_big_blob_with_a_flipped_bit_fails_at_its_end() -> None:
 def test_orphans_are_told_apart_from_damage() -> None:
     backend, _ = small_repository()
     backend.create().write(b"left over")
-    backend.files["packs/unknown"] = b"?"
+    backend.held["packs/unknown"] = b"?"
     assert [found.problem for found in verify(ObjectStore(backend))] == ["orphan", "orphan"]

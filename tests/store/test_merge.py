@@ -113,10 +113,10 @@ def test_a_damaged_pack_stops_no_commit_and_loses_nothing_else() -> None:
         good = writer.put(Kind.NODE, b"good" * 50)
         writer.publish(writer.put(Kind.OPERATION, b"op"))
     name = backend.names("packs/")[0]
-    data = bytearray(backend.files[name])
+    data = bytearray(backend.held[name])
     at = data.index(bad) - 10  # inside the payload: the frame ends with the id
     data[at] ^= 1
-    backend.files[name] = bytes(data)
+    backend.held[name] = bytes(data)
     for number in range(20):
         with store.writer() as writer:
             writer.put(Kind.NODE, b"node %d" % number)
