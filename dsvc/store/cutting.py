@@ -3,8 +3,8 @@
 An edit moves the cuts near it and no others, so that two versions of a file share most of their chunks. The rule
 belongs to the format (see docs/spec/format-v1.md): every writer MUST cut in the same places.
 
-A cut needs two things of the bytes before it: a 16-bit rolling hash of the last 16 that equals `ROLLING_MATCH`, which numpy
-finds for many places at once, and an XXH3 of the last 64 under a bound, which is looked at in those places alone.
+A cut needs two things of the bytes before it: a 16-bit rolling hash of the last 16 that equals `ROLLING_MATCH`, which
+numpy finds for many places at once, and an XXH3 of the last 64 under a bound, looked at in those places alone.
 """
 
 from __future__ import annotations
