@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self, TypeVar
 
-from dsvc.errors import DamagedError, NotFoundError, NotRepositoryError, RefusedError
+from dsvc.errors import DamagedError, DsvcError, NotFoundError, NotRepositoryError, RefusedError
+from dsvc.store.arrivals import WHOLE, Arrivals
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog, Location, State
+from dsvc.store.elsewhere import Elsewhere
 from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
 from dsvc.store.head import Head
 from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.keeper import Keeper
 from dsvc.store.manifest import Manifest, read_manifest
 from dsvc.store.pack import PIECE, read_frame, stream_payload
 from dsvc.store.writer import ObjectWriter
@@ -26,6 +30,7 @@ class ObjectStore:
         """Nothing is read before it is needed."""
         self.backend = backend
         self._state: State | None = None
+        self._arrivals: Arrivals | None = None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -88,11 +93,16 @@ class ObjectStore:
                     raise
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
-        """An object's bytes, verified against its id. Raises DamagedError, also when it is missing."""
+        """An object's bytes, verified against its id; a blob's may come from elsewhere.
+
+        Raises DamagedError, also when it is missing, and RemoteError where a blob's place is out of reach.
+        """
+        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.ahead(id)) is not None:
+            return packed.data
         try:
             return self.follow(lambda catalog: self._read(catalog, id, kind))
         except NotFoundError as error:
-            raise _missing(id, kind, error) from error
+            return self._arrived(id, kind, error).data
 
     def _read(self, catalog: Catalog, id: ObjectId, kind: Kind) -> bytes:
         pack, entry = _locate(catalog, id, kind)
@@ -115,7 +125,9 @@ class ObjectStore:
         try:
             return self.follow(read)
         except NotFoundError as error:
-            raise _missing(id, kind, error) from error
+            if most is not None and kind is Kind.BLOB and self.blob_size(id) > most:
+                return None
+            return self._arrived(id, kind, error)
 
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is listed, and of a kind where one is given."""
@@ -130,13 +142,21 @@ class ObjectStore:
         try:
             return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry.raw
         except NotFoundError as error:
-            raise _missing(id, Kind.BLOB, error) from error
+            size = self._arrivals.elsewhere.size(id) if self._arrivals is not None else None
+            if size is None:
+                raise self._absence(id, Kind.BLOB, error) from error
+            return size
 
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
         """A blob in pieces of about 1 MiB; raises DamagedError, at the end, if the whole was not right."""
         size = self.blob_size(id)
         if size <= PIECE:
             return iter((self.get(id, Kind.BLOB),))
+        if self._arrivals is not None and not self._arrivals.is_here(id):
+            if size <= WHOLE:
+                return iter((self.get(id, Kind.BLOB),))
+            if (pieces := self._arrivals.pieces(id, size)) is not None:
+                return pieces
         return stream_payload(lambda at, length: self._piece(id, at, length), size, id, "the repository")
 
     def _piece(self, id: ObjectId, at: int, length: int) -> bytes:
@@ -150,7 +170,55 @@ class ObjectStore:
         try:
             return self.follow(read)
         except NotFoundError as error:
-            raise _missing(id, Kind.BLOB, error) from error
+            raise self._absence(id, Kind.BLOB, error) from error
+
+    # ---- what is not here
+
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """Where blobs come from that are not here, or None."""
+        return self._arrivals.elsewhere if self._arrivals is not None else None
+
+    @elsewhere.setter
+    def elsewhere(self, elsewhere: Elsewhere) -> None:
+        own = weakref.ref(self)
+        self._arrivals = Arrivals(elsewhere, Keeper(self.backend), lambda id: (me := own()) is None or me.has_media(id))
+        # What came is kept also where nobody says that the work is done.
+        weakref.finalize(self, self._arrivals.close)
+
+    def read_ahead(self, elsewhere: Elsewhere) -> None:
+        """Bring what is announced through `elsewhere`, which reads this same store: it is far away. Nothing is kept."""
+        self._arrivals = Arrivals(elsewhere, None, lambda id: False)
+
+    def has_media(self, id: ObjectId) -> bool:
+        """Whether a blob is here, so that no remote is asked for it."""
+        return self.has(id, Kind.BLOB)
+
+    def prefetch(self, ids: Sequence[ObjectId]) -> None:
+        """Say which blobs are read next, in order: what is not here then comes in few requests.
+
+        Costs next to nothing where all is here. Some hundred blobs, or some tens of MiB, are a good window.
+        """
+        if self._arrivals is not None:
+            self._arrivals.announce(ids)
+
+    def close(self) -> None:
+        """Store what came from elsewhere. The store may be used on."""
+        if self._arrivals is not None:
+            self._arrivals.close()
+
+    def _arrived(self, id: ObjectId, kind: Kind, error: NotFoundError) -> Packed:
+        """A blob from elsewhere; raises the error for what is missing where that is no blob, or nobody has it."""
+        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.take(id)) is not None:
+            return packed
+        raise self._absence(id, kind, error) from error
+
+    def _absence(self, id: ObjectId, kind: Kind, error: NotFoundError) -> DsvcError:
+        """The error for what is missing."""
+        known = self._arrivals.elsewhere.explain(id) if self._arrivals is not None and kind is Kind.BLOB else None
+        return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
+
+    # ----
 
     def writer(self) -> ObjectWriter:
         """Begin a transaction on the head as it is now known; see `refresh`."""
@@ -164,7 +232,3 @@ def _locate(catalog: Catalog, id: ObjectId, kind: Kind) -> Location:
     if found.entry.kind != kind:
         raise damaged(id, kind, f"pack {found.pack.id.short()}", "it is of another kind")
     return found
-
-
-def _missing(id: ObjectId, kind: Kind, error: NotFoundError) -> DamagedError:
-    return DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
