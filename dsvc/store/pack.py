@@ -124,6 +124,14 @@ class PackWriter:
         self._rows.append((id, moved.offset))
         return moved
 
+    def append_pieces(self, id: ObjectId, entry: Entry, pieces: Iterable[bytes]) -> Entry:
+        """Add a frame of another pack as it is, piece by piece, whether it is whole or not."""
+        moved = entry._replace(offset=self.size)
+        for piece in pieces:
+            self._write_locked(piece)
+        self._rows.append((id, moved.offset))
+        return moved
+
     def append_stream(self, pieces: Iterable[bytes], size: int) -> tuple[ObjectId, Entry]:
         """Add a blob of `size` bytes piece by piece. Raises RefusedError when the pieces disagree with that.
 
