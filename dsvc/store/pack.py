@@ -103,6 +103,11 @@ class PackWriter:
         """Whether no frame is in it."""
         return not self._rows
 
+    @property
+    def ids(self) -> list[ObjectId]:
+        """The ids of its objects, in the order of their frames."""
+        return [id for id, _ in self._rows]
+
     def append(self, id: ObjectId, kind: int, data: bytes) -> Entry:
         """Add one object, compressed when that helps."""
         return self.append_packed(id, kind, len(data), *squeeze(kind, data))
@@ -122,6 +127,18 @@ class PackWriter:
             moved = entry._replace(offset=self.size)
             self._write(frame)
         self._rows.append((id, moved.offset))
+        return moved
+
+    def append_run(self, run: memoryview, rows: Iterable[tuple[ObjectId, Entry]]) -> list[tuple[ObjectId, Entry]]:
+        """Add verified frames that lie one after the other, as they are; `rows` has where in the run each begins.
+
+        Gives where each lies now.
+        """
+        with self._lock:
+            start = self.size
+            self._write(run)
+        moved = [(id, entry._replace(offset=start + entry.offset)) for id, entry in rows]
+        self._rows += [(id, entry.offset) for id, entry in moved]
         return moved
 
     def append_stream(self, pieces: Iterable[bytes], size: int) -> tuple[ObjectId, Entry]:
@@ -159,7 +176,7 @@ class PackWriter:
         with self._lock:
             self._write(data)
 
-    def _write(self, *parts: bytes) -> None:
+    def _write(self, *parts: bytes | memoryview) -> None:
         for part in parts:
             length = len(part)
             end = self._buffered + length
