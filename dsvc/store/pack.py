@@ -2,7 +2,7 @@
 
     8 bytes magic | frames | index: 16 nonce, 1 class, 4 count, (32 id, 4 offset)* by id | 8 index offset, 8 magic
 
-Bytes between frames that no index names have no meaning: a stream that broke off leaves such a gap.
+Bytes between frames that no index names have no meaning.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import xxhash
-
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.store.backend import Backend, Upload
 from dsvc.store.cached import SMALL, begin, near
+from dsvc.store.chunklist import MAX_LIST
 from dsvc.store.frame import (
-    FRAME_HEAD,
-    FRAME_MAGIC,
-    FRAME_TAIL,
-    RAW,
+    CHUNKED,
     Entry,
     damaged,
     frame_parts,
@@ -112,11 +108,6 @@ class PackWriter:
         return self.size >= PACK_TARGET
 
     @property
-    def empty(self) -> bool:
-        """Whether no frame is in it."""
-        return not self._rows
-
-    @property
     def is_held(self) -> bool:
         """Whether all of it is in memory still, which is at most 64 KiB."""
         return self._upload is None
@@ -156,40 +147,26 @@ class PackWriter:
         self._rows += [(id, offset + moved) for id, offset in other._rows]
         return moved
 
-    def append_stream(self, pieces: Iterable[bytes], size: int) -> tuple[ObjectId, Entry]:
-        """Add a blob of `size` bytes piece by piece. Raises RefusedError when the pieces disagree with that.
+    def append_run(self, run: memoryview, rows: Iterable[tuple[ObjectId, Entry]]) -> list[tuple[ObjectId, Entry]]:
+        """Add verified frames that lie one after the other, as they are; `rows` has where in the run each begins.
 
-        The frame is not listed until `keep`, so that the caller can leave it as a gap when the blob is known.
+        Gives where each lies now.
         """
-        entry = Entry(self.size, size, size, Kind.BLOB, RAW)
-        head = FRAME_HEAD.pack(FRAME_MAGIC, Kind.BLOB, RAW, size, size)
-        hasher, check, left = blob_hasher(), xxhash.xxh3_64(head), size
-        self._write_locked(head)
-        for piece in pieces:
-            left -= len(piece)
-            if left < 0:
-                break
-            hasher.update(piece)
-            check.update(piece)
-            self._write_locked(bytes(piece))
-        if left:
-            more = "more" if left < 0 else "fewer"
-            raise RefusedError(
-                f"a blob was announced with {size} bytes, but {more} came",
-                "The file changed while it was read: run the command again.",
-            )
-        id = ObjectId(hasher.digest())
-        check.update(id)
-        self._write_locked(FRAME_TAIL.pack(id, check.intdigest()))
-        return id, entry
-
-    def keep(self, id: ObjectId, entry: Entry) -> None:
-        """List a frame that `append_stream` wrote."""
-        self._rows.append((id, entry.offset))
-
-    def _write_locked(self, data: bytes) -> None:
         with self._lock:
-            self._write(data)
+            start = self.size
+            self._write(run)
+        moved = [(id, entry._replace(offset=start + entry.offset)) for id, entry in rows]
+        self._rows += [(id, entry.offset) for id, entry in moved]
+        return moved
+
+    def append_pieces(self, id: ObjectId, entry: Entry, pieces: Iterable[bytes]) -> Entry:
+        """Add a frame of another pack as it is, piece by piece, whether it is whole or not."""
+        moved = entry._replace(offset=self.size)
+        for piece in pieces:
+            with self._lock:
+                self._write(piece)
+        self._rows.append((id, moved.offset))
+        return moved
 
     def _write(self, *parts: bytes | memoryview) -> None:
         for part in parts:
@@ -296,6 +273,8 @@ def read_frame(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> 
     """A frame's bytes, not yet verified. Raises NotFoundError or DamagedError."""
     if entry.offset + entry.length > pack.size:
         raise damaged(id, entry.kind, f"pack {pack.id.short()}", "its frame lies beyond the pack's end")
+    if entry.codec == CHUNKED and entry.stored > MAX_LIST:
+        raise damaged(id, entry.kind, f"pack {pack.id.short()}", "its list of chunks is too long")
     if pack.pack_class is PackClass.MEDIA:
         return backend.read(pack.name, entry.offset, entry.length)
     return near(backend, pack.name, pack.size, entry.offset, entry.length)

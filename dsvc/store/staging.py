@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.frame import RAW, Entry, Packed, is_dense, squeeze
+from dsvc.store.chunklist import ChunkList
+from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter, split_history
+from dsvc.store.pack import PackClass, PackInfo, PackWriter, split_history
+from dsvc.store.resuming import FinishedPack, Journal
 
 _BATCH_BYTES = 1 << 20
 _BATCH_OBJECTS = 512
@@ -33,7 +35,7 @@ class Pending(NamedTuple):
 class Staged(NamedTuple):
     """An object in one of the transaction's packs."""
 
-    writer: PackWriter
+    writer: PackWriter | FinishedPack
     entry: Entry
 
 
@@ -48,9 +50,13 @@ class Staging:
     def __init__(self, backend: Backend) -> None:
         self.objects: dict[ObjectId, Pending | Staged] = {}
         self.folded: dict[ObjectId, Staged] = {}
+        self.has_lists = False  # whether a blob in chunks was staged
+        # What lies in packs that an earlier transaction finished; see `adopt`. Packs are noted in the journal, if any.
+        self.adoptable: dict[ObjectId, Staged] = {}
+        self.journal: Journal | None = None
         self._backend = backend
         self._open: dict[PackClass, PackWriter] = {}
-        self._packs: list[PackWriter] = []
+        self._packs: list[PackWriter | FinishedPack] = []
         self.dropped: list[str] = []  # finished packs of a try that failed, which nothing lists
         self._batch: list[Pending] = []
         self._batch_bytes = 0
@@ -83,12 +89,36 @@ class Staging:
         self._raise_error()
         self._guard(self._append_frame, packed)
         self._raise_error()
+        self.has_lists |= packed.entry.codec == CHUNKED
 
     def _append_frame(self, packed: Packed) -> None:
         id, entry, frame, _ = packed
         with self._lock:
             writer = self._writer(PackClass.of(entry.kind))
             self.objects[id] = Staged(writer, writer.append_frame(id, entry, frame))
+
+    def put_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        """Stage objects of one class, not staged yet, whose verified frames lie one after the other in `run`."""
+        self._raise_error()
+        self._guard(self._append_run, run, rows)
+        self._raise_error()
+
+    def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        with self._lock:
+            writer = self._writer(PackClass.of(rows[0][1].kind))
+            for id, entry in writer.append_run(run, rows):
+                self.objects[id] = Staged(writer, entry)
+
+    def adopt(self, id: ObjectId) -> bool:
+        """Stage an object, not staged yet, that lies in a pack of an earlier transaction; whether it does."""
+        found = self.adoptable.get(id)
+        if found is None:
+            return False
+        self.objects[id] = found
+        if isinstance(found.writer, FinishedPack) and not found.writer.is_adopted:
+            found.writer.is_adopted = True
+            self._packs.append(found.writer)
+        return True
 
     def _append_now(self, *packed: Any) -> None:
         self._raise_error()
@@ -146,36 +176,45 @@ class Staging:
     def _close(self, pack_class: PackClass) -> None:
         """Sync and name a full pack while the next one grows."""
         writer = self._open.pop(pack_class)
-        closer = threading.Thread(target=self._guard, args=(writer.finish,), name="dsvc-sync", daemon=True)
+        closer = threading.Thread(target=self._guard, args=(self._finish, writer), name="dsvc-sync", daemon=True)
         closer.start()
         self._closers.append(closer)
         if len(self._closers) > _CLOSING:
             self._closers.pop(0).join()
 
-    def put_stream(self, pieces: Iterable[bytes], size: int, known: Callable[[ObjectId], bool]) -> ObjectId:
-        """Stage a big blob without holding it in memory; keeps nothing of it when it is `known`."""
-        self.drain()
-        writer = self._writer(PackClass.MEDIA)
-        if size >= PACK_TARGET and not writer.empty:
-            self._close(PackClass.MEDIA)  # a pack of its own, which can be dropped when the blob is known
-            writer = self._writer(PackClass.MEDIA)
-        try:
-            id, entry = writer.append_stream(pieces, size)
-        except BaseException:
-            self._drop_if_empty(writer)
-            raise
-        if id in self.objects or known(id):
-            self._drop_if_empty(writer)
-            return id
-        writer.keep(id, entry)
-        self.objects[id] = Staged(writer, entry)
-        return id
+    def put_list(self, id: ObjectId, chunks: ChunkList) -> None:
+        """Stage the list of a blob's chunks, in place of one that is staged or stored."""
+        self._append_now(PackClass.MEDIA, id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
+        self.has_lists = True
 
-    def _drop_if_empty(self, writer: PackWriter) -> None:
-        if writer.empty:
-            del self._open[writer.pack_class]
+    def _finish(self, writer: PackWriter) -> None:
+        info = writer.finish()
+        if self.journal is not None and not _is_history(writer):  # which holds what was folded, too
+            held = [(id, self.objects.get(id)) for id in writer.ids]
+            rows = [(id, one.entry) for id, one in held if isinstance(one, Staged) and one.writer is writer]
+            self.journal.note(info, rows)
+
+    def forget(self, ids: Iterable[ObjectId]) -> None:
+        """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
+        self.drain()
+        for id in ids:
+            self.objects.pop(id, None)
+        used = {held.writer for held in self.objects.values() if isinstance(held, Staged)}
+        for closer in self._closers:
+            closer.join()
+        self._closers.clear()
+        unused = [pack for pack in self._packs if isinstance(pack, PackWriter) and pack not in used]
+        for writer in unused:
+            if self._open.get(writer.pack_class) is writer:
+                del self._open[writer.pack_class]
             self._packs.remove(writer)
-            writer.abort()
+            self._remove(writer)
+
+    def _remove(self, writer: PackWriter | FinishedPack) -> None:
+        writer.abort()
+        if writer.info is not None:
+            with contextlib.suppress(Exception):
+                self._backend.delete(writer.info.name)
 
     def drain(self) -> None:
         """Return once every staged object is in a pack. Raises what went wrong on the way."""
@@ -226,8 +265,10 @@ class Staging:
 
         Only after `drain`.
         """
-        for old in [w for w in self._packs if w.pack_class is PackClass.HISTORY and w.info is not None and not w.full]:
-            assert old.info is not None
+        writers = (pack for pack in self._packs if isinstance(pack, PackWriter))
+        for old in [writer for writer in writers if _is_history(writer) and not writer.full]:
+            if old.info is None:
+                continue
             self.folded = {id: held for id, held in self.folded.items() if held.writer is not old}
             self._packs.remove(old)
             self.dropped.append(old.info.name)
@@ -243,15 +284,21 @@ class Staging:
         """Make every pack durable; returns all of this transaction. More objects may follow in new packs."""
         self.drain()
         for pack_class in list(self._open):
-            self._open.pop(pack_class).finish()
+            self._finish(self._open.pop(pack_class))
         for closer in self._closers:
             closer.join()
         self._closers.clear()
         self._raise_error()
         return [writer.info for writer in self._packs if writer.info is not None]
 
+    def published(self) -> None:
+        """Take the packs out of the journal: they are listed."""
+        if self.journal is not None:
+            self.journal.forget(writer.info.id for writer in self._packs if writer.info is not None)
+
     def close(self, drop: bool) -> None:
-        """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them."""
+        """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them, and no
+        journal notes them."""
         if self._worker is not None:
             self._error = self._error or RuntimeError("the transaction is closed")
             self._queue.put(None)
@@ -260,10 +307,15 @@ class Staging:
         for closer in self._closers:
             closer.join()
         for writer in self._packs:
-            writer.abort()
-            if drop and writer.info is not None:
-                self.dropped.append(writer.info.name)
+            if drop and (self.journal is None or _is_history(writer)):
+                self._remove(writer)
+            else:
+                writer.abort()
         if drop and self.dropped:
             with contextlib.suppress(Exception):
                 self._backend.delete_all(self.dropped)
         self._open.clear()
+
+
+def _is_history(pack: PackWriter | FinishedPack) -> bool:
+    return isinstance(pack, PackWriter) and pack.pack_class is PackClass.HISTORY

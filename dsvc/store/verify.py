@@ -11,7 +11,7 @@ import xxhash
 from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog
-from dsvc.store.frame import FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame_head, damaged, open_frame
+from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame_head, damaged, open_frame
 from dsvc.store.ids import Kind, ObjectId, blob_hasher
 from dsvc.store.index import ROW, Segment, segment_name
 from dsvc.store.manifest import Manifest, manifest_name
@@ -45,6 +45,7 @@ def verify(store: ObjectStore) -> Iterator[Finding]:
     listed = {manifest_name(store.head.manifest)}
     packs: set[PackInfo] = set()
     is_complete = True
+    chunked: set[ObjectId] = set()
     for number, info in enumerate(catalog.manifest.segments):
         listed.add(segment_name(info.id))
         try:
@@ -54,9 +55,11 @@ def verify(store: ObjectStore) -> Iterator[Finding]:
             is_complete = False
             continue
         packs.update(segment.packs)
-        yield from _verify_rows(store.backend, segment, catalog)
+        yield from _verify_rows(store.backend, segment, catalog, chunked)
     if is_complete:
         yield from _verify_lists(catalog.manifest, packs)
+    for id in sorted(chunked):
+        yield from _verify_chunked(store, id)
     listed |= {pack.name for pack in packs if pack.id not in catalog.manifest.gone}
     for name in store.backend.names():
         if name not in listed:
@@ -83,8 +86,8 @@ def _verify_lists(manifest: Manifest, packs: set[PackInfo]) -> Iterator[Finding]
         yield Finding("damaged", f"no index segment lists pack {id.short()}, which the manifest says is gone", None, id)
 
 
-def _verify_rows(backend: Backend, segment: Segment, catalog: Catalog) -> Iterator[Finding]:
-    """Verify every pack of a segment, and every row in the order of its frames."""
+def _verify_rows(backend: Backend, segment: Segment, catalog: Catalog, chunked: set[ObjectId]) -> Iterator[Finding]:
+    """Verify every pack of a segment, and every row in the order of its frames; notes the blobs in chunks."""
     rows: list[list[tuple[ObjectId, Entry]]] = [[] for _ in segment.packs]
     for raw in segment.rows():
         id, pack, *fields = ROW.unpack(raw)
@@ -93,6 +96,7 @@ def _verify_rows(backend: Backend, segment: Segment, catalog: Catalog) -> Iterat
             continue
         rows[pack].append((ObjectId(id), Entry(*fields)))
     for pack_info, members in zip(segment.packs, rows, strict=True):
+        chunked.update(id for id, entry in members if entry.codec == CHUNKED)
         if pack_info.id in catalog.manifest.gone:
             yield from _unlisted(catalog, pack_info, [id for id, _ in members])
         else:
@@ -124,6 +128,19 @@ def _verify_pack(
             yield _finding(error, id, pack.id)
     if pack.pack_class is PackClass.HISTORY:  # a reader may go by the pack's own index
         yield from _unlisted(catalog, pack, sorted(offsets.keys() - {id for id, _ in rows}))
+
+
+def _verify_chunked(store: ObjectStore, id: ObjectId) -> Iterator[Finding]:
+    """Verify that the chunks of a blob are listed, and make it up; its list was looked at before."""
+    try:
+        gone = [chunk for chunk in store.chunks(id) if store.state.catalog.find(chunk) is None]
+        if gone:
+            yield Finding("missing", f"blob {id} lacks {len(gone):,} of its chunks, such as {gone[0]}", id)
+            return
+        for _ in store.open_blob(id):
+            pass
+    except DamagedError as error:
+        yield Finding("damaged", error.message, id)
 
 
 def _verify_object(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> None:
