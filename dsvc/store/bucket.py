@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dsvc.errors import NotFoundError, RefusedError, RemoteError
-from dsvc.store.attempts import Attempts, RefusedConditionError, is_beyond_end, is_missing
+from dsvc.store.attempts import Attempts, PeekedHead, RefusedConditionError, is_beyond_end, is_missing
 from dsvc.store.backend import FOLDERS, FileInfo, Upload
 
 HEAD = "head"
@@ -77,6 +77,7 @@ class BucketBackend:
         self._prefix = prefix.strip("/")
         self.attempts = Attempts(place)
         self._turn = threading.RLock()
+        self._head = PeekedHead(self._ask_head)
         self._seen: tuple[bytes, Any] | None = None  # a head, and by what the store tells that it still is there
 
     def _path(self, name: str) -> str:
@@ -203,8 +204,15 @@ class BucketBackend:
 
     # ---- the head
 
+    def peek_head(self) -> bytes | None:
+        """The head's bytes; the next `read_head` gives the same, if it comes at once."""
+        return self._head.peek()
+
     def read_head(self) -> bytes | None:
         """Get the head, and note by what the store tells it from others."""
+        return self._head.read()
+
+    def _ask_head(self) -> bytes | None:
         import obstore
 
         def ask() -> tuple[bytes, Any] | None:
@@ -227,7 +235,7 @@ class BucketBackend:
         with self._turn:
             seen = self._seen
             if expected is None or seen is None or seen[0] != expected:
-                if self.read_head() != expected:
+                if self._ask_head() != expected:
                     return False
                 seen = self._seen
             if expected is None:
@@ -241,7 +249,7 @@ class BucketBackend:
             result = self.attempts.write_if(lambda: self._put_if(HEAD, new, mode))
         except RefusedConditionError as error:
             # What is there may come from an attempt whose answer was lost.
-            return error.is_doubtful and self.read_head() == new
+            return error.is_doubtful and self._ask_head() == new
         self._seen = (new, _version(result))
         return True
 
