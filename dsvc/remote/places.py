@@ -145,6 +145,8 @@ def _open_web(url: str, _: Path | None, create: bool, workspace: Workspace | Non
             if backend.peek_head() is not None:
                 return backend
         except RemoteError as error:
+            if not backend.attempts.has_answered:
+                raise
             wrong = wrong or error
     hint = "is that the folder with the file head? a web server cannot be pushed to: copy a repository there"
     raise wrong or RemoteError(f"{shown_place(url)} holds no dsvc repository", hint)

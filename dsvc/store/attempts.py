@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 PATIENCE = 60.0  # seconds of new attempts at a place that has answered before
 FIRST_PATIENCE = 6.0  # the same at a place that never has: a name or a port may be wrong
-_PAUSE = 0.2  # seconds before the second attempt at most; doubles with each
+PAUSE = 0.2  # seconds before the second attempt at most; doubles with each
 _LONGEST = 8.0
 _AT_ONCE = 1.0  # seconds
 
@@ -129,21 +129,22 @@ def _read_connection(error: Exception, text: str) -> Trouble:
 class Attempts:
     """Does requests to one place, which errors name; again after a growing, random pause while the trouble may pass.
 
-    `patience` and `first_patience` bound the time, in seconds, in which new attempts are made. For several threads.
+    `patience` and `first_patience` bound the time, in seconds, in which new attempts are made; `has_answered` tells
+    which one counts. For several threads.
     """
 
     def __init__(
         self,
         place: str,
-        patience: float = PATIENCE,
-        first_patience: float = FIRST_PATIENCE,
+        patience: float | None = None,
+        first_patience: float | None = None,
         denied_hint: str = CREDENTIALS_HINT,
     ) -> None:
         self.place = place
+        self.has_answered = False
         self._denied_hint = denied_hint
-        self.patience = patience
-        self.first_patience = first_patience
-        self._has_answered = False
+        self._patience = PATIENCE if patience is None else patience
+        self._first_patience = FIRST_PATIENCE if first_patience is None else first_patience
 
     def do(self, request: Callable[[], T]) -> T:
         """What the request gives. Raises NotFoundError, RemoteError."""
@@ -151,12 +152,13 @@ class Attempts:
         while True:
             try:
                 found = request()
-            except DsvcError:
-                raise
             except Exception as error:
+                # A bug of ours is no trouble of the place's.
+                if not isinstance(error, OSError) and not type(error).__module__.startswith("obstore"):
+                    raise
                 self._give_up_or_wait(error, pauses)
             else:
-                self._has_answered = True
+                self.has_answered = True
                 return found
 
     def write_if(self, request: Callable[[], T]) -> T:
@@ -178,7 +180,7 @@ class Attempts:
     def _give_up_or_wait(self, error: Exception, pauses: Iterator[float]) -> None:
         """Raises what the error means, unless it may pass and there is time left."""
         answered = status_of(str(error)) is not None or is_missing(error)
-        self._has_answered = self._has_answered or answered
+        self.has_answered = self.has_answered or answered
         if is_missing(error):
             raise NotFoundError(f"{self.place}: the file does not exist") from error
         trouble = read_trouble(error)
@@ -188,10 +190,10 @@ class Attempts:
         time.sleep(pause)
 
     def _pauses(self) -> Iterator[float]:
-        began, longest = time.monotonic(), _PAUSE
+        began, longest = time.monotonic(), PAUSE
         while True:
             pause = random.uniform(longest / 2, longest)
-            patience = self.patience if self._has_answered else self.first_patience
+            patience = self._patience if self.has_answered else self._first_patience
             if time.monotonic() - began + pause > patience:
                 return
             yield pause

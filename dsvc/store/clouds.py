@@ -10,7 +10,7 @@ from dsvc.errors import DsvcError, RefusedError
 from dsvc.store.profiles import log_in, read_aws
 
 CLOUD = ("s3", "gs", "az")
-_CONNECT = timedelta(seconds=10)
+_CONNECT = timedelta(seconds=5)
 _WHOLE = timedelta(minutes=10)  # for a request and its answer: a pack of 64 MiB at 1 Mbit/s
 
 

@@ -34,7 +34,7 @@ class WebBackend:
         from obstore.store import HTTPStore
 
         self._url = url.rstrip("/")
-        client: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
+        client: dict[str, Any] = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(minutes=10)}
         client |= {"allow_http": url.startswith("http://"), "user_agent": "dsvc"}
         # Caches on the way must not answer for the head: they may not know the new one yet.
         fresh = client | {"default_headers": {"Cache-Control": "no-cache"}}
