@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
-from dsvc.errors import DsvcError, NotFoundError, RefusedError, RemoteError
+from dsvc.errors import DsvcError, NotFoundError, RemoteError
 
 T = TypeVar("T")
 
@@ -203,8 +203,6 @@ class Attempts:
         """The error for people."""
         if isinstance(error, DsvcError):
             return error
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno:
-            return RefusedError(f"{error.filename or 'a temporary file'}: {error.strerror}", "see the disk's room")
         trouble = read_trouble(error)
         hint = self._denied_hint if trouble.hint == CREDENTIALS_HINT else trouble.hint
         return RemoteError(f"{self.place}: {trouble.what}", hint)

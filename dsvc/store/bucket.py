@@ -37,13 +37,13 @@ class _BucketUpload:
         self._lock = threading.Lock()
 
     def write(self, data: bytes | memoryview) -> None:
-        with self._lock, self._backend.on_disk():
+        with self._lock, _on_disk():
             self._file.seek(self._size)
             self._file.write(data)
             self._size += len(data)
 
     def read(self, offset: int, length: int) -> bytes:
-        with self._lock, self._backend.on_disk():
+        with self._lock, _on_disk():
             self._file.seek(offset)
             return self._file.read(length)
 
@@ -59,7 +59,7 @@ class _BucketUpload:
             self._file.seek(0)
             self._backend.put(name, self._file.read())
             return
-        with self._backend.on_disk():
+        with _on_disk():
             self._file.flush()
             # The pages of the file are sent as they are; a copy of each pack in memory would be 64 MiB.
             whole = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -82,14 +82,6 @@ class BucketBackend:
 
     def _path(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
-
-    @contextlib.contextmanager
-    def on_disk(self) -> Iterator[None]:
-        """Tell what goes wrong with a temporary file on this machine."""
-        try:
-            yield
-        except OSError as error:
-            raise self.attempts.told(error) from error
 
     @contextlib.contextmanager
     def _naming(self, name: str) -> Iterator[None]:
@@ -282,6 +274,16 @@ class BucketBackend:
         """Hold off the other threads that use this backend; nobody else can be."""
         with self._turn:
             yield
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    """Tell what goes wrong with a temporary file on this machine."""
+    try:
+        yield
+    except OSError as error:
+        message = f"a temporary file cannot be written: {error.strerror or error}"
+        raise RefusedError(message, "free some space, or name a folder that has room: TMPDIR=FOLDER") from error
 
 
 def _version(result: Any) -> dict[str, str]:
