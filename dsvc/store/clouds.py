@@ -104,5 +104,10 @@ def check_endpoint(endpoint: str) -> Any:
 
 def is_loopback(url: str) -> bool:
     """Whether a URL leads to this machine itself."""
+    import ipaddress
+
     host = urlsplit(url).hostname or ""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
