@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.chunklist import ChunkList
 from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.pack import PackClass, PackInfo, PackWriter
@@ -148,9 +147,9 @@ class Staging:
         if len(self._closers) > _CLOSING:
             self._closers.pop(0).join()
 
-    def put_list(self, id: ObjectId, chunks: ChunkList) -> None:
-        """Stage the list of a blob's chunks, in place of one that is staged or stored."""
-        self._append_now(id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
+    def put_list(self, id: ObjectId, size: int, payload: bytes) -> None:
+        """Stage the list of the chunks of a blob of `size` bytes, in place of one that is staged or stored."""
+        self._append_now(id, Kind.BLOB, size, CHUNKED, payload)
         self.has_lists = True
 
     def forget(self, ids: Iterable[ObjectId]) -> None:
