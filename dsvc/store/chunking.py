@@ -25,6 +25,7 @@ def put_chunked(
     Nothing of it stays staged then, nor where the blob is stored whole, as a repository may have it from before.
     """
     own: list[ObjectId] = []
+    staging.make_room(size)
     try:
         id, chunks = _stage_chunks(writer, pieces, size, own)
         payload = chunks.encode()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from dsvc.store.backend import Backend
 from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PackClass, PackInfo, PackWriter
+from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
 
 _BATCH_BYTES = 1 << 20
 _BATCH_OBJECTS = 512
@@ -152,11 +152,18 @@ class Staging:
         self._append_now(id, Kind.BLOB, size, CHUNKED, payload)
         self.has_lists = True
 
-    def forget(self, ids: Iterable[ObjectId]) -> None:
-        """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
+    def make_room(self, size: int) -> None:
+        """Close the growing pack of media unless it takes `size` bytes more: then `forget` finds all in packs that
+        hold nothing else, or in one that is not closed yet."""
         self.drain()
-        for id in ids:
-            self.objects.pop(id, None)
+        writer = self._open.get(PackClass.MEDIA)
+        if writer is not None and writer.size + size + size // 64 >= PACK_TARGET:
+            self._close(PackClass.MEDIA)
+
+    def forget(self, ids: Iterable[ObjectId]) -> None:
+        """Drop staged objects: packs with nothing else go, in one that is not closed yet they leave gaps."""
+        self.drain()
+        gone = {id for id in ids if self.objects.pop(id, None) is not None}
         used = {held.writer for held in self.objects.values() if isinstance(held, Staged)}
         for closer in self._closers:
             closer.join()
@@ -166,6 +173,8 @@ class Staging:
                 del self._open[writer.pack_class]
             self._packs.remove(writer)
             self._remove(writer)
+        for writer in self._open.values():
+            writer.unlist(gone)
 
     def _remove(self, writer: PackWriter) -> None:
         writer.abort()

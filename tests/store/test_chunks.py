@@ -233,6 +233,21 @@ def test_packs_of_a_blob_that_is_known_go(monkeypatch: pytest.MonkeyPatch) -> No
     assert not list(verify(store))
 
 
+def test_what_lay_beside_a_blob_that_is_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("pack", "staging"):
+        monkeypatch.setattr(f"dsvc.store.{module}.PACK_TARGET", 22 * MIB)
+    backend = MemoryBackend()
+    store = ObjectStore(backend)
+    whole_frame(store)
+    with store.writer() as writer:
+        small = [writer.put(Kind.BLOB, BLOB[:at]) for at in (9, 3 * MIB)]
+        writer.put_blob(pieces(BLOB), len(BLOB))
+        finish(writer)
+    sizes = [backend.size(name) for name in backend.names("packs/")]
+    assert max(sizes) < len(BLOB) + 2000 and sum(sizes) < 24 * MIB  # nothing of the chunks is left
+    assert [store.get(id, Kind.BLOB) for id in small] == [BLOB[:9], BLOB[: 3 * MIB]] and not list(verify(store))
+
+
 def test_forgetting_keeps_what_else_lies_in_a_pack() -> None:
     staging = Staging(MemoryBackend())
     for data in (b"one", b"two"):
