@@ -13,7 +13,7 @@ from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Inner, decode_node, load_value
 from dsvc.model.reach import blobs_of
-from dsvc.model.records import decode_input
+from dsvc.model.records import Media, decode_input
 from dsvc.model.snapshot import load_roots
 from dsvc.model.view import (
     BRANCH,
@@ -166,11 +166,23 @@ class _Walker:
         self._tree(roots.annotations, f"annotations of {name}")
 
     def _media(self, key: bytes, value: bytes) -> None:
-        for blob in blobs_of(decode_input(key, value)):
+        record = decode_input(key, value)
+        for blob in blobs_of(record):
             if blob not in self.seen:
                 self.seen.add(blob)
                 if not self.store.has(blob):
                     self._absent(key, blob)
+        if record.media is not None and record.media.chunks is not None:
+            self._chunks(key, record.media)
+
+    def _chunks(self, key: bytes, media: Media) -> None:
+        """Media whose chunks are listed: the record has to name the right list. (What is in it, `verify` has seen.)"""
+        if media.blob is None or not self.store.has(media.blob):
+            return
+        chunks = self.store.chunk_list(media.blob)
+        if chunks is not None and chunks.id != media.chunks:
+            text = f"input {key.decode()!r} names another list of chunks than its bytes have"
+            self.damage.append(Finding("blob", media.blob.short(), text))
 
     def _absent(self, key: bytes, blob: ObjectId) -> None:
         """A blob that is not here: in order where it was purged, or where a remote has it."""
