@@ -69,8 +69,8 @@ def purge_command(
     purged them, when and why; it travels with fetch and push, and keeps the bytes from coming back. There is no undo.
 
     Bytes that another input has too, in any commit, dataset or draft, are kept, and the purge is refused, unless you
-    say --everywhere. Files in the project folder stay: they are yours. Out of reach are clones and copies of other people,
-    backups, earlier versions that a bucket keeps, and what was exported.
+    say --everywhere. Files in the project folder stay: they are yours. Out of reach are other people's clones, backups,
+    earlier versions that a bucket keeps, and what was exported.
 
     \b
     JSON: {"dataset", "keys", "reason", "author": {"name", "email"}, "time", "dry_run",

@@ -66,10 +66,14 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
     damage, objects, orphans = _check_bytes(repository)
     walker = _Walker(repository)
     walker.walk()
-    damage += walker.damage
+    # Of media whose purge is under way, a part may be gone.
+    damage = [found for found in damage if found.name not in walker.going] + walker.damage
     checker = MediaChecker(repository.store) if media else None
     findings = list(find_oddities(repository, checker, progress)) if not damage else []
     notes = tuple(checker.notes()) if checker is not None else ()
+    if walker.going:
+        what = "1 medium has" if len(walker.going) == 1 else f"{len(walker.going):,} media have"
+        notes += (f"{what} a tombstone, and their bytes are still here: purge again",)
     return CheckReport(objects, tuple(damage), tuple(findings), orphans, notes, walker.elsewhere, walker.purged)
 
 
@@ -106,6 +110,8 @@ class _Walker:
         self.tombstones = tombstones(repository.view)
         self.elsewhere = 0
         self.purged = 0
+        # Those that are still here though a tombstone names them.
+        self.going: set[str] = set()
 
     def walk(self) -> None:
         """Visit all."""
@@ -171,10 +177,12 @@ class _Walker:
                 self.seen.add(blob)
                 if not self.store.has(blob):
                     self._absent(key, blob)
+                elif blob in self.tombstones:
+                    self.going.add(str(blob))
 
     def _absent(self, key: bytes, blob: ObjectId) -> None:
         """A blob that is not here: in order where it was purged, or where a remote has it."""
-        elsewhere = getattr(self.store, "elsewhere", None)
+        elsewhere = self.store.elsewhere
         if blob in self.tombstones:
             self.purged += 1
         elif elsewhere is not None and elsewhere.has(blob):

@@ -9,11 +9,12 @@ import contextlib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsvc.core.purging.uses import Histories
 from dsvc.core.transaction import Refs
 from dsvc.model.commit import Moment
 from dsvc.model.view import TombstoneRef, tombstone_of
-from dsvc.store.ids import ObjectId
-from dsvc.store.rewrite import Rewritten, find_orphans, rewrite
+from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.rewrite import Rewritten, chunked_blobs, find_orphans, rewrite
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -68,7 +69,15 @@ def sweep(repository: Repository, blobs: Collection[ObjectId]) -> Swept:
 
 def _own_chunks(repository: Repository, blobs: Collection[ObjectId]) -> tuple[set[ObjectId], int]:
     """The chunks of blobs that no other blob has, and how many there are that another one has."""
-    return set(), 0
+    store, gone = repository.store, set(blobs)
+    chunks = {chunk for blob in gone if store.has(blob, Kind.BLOB) for chunk in store.chunks(blob)}
+    if not chunks:
+        return set(), 0
+    others = {chunk for id in chunked_blobs(store) if id not in gone for chunk in store.chunks(id)}
+    # A chunk may be all of a small file, too.
+    named = {use.blob for use in Histories(repository).uses(chunks)} - gone
+    shared = chunks & (others | named)
+    return chunks - shared, len(shared)
 
 
 def _drop_cached(repository: Repository, blobs: Collection[ObjectId]) -> int:
