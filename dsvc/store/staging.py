@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.frame import RAW, Entry, Packed, is_dense, squeeze
+from dsvc.store.chunklist import ChunkList
+from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
+from dsvc.store.pack import PackClass, PackInfo, PackWriter
 from dsvc.store.resuming import FinishedPack, Journal
 
 _BATCH_BYTES = 1 << 20
@@ -50,9 +51,11 @@ class Staging:
         # What lies in packs that an earlier transaction finished; see `adopt`. Packs are noted in the journal, if any.
         self.adoptable: dict[ObjectId, Staged] = {}
         self.journal: Journal | None = None
+        self.has_lists = False  # whether a blob in chunks was staged
         self._backend = backend
         self._open: dict[PackClass, PackWriter] = {}
-        self._packs: list[PackWriter | FinishedPack] = []
+        self._packs: list[PackWriter] = []
+        self._adopted: list[FinishedPack] = []
         self._batch: list[Pending] = []
         self._batch_bytes = 0
         self._queue: queue.Queue[list[Pending] | None] = queue.Queue(_QUEUED)
@@ -82,6 +85,7 @@ class Staging:
         self._raise_error()
         self._guard(self._append_frame, packed)
         self._raise_error()
+        self.has_lists |= packed.entry.codec == CHUNKED
 
     def _append_frame(self, packed: Packed) -> None:
         id, entry, frame, _ = packed
@@ -109,7 +113,7 @@ class Staging:
         self.objects[id] = found
         if isinstance(found.writer, FinishedPack) and not found.writer.is_adopted:
             found.writer.is_adopted = True
-            self._packs.append(found.writer)
+            self._adopted.append(found.writer)
         return True
 
     def _append_now(self, *packed: Any) -> None:
@@ -179,30 +183,31 @@ class Staging:
             rows = [(id, one.entry) for id, one in held if isinstance(one, Staged) and one.writer is writer]
             self.journal.note(info, rows)
 
-    def put_stream(self, pieces: Iterable[bytes], size: int, known: Callable[[ObjectId], bool]) -> ObjectId:
-        """Stage a big blob without holding it in memory; keeps nothing of it when it is `known`."""
-        self.drain()
-        writer = self._writer(PackClass.MEDIA)
-        if size >= PACK_TARGET and not writer.empty:
-            self._close(PackClass.MEDIA)  # a pack of its own, which can be dropped when the blob is known
-            writer = self._writer(PackClass.MEDIA)
-        try:
-            id, entry = writer.append_stream(pieces, size)
-        except BaseException:
-            self._drop_if_empty(writer)
-            raise
-        if id in self.objects or known(id):
-            self._drop_if_empty(writer)
-            return id
-        writer.keep(id, entry)
-        self.objects[id] = Staged(writer, entry)
-        return id
+    def put_list(self, id: ObjectId, chunks: ChunkList) -> None:
+        """Stage the list of a blob's chunks, in place of one that is staged or stored."""
+        self._append_now(id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
+        self.has_lists = True
 
-    def _drop_if_empty(self, writer: PackWriter) -> None:
-        if writer.empty:
-            del self._open[writer.pack_class]
+    def forget(self, ids: Iterable[ObjectId]) -> None:
+        """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
+        self.drain()
+        for id in ids:
+            self.objects.pop(id, None)
+        used = {held.writer for held in self.objects.values() if isinstance(held, Staged)}
+        for closer in self._closers:
+            closer.join()
+        self._closers.clear()
+        for writer in [writer for writer in self._packs if writer not in used]:
+            if self._open.get(writer.pack_class) is writer:
+                del self._open[writer.pack_class]
             self._packs.remove(writer)
-            writer.abort()
+            self._remove(writer)
+
+    def _remove(self, writer: PackWriter) -> None:
+        writer.abort()
+        if writer.info is not None:
+            with contextlib.suppress(Exception):
+                self._backend.delete(writer.info.name)
 
     def drain(self) -> None:
         """Return once every staged object is in a pack. Raises what went wrong on the way."""
@@ -235,12 +240,15 @@ class Staging:
             closer.join()
         self._closers.clear()
         self._raise_error()
-        return [writer.info for writer in self._packs if writer.info is not None]
+        return self._finished()
 
-    def forget(self) -> None:
+    def _finished(self) -> list[PackInfo]:
+        return [writer.info for writer in (*self._packs, *self._adopted) if writer.info is not None]
+
+    def forget_notes(self) -> None:
         """Take the packs out of the journal: they are listed."""
         if self.journal is not None:
-            self.journal.forget(writer.info.id for writer in self._packs if writer.info is not None)
+            self.journal.forget(info.id for info in self._finished())
 
     def close(self, drop: bool) -> None:
         """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them, and no
@@ -253,8 +261,8 @@ class Staging:
         for closer in self._closers:
             closer.join()
         for writer in self._packs:
-            writer.abort()
-            if drop and writer.info is not None and self.journal is None:
-                with contextlib.suppress(Exception):
-                    self._backend.delete(writer.info.name)
+            if drop and self.journal is None:
+                self._remove(writer)
+            else:
+                writer.abort()
         self._open.clear()
