@@ -243,7 +243,8 @@ class Staging:
         return self._finished()
 
     def _finished(self) -> list[PackInfo]:
-        return [writer.info for writer in (*self._packs, *self._adopted) if writer.info is not None]
+        packs: list[PackWriter | FinishedPack] = [*self._packs, *self._adopted]
+        return [pack.info for pack in packs if pack.info is not None]
 
     def forget_notes(self) -> None:
         """Take the packs out of the journal: they are listed."""
