@@ -132,6 +132,15 @@ class PackWriter:
         self._rows += [(id, entry.offset) for id, entry in moved]
         return moved
 
+    def append_pieces(self, id: ObjectId, entry: Entry, pieces: Iterable[bytes]) -> Entry:
+        """Add a frame of another pack as it is, piece by piece, whether it is whole or not."""
+        moved = entry._replace(offset=self.size)
+        for piece in pieces:
+            with self._lock:
+                self._write(piece)
+        self._rows.append((id, moved.offset))
+        return moved
+
     def _write(self, *parts: bytes | memoryview) -> None:
         for part in parts:
             length = len(part)

@@ -113,6 +113,14 @@ class ObjectWriter:
         held = self._staging.objects.get(id)
         return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
 
+    def staged(self, id: ObjectId) -> Packed | None:
+        """An object that lies in one of this transaction's packs, verified; else None."""
+        held = self._staging.objects.get(id)
+        if not isinstance(held, Staged):
+            return None
+        frame = held.writer.read(held.entry.offset, held.entry.length)
+        return Packed(id, held.entry, frame, open_frame(frame, id, held.entry, "this transaction"))
+
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
         held = self._staging.objects.get(id)
