@@ -246,7 +246,7 @@ class Staging:
         packs: list[PackWriter | FinishedPack] = [*self._packs, *self._adopted]
         return [pack.info for pack in packs if pack.info is not None]
 
-    def forget_notes(self) -> None:
+    def published(self) -> None:
         """Take the packs out of the journal: they are listed."""
         if self.journal is not None:
             self.journal.forget(info.id for info in self._finished())

@@ -237,7 +237,7 @@ class ObjectWriter:
         self._store.adopt(State(head.encode(), head, catalog))
         self._closed = True
         self._staging.close(drop=False)
-        self._staging.forget_notes()
+        self._staging.published()
         superseded = list(merged.superseded)
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))
