@@ -33,3 +33,9 @@ def resume(transaction: Transaction, repository: Repository, remote: Remote, wha
     folder = remote_folder(repository, remote)
     if folder is not None:
         transaction.writer.resume(Journal(folder / what))
+
+
+def has_notes(repository: Repository, remote: Remote) -> bool:
+    """Whether something came from a remote that the next transaction can take up."""
+    folder = remote_folder(repository, remote)
+    return folder is not None and any(Journal(folder / RECEIVED).load())

@@ -49,9 +49,10 @@ def push(
     """Bring the branches of a dataset to a remote, with the versions of commits that they reach; without `dataset` all
     branches and versions of all datasets. All of it becomes visible there at once, or nothing.
 
-    `branch`, and without `dataset` the branch that is current here, must go forward there; others that have gone another
-    way are left as they are. With `force` it moves in any case, if it stands there where it was last seen. Raises RefusedError where a branch does not go forward, a version's
-    name stands for another commit there, or the remote is not trusted; RemoteError. `dry_run` only counts the commits.
+    `branch`, and without `dataset` the branch that is current here, must go forward there; others that have gone
+    another way are left as they are. With `force` it moves in any case, if it stands there where it was last seen.
+    Raises RefusedError where a branch does not go forward, a version's name stands for another commit there, or the
+    remote is not trusted; RemoteError. `dry_run` only counts the commits.
     """
     load = _Load(repository, remote, _required(repository, dataset, branch), force)
     for name in [dataset] if dataset is not None else [found.name for found in repository.datasets()]:

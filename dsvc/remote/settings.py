@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsvc.core.names import check_name
 from dsvc.core.nearest import near_names
 from dsvc.core.references.places import shown_place
+from dsvc.core.repository import LOCK_FILE
 from dsvc.core.workspace import FILE, TEAM_FILE
 from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.remote.places import check_url
@@ -106,9 +107,11 @@ def add_remote(
 
 
 def pull_hint(repository: Repository, remote: Remote) -> str:
-    """The command that pulls from a remote."""
+    """The command that merges what a remote has of the current branch."""
     known = list_remotes(repository)
-    return "dsvc pull" if known and known[0].name == remote.name else f"dsvc pull {remote.name}"
+    is_default = bool(known) and known[0].name == remote.name
+    has_lock = repository.root is not None and (repository.root / LOCK_FILE).exists()  # which a bare pull follows
+    return "dsvc pull" if is_default and not has_lock else f"dsvc pull {remote.name}"
 
 
 def remove_remote(repository: Repository, name: str, *, dry_run: bool = False) -> Remote:
