@@ -66,12 +66,13 @@ class Catalog:
         return None
 
     def count(self) -> int:
-        """How many objects are listed. Raises NotFoundError or DamagedError."""
+        """How many objects are listed, but for what of it is damaged."""
         total = sum(info.rows for info in self.manifest.segments)
         for number in range(len(self.manifest.segments)) if self.manifest.gone else ():
-            segment = self.segment(number)
-            gone = {at.to_bytes(4, "big") for at, pack in enumerate(segment.packs) if pack.id in self.manifest.gone}
-            total -= sum(row[PACK_FIELD] in gone for row in segment.rows()) if gone else 0
+            with contextlib.suppress(DamagedError, NotFoundError):
+                segment = self.segment(number)
+                gone = {at.to_bytes(4, "big") for at, pack in enumerate(segment.packs) if pack.id in self.manifest.gone}
+                total -= sum(row[PACK_FIELD] in gone for row in segment.rows()) if gone else 0
         return total
 
     def tidy(self) -> None:
