@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsvc.core.keys import display
 from dsvc.core.revisions import Revision
-from dsvc.errors import NotFoundError
+from dsvc.errors import NotFoundError, RefusedError, RemoteError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Concept, Input
 from dsvc.model.snapshot import Roots, Snapshot
@@ -100,11 +101,12 @@ class State:
     def read_media(self, record: Input) -> Iterator[bytes]:
         """The bytes of an input, in pieces, verified: those that are stored, else those of the place it refers to.
 
-        Raises NotFoundError where there are none, and for a place RefusedError, RemoteError: see `read_reference`.
+        Raises NotFoundError where there are none, RemoteError where a remote has them that is out of reach, and for a
+        place RefusedError too: see `read_reference`.
         """
         media = record.media
         if media is not None and media.blob is not None:
-            return self.read_blob(media.blob)
+            return _named(record.key, media.blob, self.read_blob)
         if media is None or media.reference is None:
             raise NotFoundError(f"{record.key}: the repository does not hold its bytes", "add them: dsvc add PATH")
         from dsvc.core.references.references import read_reference
@@ -196,3 +198,11 @@ class State:
 
             walk = Matching(self, where, progress)
         return export_state(walk, format, Path(target), media=media, force=force, strict=strict)
+
+
+def _named(key: str, blob: ObjectId, read: Callable[[ObjectId], Iterator[bytes]]) -> Iterator[bytes]:
+    """The bytes of an input's blob; an error of what is not here names the input."""
+    try:
+        yield from read(blob)
+    except (NotFoundError, RefusedError, RemoteError) as error:
+        raise type(error)(f"{display(key)}: {error.message}", error.hint) from error

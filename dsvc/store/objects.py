@@ -11,7 +11,7 @@ from dsvc.store.arrivals import WHOLE, Arrivals
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog, Location, State
 from dsvc.store.elsewhere import Elsewhere
-from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
+from dsvc.store.frame import FRAME_HEAD, RAW, Entry, Packed, damaged, open_frame
 from dsvc.store.head import Head
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.keeper import Keeper
@@ -97,12 +97,9 @@ class ObjectStore:
 
         Raises DamagedError, also when it is missing, and RemoteError where a blob's place is out of reach.
         """
-        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.ahead(id)) is not None:
-            return packed.data
-        try:
-            return self.follow(lambda catalog: self._read(catalog, id, kind))
-        except NotFoundError as error:
-            return self._arrived(id, kind, error).data
+        packed = self.get_packed(id, kind)
+        assert packed is not None  # whatever its size
+        return packed.data
 
     def _read(self, catalog: Catalog, id: ObjectId, kind: Kind) -> bytes:
         pack, entry = _locate(catalog, id, kind)
@@ -122,12 +119,12 @@ class ObjectStore:
             frame = read_frame(self.backend, pack, id, entry)
             return Packed(id, entry, frame, open_frame(frame, id, entry, f"pack {pack.id.short()}"))
 
+        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.ahead(id)) is not None:
+            return packed if most is None or packed.entry.raw <= most else None
         try:
             return self.follow(read)
         except NotFoundError as error:
-            if most is not None and kind is Kind.BLOB and self.blob_size(id) > most:
-                return None
-            return self._arrived(id, kind, error)
+            return self._arrived(id, kind, most, error)
 
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is listed, and of a kind where one is given."""
@@ -139,13 +136,16 @@ class ObjectStore:
 
     def blob_size(self, id: ObjectId) -> int:
         """A blob's byte size, without reading it. Raises DamagedError when it is missing."""
+        return self._blob(id).raw
+
+    def _blob(self, id: ObjectId) -> Entry:
         try:
-            return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry.raw
+            return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
         except NotFoundError as error:
-            size = self._arrivals.elsewhere.size(id) if self._arrivals is not None else None
-            if size is None:
+            entry = self._arrivals.elsewhere.entry(id) if self._arrivals is not None else None
+            if entry is None:
                 raise self._absence(id, Kind.BLOB, error) from error
-            return size
+            return entry
 
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
         """A blob in pieces of about 1 MiB; raises DamagedError, at the end, if the whole was not right."""
@@ -207,10 +207,13 @@ class ObjectStore:
         if self._arrivals is not None:
             self._arrivals.close()
 
-    def _arrived(self, id: ObjectId, kind: Kind, error: NotFoundError) -> Packed:
+    def _arrived(self, id: ObjectId, kind: Kind, most: int | None, error: NotFoundError) -> Packed | None:
         """A blob from elsewhere; raises the error for what is missing where that is no blob, or nobody has it."""
-        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.take(id)) is not None:
-            return packed
+        if kind is Kind.BLOB and self._arrivals is not None:
+            if most is not None and self._blob(id).raw > most:
+                return None
+            if (packed := self._arrivals.take(id)) is not None:
+                return packed
         raise self._absence(id, kind, error) from error
 
     def _absence(self, id: ObjectId, kind: Kind, error: NotFoundError) -> DsvcError:
