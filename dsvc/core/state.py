@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 class SampleView:
     """One input with its annotations, and its bytes on demand."""
 
-    __slots__ = ("_state", "annotations", "input")
+    __slots__ = ("_reading", "_state", "annotations", "input")
 
-    def __init__(self, state: State, sample: Sample) -> None:
+    def __init__(self, state: State, sample: Sample, reading: Callable[[], None] | None = None) -> None:
         self._state = state
+        self._reading = reading
         self.input = sample.input
         self.annotations = sample.annotations
 
@@ -42,6 +43,8 @@ class SampleView:
 
     def read_bytes(self) -> bytes:
         """The media's bytes, verified: see `State.read_media` for the errors."""
+        if self._reading is not None:
+            self._reading()
         return b"".join(self._state.read_media(self.input))
 
     def __repr__(self) -> str:
@@ -136,7 +139,10 @@ class State:
         return f"State({self.revision.dataset}{name}, {counts})"
 
     def __iter__(self) -> Iterator[SampleView]:
-        return (SampleView(self, sample) for sample in self.snapshot.samples())
+        from dsvc.core.ahead import Ahead, sample_media
+
+        ahead = Ahead(self.repository.store, self.snapshot.samples(), sample_media)
+        return (SampleView(self, sample, ahead.read) for sample in ahead)
 
     def __getitem__(self, at: int | str) -> SampleView:
         """The sample of an index or an input key. Raises IndexError, NotFoundError."""
@@ -197,6 +203,10 @@ class State:
             from dsvc.core.filters.matching import Matching
 
             walk = Matching(self, where, progress)
+        if media:
+            from dsvc.core.ahead import WithMedia
+
+            walk = WithMedia(walk, self.repository.store)
         return export_state(walk, format, Path(target), media=media, force=force, strict=strict)
 
 

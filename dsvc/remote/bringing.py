@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
 
 _THREADS = 6
-_AHEAD = _THREADS * MOST  # bytes of one stream that are under way, or wait to be taken
+_AHEAD = _THREADS * MOST  # bytes that are under way, or wait to be taken
 _DAMAGE_HINT = "run dsvc check there, and push what is missing from a clone that is whole"
 
 
@@ -49,6 +49,7 @@ class Place:
         self._opened: Repository | None = None
         self._failed: RemoteError | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._traffic = _Traffic()
 
     @property
     def repository(self) -> Repository:
@@ -110,7 +111,7 @@ class Place:
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-fetch")
-        return _Stream(self.store.backend, self._pool, plan_ranges(located.items())).blobs()
+        return _Stream(self.store.backend, self._pool, self._traffic, plan_ranges(located.items())).blobs()
 
     def pieces(self, id: ObjectId) -> Iterator[bytes]:
         """A big blob that lies in one piece, bit by bit, verified at the end. Raises RemoteError."""
@@ -150,35 +151,56 @@ def _find(catalog: Catalog, id: ObjectId) -> Location | None:
     return found if found.entry.offset + found.entry.length <= found.pack.size else None
 
 
+class _Traffic:
+    """How many bytes of one place are under way, or wait to be taken."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def add(self, size: int) -> bool:
+        """Whether so many more may be under way; they are then."""
+        if self.bytes and self.bytes + size > _AHEAD:
+            return False
+        self.bytes += size
+        return True
+
+
 class _Stream:
     """Blobs on their way from one place: some requests are under way, and one answer is unpacked at a time."""
 
-    def __init__(self, backend: Backend, pool: ThreadPoolExecutor, ranges: list[Range]) -> None:
+    def __init__(self, backend: Backend, pool: ThreadPoolExecutor, traffic: _Traffic, ranges: list[Range]) -> None:
         self._backend = backend
         self._pool = pool
+        self._traffic = traffic
         self._ranges = deque(ranges)
         self._sent: deque[tuple[Range, Future[bytes]]] = deque()
-        self._under_way = 0
         self._send()
 
     def _send(self) -> None:
-        while self._ranges and (not self._sent or self._under_way + self._ranges[0].size <= _AHEAD):
-            one = self._ranges.popleft()
-            self._under_way += one.size
-            self._sent.append((one, self._pool.submit(self._backend.read, one.pack.name, one.start, one.size)))
+        while self._ranges and self._traffic.add(self._ranges[0].size):
+            self._go()
+
+    def _go(self) -> None:
+        one = self._ranges.popleft()
+        self._sent.append((one, self._pool.submit(self._backend.read, one.pack.name, one.start, one.size)))
 
     def blobs(self) -> Iterator[Packed | Broken]:
         """All of them."""
-        try:
-            while self._sent:
-                one, future = self._sent.popleft()
-                data = future.result()
-                self._under_way -= one.size
-                self._send()
-                yield from _unpack(one, data)
-        finally:
-            for _, future in self._sent:
-                future.cancel()
+        while self._sent or self._ranges:
+            if not self._sent:  # others have all that may be under way, but somebody waits for this
+                self._traffic.bytes += self._ranges[0].size
+                self._go()
+            one, future = self._sent[0]
+            data = future.result()
+            self._sent.popleft()
+            self._traffic.bytes -= one.size
+            self._send()
+            yield from _unpack(one, data)
+
+    def __del__(self) -> None:
+        for one, future in self._sent:  # nobody waits for these any more
+            future.cancel()
+            self._traffic.bytes -= one.size
 
 
 def _unpack(one: Range, data: bytes) -> Iterator[Packed | Broken]:

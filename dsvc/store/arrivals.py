@@ -13,7 +13,7 @@ from dsvc.store.keeper import Keeper
 
 WHOLE = 16 << 20  # bytes: a bigger blob comes in pieces
 _HELD = 64 << 20  # bytes of blobs that came and may still be read
-_WINDOWS = 2  # that were announced, and of which nothing was missing yet
+_WINDOWS = 8  # that were announced, and of which nothing was missing yet
 
 
 class Arrivals:

@@ -199,7 +199,7 @@ class ObjectStore:
 
         Costs next to nothing where all is here. Some hundred blobs, or some tens of MiB, are a good window.
         """
-        if self._arrivals is not None:
+        if self._arrivals is not None and ids:
             self._arrivals.announce(ids)
 
     def close(self) -> None:

@@ -308,3 +308,61 @@ def test_absent_everywhere(bare: Repository) -> None:
     assert bare.store.elsewhere is not None
     assert not bare.store.elsewhere.has(ObjectId(bytes(32)))
     assert list(bare.store.elsewhere.fetch([ObjectId(bytes(32))])) == []
+
+
+# ---- those who read much
+
+
+def test_samples(bare: Repository, reads: list[str]) -> None:
+    """Whoever reads all samples is told ahead of, in few requests; the first is asked for with those after it."""
+    assert [sample.read_bytes()[:4] for sample in bare.dataset("pets").at()] == [b"ours"] * 40
+    assert len(packs(reads)) <= 4
+
+
+def test_samples_unread(bare: Repository, reads: list[str]) -> None:
+    """Whoever reads no media gets none, and who reads one, not all."""
+    for count, sample in enumerate(bare.dataset("pets").at()):
+        if count == 20:
+            sample.read_bytes()
+    assert len(packs(reads)) == 1
+    bare.store.close()
+    assert sum(bare.store.has_media(blob) for blob in blobs(bare)) == 1
+
+
+@pytest.mark.parametrize("format", ["coco", "clarifai-protobuf", "clarifai-json"])
+@pytest.mark.parametrize("where", [None, "split is null"])
+def test_export(bare: Repository, reads: list[str], tmp_path: Path, format: str, where: str | None) -> None:
+    """An export with media takes few requests, and writes what one of the whole repository does."""
+    bare.dataset("pets").at().export(format, tmp_path / "far.zip", media=True, where=where)
+    assert len(packs(reads)) <= 2
+    whole = dsvc.open(tmp_path / "ours").dataset("pets").at()
+    whole.export(format, tmp_path / "near.zip", media=True, where=where)
+    assert (tmp_path / "far.zip").read_bytes() == (tmp_path / "near.zip").read_bytes()
+
+
+def test_export_without_media(bare: Repository, reads: list[str], tmp_path: Path) -> None:
+    """An export without media asks for none."""
+    bare.dataset("pets").at().export("coco", tmp_path / "coco")
+    assert reads == []
+
+
+def test_checkout(bare: Repository, reads: list[str]) -> None:
+    """A folder that is laid out gets its media in few requests."""
+    assert bare.root is not None
+    done = bare.checkout("HEAD", bare.root / "work")
+    assert not done.absent
+    assert not done.left
+    assert len(list((bare.root / "work").rglob("*.txt"))) == 40
+    assert len(packs(reads)) == 1
+
+
+def test_checkout_out_of_reach(bare: Repository, store: Path) -> None:
+    """A folder that cannot get its media says why, and is laid out once the remote is there again."""
+    store.rename(store.with_name("moved"))
+    assert bare.root is not None
+    with pytest.raises(RemoteError, match=r"^remote origin: "):
+        bare.checkout("HEAD", bare.root / "work")
+    store.with_name("moved").rename(store)
+    again = dsvc.open(bare.root, author=ADA)
+    assert again.checkout("HEAD", bare.root / "work").is_whole
+    assert len(list((bare.root / "work").rglob("*.txt"))) == 40
