@@ -15,7 +15,7 @@ from .workspaces import ADA
 
 def bare_clone(url: str | Path, folder: Path) -> Repository:
     """A clone with all structure and no media."""
-    has_blob, Copier._blob = Copier._blob, lambda self, id: None  # type: ignore[method-assign]
+    has_blob, Copier._blob = Copier._blob, lambda self, *_: None  # type: ignore[method-assign]
     try:
         clone(str(url), folder, ADA)
     finally:
