@@ -14,21 +14,24 @@ if TYPE_CHECKING:
 
     from dsvc.core.repository import Repository
     from dsvc.remote.bringing import Place
+    from dsvc.remote.settings import Remote
     from dsvc.store.frame import Entry, Packed
     from dsvc.store.ids import ObjectId
 
 
-def attach(repository: Repository) -> None:
-    """Let a repository read media that it does not hold from its remotes. Costs nothing until that is needed."""
-    repository.store.elsewhere = Remotes(repository)
+def attach(repository: Repository, remote: Remote | None = None) -> None:
+    """Let a repository read media that it does not hold from its remotes, or from one. Costs nothing until that is
+    needed."""
+    repository.store.elsewhere = Remotes(repository, remote)
 
 
 class Remotes:
     """The remotes of a repository, opened when they are first asked. One that is not trusted is never asked."""
 
-    def __init__(self, repository: Repository) -> None:
-        # The repository's store refers to this.
-        self._repository = weakref.ref(repository)
+    def __init__(self, repository: Repository, remote: Remote | None = None) -> None:
+        """All of them, or only the one that is given."""
+        self._repository = weakref.ref(repository)  # whose store refers to this
+        self._only = remote
         self._lock = threading.Lock()
         self._opened: list[Place] | None = None
 
@@ -40,7 +43,8 @@ class Remotes:
                 from dsvc.remote.bringing import Place
                 from dsvc.remote.settings import is_trusted, list_remotes
 
-                trusted = [remote for remote in list_remotes(repository) if is_trusted(repository, remote)]
+                remotes = list_remotes(repository) if self._only is None else [self._only]
+                trusted = [remote for remote in remotes if is_trusted(repository, remote)]
                 self._opened = [Place(repository, remote) for remote in trusted]
             return self._opened or []
 
@@ -64,6 +68,23 @@ class Remotes:
         if failed is not None:
             raise failed
         return None
+
+    def entries(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Entry]:
+        """What the remotes' indexes say of blobs. Raises RemoteError where some were not found, and one is out of
+        reach."""
+        found: dict[ObjectId, Entry] = {}
+        failed: RemoteError | None = None
+        for place in self._places():
+            left = [id for id in ids if id not in found]
+            if not left:
+                break
+            try:
+                found |= {id: location.entry for id, location in place.find_all(left).items()}
+            except RemoteError as error:
+                failed = failed or error
+        if failed is not None and len(found) < len(set(ids)):
+            raise failed
+        return found
 
     def fetch(self, ids: Sequence[ObjectId]) -> Iterator[Packed]:
         """Bring blobs. Raises RemoteError, after what could be brought."""

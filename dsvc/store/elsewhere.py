@@ -22,6 +22,9 @@ class Elsewhere(Protocol):
     def entry(self, id: ObjectId) -> Entry | None:
         """What a place's index says of a blob, such as its size; None where no place has it."""
 
+    def entries(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Entry]:
+        """What the places' indexes say of those of some blobs that a place has."""
+
     def fetch(self, ids: Sequence[ObjectId]) -> Iterator[Packed]:
         """Bring blobs, verified, in about the order in which they are asked for; those that no place has are left out.
 

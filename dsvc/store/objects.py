@@ -206,7 +206,11 @@ class ObjectStore:
 
     def _pieces(self, id: ObjectId, chunks: ChunkList) -> Iterator[bytes]:
         self.prefetch([part.id for part in chunks.parts()])
-        return read_pieces(self._chunk, id, chunks)
+        yield from read_pieces(self._chunk, id, chunks)
+        if self._arrivals is not None and not self._arrivals.is_here(id):
+            packed = self.get_packed(id, Kind.BLOB)
+            assert packed is not None  # whatever its size
+            self._arrivals.keep(packed)
 
     def _piece(self, id: ObjectId, at: int, length: int) -> bytes:
         def read(catalog: Catalog) -> bytes:
@@ -255,6 +259,11 @@ class ObjectStore:
         """Store what came from elsewhere. The store may be used on."""
         if self._arrivals is not None:
             self._arrivals.close()
+
+    @property
+    def not_kept(self) -> Exception | None:
+        """Why what comes from elsewhere is not stored here, if it is not."""
+        return self._arrivals.not_kept if self._arrivals is not None else None
 
     def _arrived(self, id: ObjectId, kind: Kind, most: int | None, error: NotFoundError) -> Packed | None:
         """A blob from elsewhere; raises the error for what is missing where that is no blob, or nobody has it."""

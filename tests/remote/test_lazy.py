@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bare import bare_clone, blobs
 
 import dsvc
 from dsvc.core.check import check
@@ -22,7 +23,6 @@ from dsvc.remote.settings import Remote, add_remote
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.local import LocalBackend
 
-from .bare import bare_clone, blobs
 from .workspaces import ADA, project
 
 
