@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.layout.updating import FolderUpdate
     from dsvc.core.operations import LoggedOperation
+    from dsvc.core.state import State
 
 FOLDER = ".dsvc"
 # Beside the folder in a project whose code is kept in Git; `dsvc.git.lockfile` reads and writes it.
@@ -247,6 +248,17 @@ class Repository:
         near = difflib.get_close_matches(name, names, 3) or names[:5]
         more = ", ..." if near == names[:5] and len(names) > 5 else ""
         return f"{lead}{', '.join(near)}{more}" if near else "make one: dsvc create NAME"
+
+    def at(self, revision: str = "HEAD") -> State:
+        """The state that a revision names, such as `pets@v1`; HEAD is of the current dataset. Raises NotFoundError,
+        UsageError."""
+        from dsvc.core.draft import committed_state
+        from dsvc.core.revisions import resolve
+        from dsvc.core.state import State
+        from dsvc.core.transaction import ReadOnly
+
+        found = resolve(self, revision)
+        return State(self, committed_state(ReadOnly(self.store), found.commit).roots, found)
 
     def create(self, name: str, description: str = "") -> Dataset:
         """Make a dataset and make it the current one. Raises RefusedError where it exists."""
