@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from dsvc.model.node import Reader, Store
 from dsvc.model.tree import Tree
 from dsvc.model.view import AnyRef, Operation, Ref, View, encode_ref, load_operation, ref_key, store_operation
-from dsvc.store.head import HeadMovedError
+from dsvc.store.head import HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.writer import ObjectWriter
 
@@ -72,6 +72,8 @@ class Transaction:
         self.writer: ObjectWriter = repository.store.writer()
         # Where a swap was refused or unanswered, an operation that is listed must be ours and nobody else's.
         self._nonce = secrets.token_bytes(8)
+        # Whether a collection took what was found here, so that whatever can has to be put again.
+        self.has_lost = False
 
     @property
     def store(self) -> Store:
@@ -97,20 +99,20 @@ class Transaction:
         """Apply `change` to the refs and publish; where another operation came first, again on the new view.
 
         `change` may run several times, so its objects must be the same or cheap. A change that moves no ref makes
-        no operation.
+        no operation. What a collection took meanwhile is put again where `change` does so; else RefusedError is raised.
         """
         try:
             return self._attempt(change, inverts, action)
-        except HeadMovedError:
-            pass
+        except HeadMovedError as error:
+            self.has_lost |= isinstance(error, RemovedError)
         # Lost a race. Local writers now queue up, so that everyone gets a turn.
         with self.writer.turn():
             while True:
                 self.repository.store.refresh()
                 try:
                     return self._attempt(change, inverts, action)
-                except HeadMovedError:
-                    continue
+                except HeadMovedError as error:
+                    self.has_lost |= isinstance(error, RemovedError)
 
     def _attempt(self, change: Callable[[Refs], T], inverts: ObjectId | None, action: str | None) -> T:
         repository = self.repository
@@ -131,7 +133,12 @@ class Transaction:
                 action=action,
                 nonce=self._nonce,
             )
-            self.writer.publish(store_operation(self.writer, operation))
+            id = store_operation(self.writer, operation)
+            if self.writer.is_overtaken:
+                from dsvc.core.collecting.links import require_links
+
+                require_links(self.writer, refs.changes.values())
+            self.writer.publish(id)
         return result
 
     def _store_view(self, refs: Refs) -> ObjectId:
