@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.store.catalog import Catalog, State
-from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
-from dsvc.store.head import Head, HeadMovedError, RemovedError
+from dsvc.store.chunked import read_pieces
+from dsvc.store.chunking import put_chunked, require_size
+from dsvc.store.chunklist import ChunkList
+from dsvc.store.cutting import BIG
+from dsvc.store.frame import CHUNKED, Packed, damaged, open_frame
+from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
-from dsvc.store.pack import PIECE, stream_payload
 from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
 
 # Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
-_SMALL_BLOB = 16 << 20  # up to here a streamed blob is held whole, and compressed when that helps
-
 
 def seconds() -> float:
     """Seconds since some moment, whatever becomes of this machine's time of day."""
@@ -43,7 +44,8 @@ class ObjectWriter:
         self._backend = store.backend
         self._base = store.state
         self.began = seconds()
-        self._collected = self._checked = self._base.catalog.manifest.collected.count
+        self._checked = self._base.catalog.manifest
+        self._collected = self._checked.collected.count
         self._staging = Staging(store.backend)
         self._assumed: set[ObjectId] = set()
         self._attempted = False
@@ -63,6 +65,8 @@ class ObjectWriter:
         if id is None:
             id = object_id(kind, data)
         if id not in self._staging.objects and not self._known(id):
+            if kind is Kind.BLOB and len(data) > BIG:
+                return self.put_blob((data,), len(data))
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
         return id
 
@@ -72,25 +76,20 @@ class ObjectWriter:
         if packed.id not in self._staging.objects:
             self._staging.put_packed(packed)
 
-    def put_blob(self, pieces: Iterable[bytes], size: int) -> ObjectId:
+    def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
 
         Raises RefusedError when the pieces disagree with `size`.
         """
         self._require_open()
-        if size > _SMALL_BLOB:
-            return self._staging.put_stream(pieces, size, self._known)
+        if size > BIG:
+            return put_chunked(self, self._staging, pieces, size)
         data = bytearray()
         for piece in pieces:
             data += piece
             if len(data) > size:
                 break
-        if len(data) != size:
-            more = "more" if len(data) > size else "fewer"
-            raise RefusedError(
-                f"a blob was announced with {size} bytes, but {more} came",
-                "The file changed while it was read: run the command again.",
-            )
+        require_size(size, size - len(data))
         return self.put(Kind.BLOB, bytes(data))
 
     def _known(self, id: ObjectId, kind: Kind | None = None) -> bool:
@@ -106,6 +105,14 @@ class ObjectWriter:
         held = self._staging.objects.get(id)
         return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
 
+    def staged(self, id: ObjectId) -> Packed | None:
+        """An object that lies in one of this transaction's packs, verified; else None."""
+        held = self._staging.objects.get(id)
+        if not isinstance(held, Staged):
+            return None
+        frame = held.writer.read(held.entry.offset, held.entry.length)
+        return Packed(id, held.entry, frame, open_frame(frame, id, held.entry, "this transaction"))
+
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
         held = self._staging.objects.get(id)
@@ -115,8 +122,17 @@ class ObjectWriter:
             raise damaged(id, kind, "this transaction", "it is of another kind")
         if isinstance(held, Pending):
             return held.data
+        data = self._staged_data(id, held)
+        if held.entry.codec == CHUNKED:
+            return b"".join(read_pieces(self._chunk, id, ChunkList.decode(data)))
+        return data
+
+    def _staged_data(self, id: ObjectId, held: Staged) -> bytes:
         frame = held.writer.read(held.entry.offset, held.entry.length)
         return open_frame(frame, id, held.entry, "this transaction")
+
+    def _chunk(self, id: ObjectId, most: int) -> bytes | None:
+        return self.get(id, Kind.BLOB) if self.blob_size(id) <= most else None
 
     def blob_size(self, id: ObjectId) -> int:
         """The byte size of a staged or stored blob. Raises DamagedError when it is missing."""
@@ -125,16 +141,21 @@ class ObjectWriter:
             return self._store.blob_size(id)
         return len(held.data) if isinstance(held, Pending) else held.entry.raw
 
-    def open_blob(self, id: ObjectId) -> Iterator[bytes]:
-        """A staged or stored blob in pieces of about 1 MiB, verified at the end."""
+    def chunk_list(self, id: ObjectId) -> ChunkList | None:
+        """The list of a staged or stored blob's chunks, or None where it lies whole. Raises DamagedError."""
         held = self._staging.objects.get(id)
         if held is None:
+            return self._store.chunk_list(id)
+        if isinstance(held, Pending) or held.entry.codec != CHUNKED:
+            return None
+        return ChunkList.decode(self._staged_data(id, held))
+
+    def open_blob(self, id: ObjectId) -> Iterator[bytes]:
+        """A staged or stored blob in pieces of a few MiB at most, verified at the end."""
+        if id not in self._staging.objects:
             return self._store.open_blob(id)
-        if isinstance(held, Pending) or held.entry.codec != RAW or held.entry.raw <= PIECE:
-            return iter((self.get(id, Kind.BLOB),))
-        writer, start = held.writer, held.entry.offset + FRAME_HEAD.size
-        read = lambda at, length: writer.read(start + at, length)  # noqa: E731 (shorter than a def)
-        return stream_payload(read, held.entry.raw, id, "this transaction")
+        chunks = self.chunk_list(id)
+        return iter((self.get(id, Kind.BLOB),)) if chunks is None else read_pieces(self._chunk, id, chunks)
 
     def publish(self, operation: ObjectId) -> Head:
         """Make the staged objects durable and `operation`, one of them, the head. Returns the new head.
@@ -154,6 +175,8 @@ class ObjectWriter:
             write_manifest(self._backend, merged.manifest)
         old = self._base.head or Head(operation, merged.manifest.id)
         head = Head(operation, merged.manifest.id, old.must, old.may)
+        if self._staging.has_lists:
+            head = head.needing(CHUNKED_BLOBS)
         if not self._swap(head, began):
             self._discard(merged)
             self._lose_race()
@@ -169,12 +192,12 @@ class ObjectWriter:
             raise DamagedError(f"the index is incomplete: {error.message}", "Run `dsvc check`.") from error
 
     def _check_assumed(self, operation: ObjectId) -> None:
-        """Look again for what was found before a collection, which may have removed it. Raises RemovedError, after which
-        what is gone can be put again."""
-        count = self._base.catalog.manifest.collected.count
+        """Look again for what was found in an older catalog: a collection may have removed it since. Raises RemovedError,
+        after which what is gone can be put again."""
+        catalog = self._base.catalog
         if operation not in self._staging.objects:
             self._assumed.add(operation)
-        elif count == self._checked:
+        elif catalog.manifest == self._checked:
             return
         gone = [id for id in self._assumed if not self._store.has(id)]
         if gone:
@@ -183,7 +206,7 @@ class ObjectWriter:
                 f"object {gone[0]} was removed from the repository while this command ran",
                 "Nothing was changed. Run the command again.",
             )
-        self._checked = count
+        self._checked = catalog.manifest
 
     def _renew_packs(self) -> None:
         """Send finished packs again where a collection since may have taken them for left over.
@@ -212,7 +235,7 @@ class ObjectWriter:
                 "Nothing was changed. Run the command again.",
             )
 
-    def staged(self) -> Iterator[tuple[ObjectId, Kind]]:
+    def structure(self) -> Iterator[tuple[ObjectId, Kind]]:
         """The objects that are staged, but for blobs, each with its kind."""
         self._staging.drain()
         for id, held in list(self._staging.objects.items()):

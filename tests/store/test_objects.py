@@ -318,10 +318,7 @@ def test_what_was_assumed_is_checked_again_after_a_lost_race(backend: Backend) -
 
 def _empty_repository(backend: Backend) -> bytes:
     other = MemoryBackend()
-    store = ObjectStore.create(other)
-    publish(store, operation=b"collected")
-    manifest = replace(store.state.catalog.manifest, collected=Collected(1))
-    other.head = replace(store.head, manifest=write_manifest(other, manifest)).encode()
+    publish(ObjectStore.create(other), operation=b"collected")
     for name in other.names():
         upload = backend.create()
         upload.write(other.read(name))

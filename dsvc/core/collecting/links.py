@@ -28,7 +28,7 @@ def require_links(writer: ObjectWriter, refs: Iterable[AnyRef | None]) -> None:
             writer.require(id, Kind.COMMIT)
         if isinstance(ref, DraftRef):
             writer.require(ref.snapshot, Kind.SNAPSHOT)
-    for id, kind in writer.staged():
+    for id, kind in writer.structure():
         for link in _links(writer, id, kind):
             writer.require(*link)
 
