@@ -17,7 +17,7 @@ _WINDOW = 8 << 20  # bytes that are read at once, unless one object has more
 
 
 class Stretch(NamedTuple):
-    """Rows whose frames lie near each other in one pack, in their order there, and where the stretch begins and ends."""
+    """Rows whose frames lie near each other in one pack, in their order there, and where that begins and ends."""
 
     pack: int
     start: int
@@ -55,12 +55,8 @@ def read_frames(backend: Backend, table: Table, stretch: Stretch) -> Iterator[tu
         entry = Entry(*fields)
         at = entry.offset - stretch.start
         # What lies beyond the pack's end is no part of it, even if the file has more.
-        yield (
-            row,
-            ObjectId(id),
-            entry,
-            data[at : at + entry.length] if entry.offset + entry.length <= pack.size else b"",
-        )
+        is_inside = entry.offset + entry.length <= pack.size
+        yield row, ObjectId(id), entry, data[at : at + entry.length] if is_inside else b""
 
 
 def read_objects(

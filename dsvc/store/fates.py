@@ -26,7 +26,7 @@ class Fates(NamedTuple):
 
 
 def choose(backend: Backend, table: Table, live: Array) -> Array:
-    """Which rows to keep so that each live object has one. Of several of an object the first one that is sound is it."""
+    """Which rows to keep so that each live object has one: of several of an object the first one that is sound."""
     import numpy as np
 
     kept = live & table.is_first

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import xxhash
 
 from dsvc.errors import DamagedError
 from dsvc.store.backend import Backend
 from dsvc.store.bulk import NEAR, Stretch, read_frames, stretches
-from dsvc.store.frame import FRAME_HEAD, RAW, check_frame
+from dsvc.store.frame import FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame, check_frame_head, damaged
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PackClass, PackInfo, PackWriter, stream_payload
+from dsvc.store.pack import PIECE, PackClass, PackInfo, PackWriter
 from dsvc.store.table import Array, Table, as_ids
 
 BIG = 16 << 20  # bytes: a bigger raw blob is copied piece by piece
@@ -64,15 +66,8 @@ class Move:
         id, entry = table.id(row), table.entry(row)
         if entry.kind != Kind.BLOB or entry.codec != RAW:
             return False
-        start = entry.offset + FRAME_HEAD.size
-
-        def read(at: int, length: int) -> bytes:
-            return self._backend.read(pack.name, start + at, length)
-
         home = self._home(pack.pack_class)
-        pieces = stream_payload(read, entry.raw, id, f"pack {pack.id.short()}")
-        _, moved = self._writers[home].append_stream(pieces, entry.raw)
-        self._writers[home].keep(id, moved)
+        moved = self._writers[home].append_pieces(id, entry, _checked(self._backend, pack, id, entry))
         self._note(id, home, moved.offset)
         return True
 
@@ -119,3 +114,21 @@ class Move:
             writer.abort()
             if writer.info is not None:
                 self._backend.delete(writer.info.name)
+
+
+def _checked(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> Iterator[bytes]:
+    """The bytes of a frame in pieces; raises DamagedError, at the end, where its checksum does not match."""
+    where = f"pack {pack.id.short()}"
+    head = backend.read(pack.name, entry.offset, FRAME_HEAD.size)
+    check_frame_head(head, id, entry, where)
+    yield head
+    check, end = xxhash.xxh3_64(head), entry.offset + entry.length - FRAME_TAIL.size
+    for at in range(entry.offset + FRAME_HEAD.size, end, PIECE):
+        piece = backend.read(pack.name, at, min(PIECE, end - at))
+        check.update(piece)
+        yield piece
+    check.update(id)
+    tail = backend.read(pack.name, end, FRAME_TAIL.size)
+    if tail != FRAME_TAIL.pack(id, check.intdigest()):
+        raise damaged(id, entry.kind, where, "its checksum does not match")
+    yield tail

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class Swept(NamedTuple):
-    """What a sweep did: the files that went and their bytes, the bytes that were written, packs that stay since they are
-    damaged, and why files could not be removed."""
+    """What a sweep did: the files that went and their bytes, the bytes that were written, packs that stay since they
+    are damaged, and why files could not be removed."""
 
     files: int
     bytes: int

@@ -31,7 +31,8 @@ class Table:
         self.packs: list[PackInfo] = []
         self._owners: list[int] = []
         newest_first = [self._read(number) for number in reversed(range(len(self.segments)))]
-        rows = np.concatenate([_empty(), *newest_first])
+        # Joined as bytes: numpy would turn the numbers into those of this machine.
+        rows = np.frombuffer(b"".join(part.tobytes() for part in newest_first), _type())
         self.ids = np.ascontiguousarray(rows["id"])
         order = _order(self.ids) if len(newest_first) > 1 else None
         if order is not None:
@@ -97,12 +98,6 @@ def _type() -> Any:
 
     fields = [("id", f"S{_SIZE}"), ("pack", ">u4"), ("offset", ">u4"), ("stored", ">u8"), ("raw", ">u8")]
     return np.dtype([*fields, ("kind", "u1"), ("codec", "u1")])
-
-
-def _empty() -> Array:
-    import numpy as np
-
-    return np.empty(0, _type())
 
 
 def _words(ids: Array) -> Array:

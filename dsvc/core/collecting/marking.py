@@ -1,8 +1,9 @@
 """Marking: which of a repository's objects are reached from what is to be kept.
 
-Objects are rows of a table, and marks are arrays beside it. A walk goes through batches of ids of one sort and reads each
-object at most once for each part that it plays; leaves of concepts and annotations are not read at all where no object lies
-outside of a node. What is read is verified: a damaged object on the way stops the walk, since what lies behind it is unknown.
+Objects are rows of a table, and marks are arrays beside it. A walk goes through batches of ids of one sort, and reads
+each object at most once for each part that it plays; leaves of concepts and annotations are not read at all where no
+value lies outside of its node. What is read is verified: a damaged object on the way stops the walk, since what lies
+behind it is unknown.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dsvc.model.snapshot import decode_roots
 from dsvc.model.view import AnyRef, DraftRef, Ref, decode_ref
 from dsvc.store import codec
 from dsvc.store.bulk import NEAR, read_objects
+from dsvc.store.chunklist import ChunkList
+from dsvc.store.frame import CHUNKED
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.table import Array, Table, as_ids
 
@@ -34,7 +37,8 @@ _TOLD = 4096  # objects between two reports of progress
 
 
 class Marker:
-    """Marks what is reached: `live`, beside the rows of `table`, is true for it."""
+    """Marks what is kept: `live`, beside the rows of `table`, is true for it; `reached` but for what was kept with
+    `keep_rows`."""
 
     def __init__(self, store: ObjectStore, near: int = NEAR, progress: Progress | None = None) -> None:
         """`near` is how many bytes between two objects are read over rather than asked for apart."""
@@ -43,8 +47,10 @@ class Marker:
         self._store = store
         self._near = near
         self._progress = progress
-        self.table = Table(store.state.catalog)
+        self.state = store.state
+        self.table = Table(self.state.catalog)
         self.live = np.zeros(len(self.table), bool)
+        self.reached = np.zeros(len(self.table), bool)
         self._parts = np.zeros(len(self.table), np.uint8)  # which parts each was read for
         self._pending: dict[tuple[int, int], bytearray] = defaultdict(bytearray)
         self._blobs = bytearray()
@@ -86,29 +92,26 @@ class Marker:
         finally:
             self._is_tolerant = False
 
-    def operation(self, id: ObjectId) -> bytes:
-        """The bytes of an operation. Raises DamagedError."""
-        return self._object(id, Kind.OPERATION)
-
     # ---- the table, and its like after others wrote
 
     def follow(self) -> bool:
-        """Go over to the store's present table with all marks; whether there is another one."""
+        """Go over to the store's present state with all marks; whether that is another one."""
         import numpy as np
 
+        self._store.refresh()
+        if self._store.state is self.state:
+            return False
         state = self._store.state
-        if self._store.state.catalog is self.table.catalog:
-            self._store.refresh()
-            if self._store.state is state:
-                return False
-        table = Table(self._store.state.catalog)
-        live, parts = np.zeros(len(table), bool), np.zeros(len(table), np.uint8)
+        table = Table(state.catalog)
+        live, reached, parts = (np.zeros(len(table), kind) for kind in (bool, bool, np.uint8))
         marked = np.flatnonzero(self.live | (self._parts > 0))
         at = table.find(self.table.ids[marked])
         here = at >= 0
         live[at[here]] = self.live[marked[here]]
+        reached[at[here]] = self.reached[marked[here]]
         parts[at[here]] = self._parts[marked[here]]
-        self.table, self.live, self._parts = table, live, parts
+        self.state, self.table = state, table
+        self.live, self.reached, self._parts = live, reached, parts
         self._history = {}
         return True
 
@@ -135,6 +138,8 @@ class Marker:
             raise DamagedError(f"{kind.name.lower()} {gone} is missing", "run: dsvc check; nothing was changed")
         found = found[right]
         self.live[found] = True
+        if not self._is_tolerant:
+            self.reached[found] = True
         return found
 
     # ---- walking
@@ -173,6 +178,7 @@ class Marker:
                 except DamagedError as error:
                     if not self._is_tolerant:
                         raise DamagedError(f"{kind.name.lower()} {id}: {error.message}", error.hint) from error
+                    continue
                 self._parts[row] |= part
                 self._tell()
 
@@ -223,7 +229,7 @@ class Marker:
             if id in self._commits:
                 continue
             try:
-                before, snapshot = _links(self._object(id, Kind.COMMIT), id)
+                before, snapshot = _links(self.get(id, Kind.COMMIT), id)
             except DamagedError:
                 if not self._is_tolerant:
                     raise
@@ -240,7 +246,7 @@ class Marker:
             if id in self._snapshots:
                 continue
             try:
-                roots = decode_roots(self._object(id, Kind.SNAPSHOT), id)
+                roots = decode_roots(self.get(id, Kind.SNAPSHOT), id)
             except DamagedError:
                 if not self._is_tolerant:
                     raise
@@ -250,7 +256,7 @@ class Marker:
             self._pending[PLAIN, _UNTOLD] += roots.concepts + roots.annotations
             self._pending[INPUTS, _UNTOLD] += roots.inputs
 
-    def _object(self, id: ObjectId, kind: Kind) -> bytes:
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
         """A commit, a snapshot or an operation: all of a kind are read at once, since walks go from one to the next."""
         if kind not in self._history:
             self._steadily(lambda: self._load(kind))
@@ -283,8 +289,21 @@ class Marker:
 
     def _mark_blobs(self) -> None:
         """Mark the blobs that wait. One that is absent here is no matter: it may be at a remote, or purged."""
-        ids, self._blobs = bytes(self._blobs), bytearray()
-        self._mark(ids, Kind.BLOB)
+        while self._blobs:
+            ids, self._blobs = bytes(self._blobs), bytearray()
+            self._steadily(lambda ids=ids: self._mark_with_chunks(ids))  # type: ignore[misc]
+
+    def _mark_with_chunks(self, ids: bytes) -> None:
+        rows = self._mark(ids, Kind.BLOB)
+        lists = rows[(self.table.rows["codec"][rows] == CHUNKED) & (self._parts[rows] == 0)]
+
+        def skip(row: int, error: DamagedError) -> None:
+            if not self._is_tolerant:
+                raise error  # which chunks it has is unknown, and they must not go
+
+        for row, _, data in read_objects(self._store.backend, self.table, lists, self._near, skip):
+            self._blobs += b"".join(ChunkList.decode(data).ids())
+            self._parts[row] = INPUTS
 
     def _tell(self) -> None:
         self._count += 1
