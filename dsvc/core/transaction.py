@@ -137,7 +137,7 @@ class Transaction:
             if self.writer.is_overtaken:
                 from dsvc.core.collecting.links import require_links
 
-                require_links(self.writer, refs.changes.values())
+                require_links(self.writer, refs)
             self.writer.publish(id)
         return result
 

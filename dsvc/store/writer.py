@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
+
 def seconds() -> float:
     """Seconds since some moment, whatever becomes of this machine's time of day."""
     return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
@@ -192,8 +193,10 @@ class ObjectWriter:
             raise DamagedError(f"the index is incomplete: {error.message}", "Run `dsvc check`.") from error
 
     def _check_assumed(self, operation: ObjectId) -> None:
-        """Look again for what was found in an older catalog: a collection may have removed it since. Raises RemovedError,
-        after which what is gone can be put again."""
+        """Look again for what was found in an older catalog: a collection may have removed it since.
+
+        Raises RemovedError, after which what is gone can be put again.
+        """
         catalog = self._base.catalog
         if operation not in self._staging.objects:
             self._assumed.add(operation)
@@ -241,6 +244,10 @@ class ObjectWriter:
         for id, held in list(self._staging.objects.items()):
             if _kind_of(held) != Kind.BLOB:
                 yield id, Kind(_kind_of(held))
+
+    def is_elsewhere(self, id: ObjectId) -> bool:
+        """Whether a blob that is not here can be brought from elsewhere."""
+        return self._store.elsewhere is not None and self._store.elsewhere.has(id)
 
     @property
     def is_overtaken(self) -> bool:

@@ -103,8 +103,8 @@ class Collector:
     # ---- looking
 
     def look(self, without: frozenset[Ref] = frozenset()) -> Plan:
-        """What would go now; with no longer these refs, where nothing else keeps it. Raises DamagedError where an object
-        on the way cannot be read."""
+        """What would go now, and without these refs where no other operation is kept. Raises DamagedError where an
+        object on the way cannot be read."""
         return self._steadily(lambda: self._decide(without).plan)
 
     def _steadily(self, work: Callable[[], T]) -> T:
@@ -140,7 +140,7 @@ class Collector:
         table, scope = marker.table, self._sweep.scope(state)
         fates = decide(table, choose(self._store.backend, table, marker.live), self._fixed(), banned, scope)
         leftovers = self._leftovers(state)
-        plan = summarize(table, fates, marker.live, marker.reached, banned, leftovers, len(kept))
+        plan = summarize(table, fates, (marker.live, marker.reached), banned, leftovers, len(kept))
         return Decision(plan, state, table, fates, Collected(self._count + 1, self._grace, oldest), leftovers)
 
     def _kept_operations(self, head: ObjectId) -> tuple[dict[ObjectId, Operation], ObjectId | None]:
@@ -190,8 +190,8 @@ class Collector:
         marker.keep_rows(np.flatnonzero(young & table.is_first & ~marker.live & ~banned))
 
     def _fixed(self) -> Array:
-        """Which packs hold what stays but for the grace. They are left as they are, since a new pack would be young again,
-        and so its garbage for ever."""
+        """Which packs hold what stays but for the grace. They are left as they are: in a new pack it would be young
+        again, and so for ever."""
         import numpy as np
 
         marker, table = self._marker, self._marker.table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dsvc.errors import DamagedError
@@ -11,26 +11,33 @@ from dsvc.model.node import Inner, decode_node
 from dsvc.model.reach import blobs_of, commits_of, find_blobs
 from dsvc.model.records import decode_input
 from dsvc.model.snapshot import TREES, decode_roots
-from dsvc.model.view import AnyRef, DraftRef, load_operation
+from dsvc.model.view import DraftRef, load_operation, tombstone_of
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.core.transaction import Refs
     from dsvc.store.writer import ObjectWriter
 
 Link = tuple[ObjectId, Kind]
 
 
-def require_links(writer: ObjectWriter, refs: Iterable[AnyRef | None]) -> None:
-    """See that all that some refs and the staged objects name is staged or stored, so that it cannot go before they are
-    published. Raises RefusedError."""
-    for ref in refs:
+def require_links(writer: ObjectWriter, refs: Refs) -> None:
+    """See that all that the changed refs and the staged objects name is staged or stored, so that it cannot go before
+    they are published. Raises RefusedError."""
+    for ref in refs.changes.values():
         for id in commits_of(ref) if ref is not None else ():
             writer.require(id, Kind.COMMIT)
         if isinstance(ref, DraftRef):
             writer.require(ref.snapshot, Kind.SNAPSHOT)
     for id, kind in writer.structure():
         for link in _links(writer, id, kind):
-            writer.require(*link)
+            if link[1] is not Kind.BLOB or not _may_be_absent(writer, refs, link[0]):
+                writer.require(*link)
+
+
+def _may_be_absent(writer: ObjectWriter, refs: Refs, blob: ObjectId) -> bool:
+    """Whether it is in order that a blob is not here: a remote has it, or a tombstone names it."""
+    return writer.is_elsewhere(blob) or refs.get(*tombstone_of(blob)) is not None
 
 
 def _links(writer: ObjectWriter, id: ObjectId, kind: Kind) -> Iterator[Link]:

@@ -20,15 +20,15 @@ REASONS = ("unreached", "operations", "purged", "twice", "leftover")
 class Amount(NamedTuple):
     """So many objects, or files, of so many bytes."""
 
-    count: int = 0
+    number: int = 0
     bytes: int = 0
 
 
 class Plan(NamedTuple):
     """What would go, by reason, objects and, of "leftover", files; `objects` is how many there are.
 
-    `young` would go but for the grace. `moved` are the bytes of packs that are written anew, `packs` how many there are;
-    `operations` is how many operations are kept, `pins` how many pins go.
+    `young` would go but for the grace. `moved` are the bytes of packs that are written anew, `packs` how many there
+    are; `operations` is how many operations are kept, `pins` how many pins go.
     """
 
     objects: int
@@ -42,13 +42,14 @@ class Plan(NamedTuple):
     @property
     def freed(self) -> Amount:
         """All that would go together."""
-        return Amount(sum(one.count for one in self.reasons.values()), sum(one.bytes for one in self.reasons.values()))
+        return Amount(sum(one.number for one in self.reasons.values()), sum(one.bytes for one in self.reasons.values()))
 
 
 def summarize(
-    table: Table, fates: Fates, live: Array, reached: Array, banned: Array, leftovers: Mapping[str, int], operations: int
+    table: Table, fates: Fates, marks: tuple[Array, Array], banned: Array, leftovers: Mapping[str, int], operations: int
 ) -> Plan:
-    """The plan of what was decided."""
+    """The plan of what was decided. `marks` tell which rows stay, and which of these not for the grace alone."""
+    live, reached = marks
     stored = table.rows["stored"].astype("i8") + FRAME_OVERHEAD
     kinds = table.rows["kind"]
     gone = ~fates.kept & table.is_first & ~live
