@@ -34,6 +34,18 @@ class Collected:
     grace: int = 0
     oldest: ObjectId | None = None
 
+    def limit(self, before: int) -> float:
+        """How old, in seconds, a file that nothing lists may be so that no collection can have taken it for left over;
+        there had been `before` collections when it was begun.
+
+        A collection lists such files before it swaps the head, and takes those as old as its grace. So it can't have
+        seen one that was begun after it; one that is younger than half its grace it has spared. Of collections before
+        the last one the grace is not known any more.
+        """
+        if self.count == before:
+            return float("inf")
+        return self.grace / 2 if self.count == before + 1 else -1.0
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -15,11 +15,12 @@ from dsvc.store.chunked import read_pieces
 from dsvc.store.chunking import put_chunked, require_size
 from dsvc.store.chunklist import ChunkList
 from dsvc.store.cutting import BIG
-from dsvc.store.frame import CHUNKED, Packed, damaged, open_frame
+from dsvc.store.frame import CHUNKED, Entry, Packed, damaged, open_frame
 from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
+from dsvc.store.resuming import Journal, adoptable
 from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
@@ -76,6 +77,26 @@ class ObjectWriter:
         self._require_open()
         if packed.id not in self._staging.objects:
             self._staging.put_packed(packed)
+
+    def put_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        """Stage objects of another store whose verified frames lie one after the other in `run`, at the offsets that
+        `rows` say; `has` said of each that it is not stored here."""
+        self._require_open()
+        self._staging.put_run(run, rows)
+
+    def resume(self, journal: Journal) -> None:
+        """Note packs as they are finished, and keep them where the transaction ends without being published; take up
+        what an earlier one left so. Before anything is put."""
+        self._staging.journal = journal
+        journal.collections = self._collected
+        began = self.began
+        for pack, noted, age in self._store.follow(lambda catalog: list(adoptable(journal, self._backend, catalog))):
+            self._staging.adoptable |= {id: Staged(pack, entry) for id, entry in noted.rows}
+            self.began = min(self.began, began - age)
+
+    def adopt(self, id: ObjectId) -> bool:
+        """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
+        return self._staging.adopt(id)
 
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
@@ -212,15 +233,9 @@ class ObjectWriter:
         self._checked = catalog.manifest
 
     def _renew_packs(self) -> None:
-        """Send finished packs again where a collection since may have taken them for left over.
-
-        It lists such files before it swaps the head, and takes those older than its grace. So where none has swapped it
-        since this transaction began, or one alone, and this is younger than half its grace, nothing can be lost.
-        """
+        """Send finished packs again where a collection since may have taken them for left over."""
         collected = self._base.catalog.manifest.collected
-        if collected.count == self._collected:
-            return
-        if collected.count == self._collected + 1 and seconds() - self.began <= collected.grace / 2:
+        if seconds() - self.began <= collected.limit(self._collected):
             return
         began = seconds()
         try:
@@ -287,6 +302,7 @@ class ObjectWriter:
         self._store.adopt(State(head.encode(), head, catalog))
         self._closed = True
         self._staging.close(drop=False)
+        self._staging.published()
         superseded = list(merged.superseded)
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))

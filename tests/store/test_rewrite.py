@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from dsvc.errors import DamagedError
 from dsvc.store.backend import Backend
 from dsvc.store.ids import Kind, ObjectId, object_id
