@@ -33,6 +33,7 @@ class ObjectStore:
         """Nothing is read before it is needed."""
         self.backend = backend
         self._state: State | None = None
+        self._collections: int | None = None  # how many there were when this was opened
         self._lists: dict[ObjectId, ChunkList] = {}
         self._arrivals: Arrivals | None = None
         # Gives the error for a blob that is not here on purpose; None for all others.
@@ -61,6 +62,11 @@ class ObjectStore:
             raise NotRepositoryError("there is no repository here", "Create one with `dsvc init`.")
         return head
 
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether there was a collection since this was opened: what was found before may be gone."""
+        return self.state.catalog.manifest.collected.count != self._collections
+
     def refresh(self) -> None:
         """Load the head again."""
         self._load()
@@ -84,6 +90,8 @@ class ObjectStore:
                     raise DamagedError(f"the manifest is missing: {error.message}", _DAMAGE_HINT) from error
                 continue  # another operation was published meanwhile, and this manifest removed
             self._state = State(raw, head, Catalog(self.backend, manifest, known.catalog if known else None))
+            if self._collections is None:
+                self._collections = manifest.collected.count
             return self._state
 
     def follow(self, read: Callable[[Catalog], T]) -> T:
