@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dsvc.errors import DamagedError, NotFoundError
@@ -47,6 +47,11 @@ class Catalog:
         if found is None:
             found = self._open[info.id] = Segment(self._backend, info)
         return found
+
+    def load(self, ids: Sequence[ObjectId]) -> None:
+        """Read what finding these ids needs, in few requests. Raises NotFoundError or DamagedError."""
+        for number in range(len(self.manifest.segments)):
+            self.segment(number).load(ids)
 
     def find(self, id: ObjectId, is_history: bool = False) -> Location | None:
         """Where `id` lies, or None. Raises NotFoundError or DamagedError.

@@ -1,8 +1,9 @@
-"""The manifest: which index segments and history packs make up a repository, oldest first."""
+"""The manifest: which index segments and history packs make up a repository, and what was collected of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsvc.errors import DamagedError
@@ -10,6 +11,8 @@ from dsvc.store import codec
 from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
 from dsvc.store.pack import PackClass, PackInfo
+
+_OPTIONAL = {"collected", "history", "gone"}
 
 
 def manifest_name(id: ObjectId) -> str:
@@ -27,15 +30,48 @@ class SegmentInfo:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """What garbage collections left: how many there were, the grace of the last one in seconds, and the operation
+    where the chain of operations ends since they cut it; None where it is whole."""
+
+    count: int = 0
+    grace: int = 0
+    oldest: ObjectId | None = None
+
+    def limit(self, before: int) -> float:
+        """How old, in seconds, a file that nothing lists may be so that no collection can have taken it for left over;
+        there had been `before` collections when it was begun.
+
+        A collection lists such files before it swaps the head, and takes those as old as its grace. So it can't have
+        seen one that was begun after it; one that is younger than half its grace it has spared. Of collections before
+        the last one the grace is not known any more.
+        """
+        if self.count == before:
+            return float("inf")
+        return self.grace / 2 if self.count == before + 1 else -1.0
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """The segments of a repository, oldest and largest first, and its history packs, oldest first.
+    """The segments of a repository, oldest and largest first, its history packs, oldest first, and what garbage
+    collections left.
 
     `gone` are packs that a segment lists still, but whose objects all lie elsewhere by now.
     """
 
     segments: tuple[SegmentInfo, ...] = ()
+    collected: Collected = Collected()
     history: tuple[PackInfo, ...] = ()
     gone: frozenset[ObjectId] = frozenset()
+
+    def listing(self, segments: Sequence[SegmentInfo], packs: Iterable[PackInfo]) -> Manifest:
+        """This manifest with other segments, which list these packs, but for those that are gone already."""
+        packs = list(packs)
+        order = {pack.id: number for number, pack in enumerate(self.history)}
+        history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in self.gone]
+        history.sort(key=lambda pack: order.get(pack.id, len(order)))
+        gone = self.gone & {pack.id for pack in packs}
+        return replace(self, segments=tuple(segments), history=tuple(history), gone=gone)
 
     def encode(self) -> bytes:
         """The manifest file's bytes."""
@@ -45,6 +81,8 @@ class Manifest:
             fields["history"] = [{"bytes": pack.size, "id": bytes(pack.id)} for pack in self.history]
         if self.gone:
             fields["gone"] = [bytes(id) for id in sorted(self.gone)]
+        if self.collected.count:
+            fields["collected"] = _encoded(self.collected)
         return codec.encode(fields)
 
     @property
@@ -59,7 +97,7 @@ class Manifest:
         if derived_id(MANIFEST_CONTEXT, data) != id:
             raise DamagedError(f"{what} is damaged", "Restore it from a backup or a clone.")
         value = codec.decode(data, what)
-        if not isinstance(value, dict) or value.keys() - {"history", "gone"} != {"format", "segments"}:
+        if not isinstance(value, dict) or value.keys() - _OPTIONAL != {"format", "segments"}:
             raise DamagedError(f"{what} is malformed")
         lists = [value.get(name, []) for name in ("segments", "history", "gone")]
         if value["format"] != 1 or not all(isinstance(rows, list) for rows in lists):
@@ -67,6 +105,7 @@ class Manifest:
         segments, history, gone = lists
         return cls(
             tuple(_segment(row, what) for row in segments),
+            _collected(value["collected"], what) if "collected" in value else Collected(),
             tuple(_history_pack(row, what) for row in history),
             frozenset(_id(row, what) for row in gone),
         )
@@ -83,15 +122,33 @@ def _segment(row: Any, what: str) -> SegmentInfo:
 
 def _history_pack(row: Any, what: str) -> PackInfo:
     match row:
-        case {"bytes": int(size), "id": bytes(id)} if len(row) == 2 and len(id) == ObjectId.SIZE and size > 0:
+        case {"bytes": int(size), "id": id} if len(row) == 2 and _is_id(id) and size > 0:
             return PackInfo(ObjectId(id), size, PackClass.HISTORY)
     raise DamagedError(f"{what} is malformed")
 
 
-def _id(raw: Any, what: str) -> ObjectId:
-    if not isinstance(raw, bytes) or len(raw) != ObjectId.SIZE:
+def _id(value: Any, what: str) -> ObjectId:
+    if not _is_id(value):
         raise DamagedError(f"{what} is malformed")
-    return ObjectId(raw)
+    return ObjectId(value)
+
+
+def _encoded(collected: Collected) -> dict[str, Any]:
+    fields: dict[str, Any] = {"count": collected.count, "grace": collected.grace}
+    return fields | ({"oldest": bytes(collected.oldest)} if collected.oldest is not None else {})
+
+
+def _collected(fields: Any, what: str) -> Collected:
+    match fields:
+        case {"count": int(count), "grace": int(grace)} if count > 0 and grace >= 0:
+            oldest = fields.get("oldest")
+            if fields.keys() <= {"count", "grace", "oldest"} and (oldest is None or _is_id(oldest)):
+                return Collected(count, grace, ObjectId(oldest) if oldest is not None else None)
+    raise DamagedError(f"{what} is malformed")
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is bytes and len(value) == ObjectId.SIZE
 
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from dsvc.errors import DamagedError, NotFoundError
@@ -73,10 +74,11 @@ def merge(backend: Backend, catalog: Catalog, staging: Staging) -> Merged:
     about = len(fresh) + sum(run.info.rows for run in runs)
     rows = heapq.merge(fresh, *(_renumbered(run, numbers, moved, old.gone) for run in runs))
     segment = write_segment(backend, rows, about, packs)
-    manifest = Manifest(
-        (*old.segments[: len(old.segments) - len(runs)], segment),
-        tuple(p for p in (*old.history, *own) if p.pack_class is PackClass.HISTORY and p.id not in gone),
-        gone - {p.id for run in runs for p in run.packs},
+    manifest = replace(
+        old,
+        segments=(*old.segments[: len(old.segments) - len(runs)], segment),
+        history=tuple(p for p in (*old.history, *own) if p.pack_class is PackClass.HISTORY and p.id not in gone),
+        gone=gone - {p.id for run in runs for p in run.packs},
     )
     superseded = [segment_name(run.info.id) for run in runs] + [pack.name for pack in folded]
     return Merged(manifest, [segment_name(segment.id)], superseded)

@@ -170,12 +170,8 @@ class _Attempt:
 
     def _manifest(self) -> Manifest:
         """What is listed now, with the history packs and those that are gone, as far as a segment lists them."""
-        old = self.base.catalog.manifest
-        packs = [pack for info in self._segments for pack in Segment(self._backend, info).packs]
-        history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
-        order = {pack.id: number for number, pack in enumerate(old.history)}
-        history.sort(key=lambda pack: order.get(pack.id, len(order)))
-        return Manifest(tuple(self._segments), tuple(history), old.gone & {pack.id for pack in packs})
+        packs = (pack for info in self._segments for pack in Segment(self._backend, info).packs)
+        return self.base.catalog.manifest.listing(self._segments, packs)
 
     def publish(self) -> bool:
         """Swap the head; False where another one was faster. Where it raises, it may be either."""

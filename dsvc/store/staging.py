@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
+from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, check_frame, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter, split_history
 from dsvc.store.resuming import FinishedPack, Journal
@@ -303,6 +303,25 @@ class Staging:
     def _finished(self) -> list[PackInfo]:
         packs: list[PackWriter | FinishedPack] = [*self._packs, *self._adopted]
         return [pack.info for pack in packs if pack.info is not None]
+
+    def renew(self) -> None:
+        """Copy what lies in finished packs to new ones: these may be gone. Raises NotFoundError where one is, and
+        DamagedError."""
+        self.drain()
+        for closer in self._closers:
+            closer.join()
+        self.adoptable.clear()
+        old = {id(pack) for pack in self._adopted} | {id(writer) for writer in self._packs if writer.info is not None}
+        self._adopted.clear()
+        self._packs = [writer for writer in self._packs if writer.info is None]
+        self.folded = {key: staged for key, staged in self.folded.items() if id(staged.writer) not in old}
+        for key, held in list(self.objects.items()):
+            if isinstance(held, Staged) and id(held.writer) in old:
+                frame = held.writer.read(held.entry.offset, held.entry.length)
+                check_frame(frame, key, held.entry, "this transaction")
+                assert held.writer.info is not None  # it is finished
+                writer = self._writer(held.writer.info.pack_class)
+                self.objects[key] = Staged(writer, writer.append_frame(key, held.entry, frame))
 
     def published(self) -> None:
         """Take the packs out of the journal: they are listed."""
