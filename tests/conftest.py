@@ -102,6 +102,25 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[Any]:
+    """An S3 server on loopback with a bucket, see `remote.buckets.Bucket`; or skip."""
+    from remote.buckets import serving
+
+    with serving() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def bucket_url(bucket_server: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A URL below which the bucket is empty, with the environment in which it is found."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in bucket_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return bucket_server.new_url()
+
+
 @pytest.fixture
 def video() -> Callable[..., bytes]:
     """Make a small video with PyAV: frames of one grey each, or skip."""

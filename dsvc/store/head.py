@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import xxhash
 
@@ -11,7 +11,8 @@ from dsvc.errors import DamagedError, DsvcError, UnsupportedFormatError
 from dsvc.store.ids import ObjectId
 
 FORMAT = 1
-KNOWN_FEATURES: frozenset[str] = frozenset()
+CHUNKED_BLOBS = "chunked"  # a blob lies in chunks
+KNOWN_FEATURES = frozenset({CHUNKED_BLOBS})
 _NAME = r"[a-z0-9][a-z0-9-]*"
 _NAMES = rf"(?: {_NAME})*"
 _BODY = re.compile(rf"dsvc 1\nmust({_NAMES})\nmay({_NAMES})\noperation ([0-9a-f]{{64}})\nmanifest ([0-9a-f]{{64}})\n")
@@ -30,6 +31,10 @@ class Head:
     manifest: ObjectId
     must: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
+
+    def needing(self, feature: str) -> Head:
+        """This head, readable only to programs that know `feature`."""
+        return replace(self, must=tuple(sorted({*self.must, feature})))
 
     def encode(self) -> bytes:
         """The head file's bytes."""

@@ -60,6 +60,7 @@ _CONTEXTS = {
 PACK_CONTEXT = "dsvc format 1 pack"
 INDEX_CONTEXT = "dsvc format 1 index"
 MANIFEST_CONTEXT = "dsvc format 1 manifest"
+CHUNKS_CONTEXT = "dsvc format 1 chunks"
 ANNOTATION_CONTEXT = "dsvc format 1 annotation"
 NUMBER_CONTEXT = "dsvc format 1 number"
 

@@ -8,7 +8,9 @@ from typing import Self, TypeVar
 from dsvc.errors import DamagedError, NotFoundError, NotRepositoryError, RefusedError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog, Location, State
-from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
+from dsvc.store.chunked import cut_range, read_pieces, read_range
+from dsvc.store.chunklist import ChunkList
+from dsvc.store.frame import CHUNKED, FRAME_HEAD, RAW, Entry, Packed, damaged, open_frame
 from dsvc.store.head import Head
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.manifest import Manifest, read_manifest
@@ -16,6 +18,7 @@ from dsvc.store.pack import PIECE, read_frame, stream_payload
 from dsvc.store.writer import ObjectWriter
 
 T = TypeVar("T")
+_LISTED = 1 << 20  # chunks whose lists are kept in memory
 _DAMAGE_HINT = "Run `dsvc check` for the whole extent, and fetch what is missing from a remote or a backup."
 
 
@@ -26,6 +29,7 @@ class ObjectStore:
         """Nothing is read before it is needed."""
         self.backend = backend
         self._state: State | None = None
+        self._lists: dict[ObjectId, ChunkList] = {}
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -57,6 +61,7 @@ class ObjectStore:
     def adopt(self, state: State) -> None:
         """Read from `state` from now on: a writer published it."""
         self._state = state
+        self._lists.clear()
 
     def _load(self) -> State:
         known = self._state
@@ -89,10 +94,11 @@ class ObjectStore:
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, verified against its id. Raises DamagedError, also when it is missing."""
-        try:
-            return self.follow(lambda catalog: self._read(catalog, id, kind))
-        except NotFoundError as error:
-            raise _missing(id, kind, error) from error
+        packed = self.get_packed(id, kind)
+        assert packed is not None  # whatever its size
+        if packed.entry.codec == CHUNKED:
+            return b"".join(read_pieces(self._chunk, id, ChunkList.decode(packed.data)))
+        return packed.data
 
     def _read(self, catalog: Catalog, id: ObjectId, kind: Kind) -> bytes:
         pack, entry = _locate(catalog, id, kind)
@@ -102,7 +108,8 @@ class ObjectStore:
     def get_packed(self, id: ObjectId, kind: Kind, most: int | None = None) -> Packed | None:
         """An object with the frame that it lies in, verified like `get`: what another store can take as it is.
 
-        None, unread, where the object has more bytes than `most`.
+        None, unread, where the object has more bytes than `most`. Of a blob that lies in chunks, frame and data are
+        those of its list: what is verified is its form, and the chunks are objects of their own.
         """
 
         def read(catalog: Catalog) -> Packed | None:
@@ -127,16 +134,55 @@ class ObjectStore:
 
     def blob_size(self, id: ObjectId) -> int:
         """A blob's byte size, without reading it. Raises DamagedError when it is missing."""
+        return self._blob(id).raw
+
+    def _blob(self, id: ObjectId) -> Entry:
         try:
-            return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry.raw
+            return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
         except NotFoundError as error:
             raise _missing(id, Kind.BLOB, error) from error
 
+    def _chunk(self, id: ObjectId, most: int) -> bytes | None:
+        packed = self.get_packed(id, Kind.BLOB, most)
+        return None if packed is None else packed.data
+
+    def chunk_list(self, id: ObjectId) -> ChunkList | None:
+        """The list of a blob's chunks, or None where it lies whole. Raises DamagedError, also when it is missing."""
+        known = self._lists.get(id)
+        if known is None and self._blob(id).codec == CHUNKED:
+            packed = self.get_packed(id, Kind.BLOB)
+            assert packed is not None  # whatever its size
+            known = ChunkList.decode(packed.data)
+            if sum(map(len, list(self._lists.values()))) + len(known) > _LISTED:
+                self._lists.clear()
+            self._lists[id] = known
+        return known
+
+    def chunks(self, id: ObjectId) -> tuple[ObjectId, ...]:
+        """The chunks of a stored blob, each once; none where it lies whole. Raises DamagedError."""
+        found = self.chunk_list(id)
+        return tuple(dict.fromkeys(found.ids())) if found is not None else ()
+
+    def read_blob(self, id: ObjectId, start: int, length: int) -> bytes:
+        """The bytes of a blob from `start`, `length` of them or as many as there are, verified.
+
+        Of a blob in chunks, those that cover the range are read, and no others. Raises DamagedError.
+        """
+        if start < 0 or length < 0:
+            raise ValueError("a range begins at 0 or later, and has no negative length")
+        chunks = self.chunk_list(id)
+        if chunks is not None:
+            return read_range(self._chunk, id, chunks, start, length)
+        return cut_range(self.open_blob(id), start, length)
+
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
-        """A blob in pieces of about 1 MiB; raises DamagedError, at the end, if the whole was not right."""
+        """A blob in pieces of a few MiB at most; raises DamagedError, at the end, if the whole was not right."""
         size = self.blob_size(id)
         if size <= PIECE:
             return iter((self.get(id, Kind.BLOB),))
+        chunks = self.chunk_list(id)
+        if chunks is not None:
+            return read_pieces(self._chunk, id, chunks)
         return stream_payload(lambda at, length: self._piece(id, at, length), size, id, "the repository")
 
     def _piece(self, id: ObjectId, at: int, length: int) -> bytes:

@@ -2,7 +2,7 @@
 
     8 bytes magic | frames | index: 16 nonce, 1 class, 4 count, (32 id, 4 offset)* by id | 8 index offset, 8 magic
 
-Bytes between frames that no index names have no meaning: a stream that broke off leaves such a gap.
+Bytes between frames that no index names have no meaning.
 """
 
 from __future__ import annotations
@@ -11,18 +11,14 @@ import enum
 import secrets
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-import xxhash
 
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.store.backend import Backend, Upload
+from dsvc.store.chunklist import MAX_LIST
 from dsvc.store.frame import (
-    FRAME_HEAD,
-    FRAME_MAGIC,
-    FRAME_TAIL,
-    RAW,
+    CHUNKED,
     Entry,
     damaged,
     frame_parts,
@@ -98,11 +94,6 @@ class PackWriter:
         """Whether it is time to close this pack."""
         return self.size >= PACK_TARGET
 
-    @property
-    def empty(self) -> bool:
-        """Whether no frame is in it."""
-        return not self._rows
-
     def append(self, id: ObjectId, kind: int, data: bytes) -> Entry:
         """Add one object, compressed when that helps."""
         return self.append_packed(id, kind, len(data), *squeeze(kind, data))
@@ -123,41 +114,6 @@ class PackWriter:
             self._write(frame)
         self._rows.append((id, moved.offset))
         return moved
-
-    def append_stream(self, pieces: Iterable[bytes], size: int) -> tuple[ObjectId, Entry]:
-        """Add a blob of `size` bytes piece by piece. Raises RefusedError when the pieces disagree with that.
-
-        The frame is not listed until `keep`, so that the caller can leave it as a gap when the blob is known.
-        """
-        entry = Entry(self.size, size, size, Kind.BLOB, RAW)
-        head = FRAME_HEAD.pack(FRAME_MAGIC, Kind.BLOB, RAW, size, size)
-        hasher, check, left = blob_hasher(), xxhash.xxh3_64(head), size
-        self._write_locked(head)
-        for piece in pieces:
-            left -= len(piece)
-            if left < 0:
-                break
-            hasher.update(piece)
-            check.update(piece)
-            self._write_locked(bytes(piece))
-        if left:
-            more = "more" if left < 0 else "fewer"
-            raise RefusedError(
-                f"a blob was announced with {size} bytes, but {more} came",
-                "The file changed while it was read: run the command again.",
-            )
-        id = ObjectId(hasher.digest())
-        check.update(id)
-        self._write_locked(FRAME_TAIL.pack(id, check.intdigest()))
-        return id, entry
-
-    def keep(self, id: ObjectId, entry: Entry) -> None:
-        """List a frame that `append_stream` wrote."""
-        self._rows.append((id, entry.offset))
-
-    def _write_locked(self, data: bytes) -> None:
-        with self._lock:
-            self._write(data)
 
     def _write(self, *parts: bytes) -> None:
         for part in parts:
@@ -243,6 +199,8 @@ def read_frame(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> 
     """A frame's bytes, not yet verified. Raises NotFoundError or DamagedError."""
     if entry.offset + entry.length > pack.size:
         raise damaged(id, entry.kind, f"pack {pack.id.short()}", "its frame lies beyond the pack's end")
+    if entry.codec == CHUNKED and entry.stored > MAX_LIST:
+        raise damaged(id, entry.kind, f"pack {pack.id.short()}", "its list of chunks is too long")
     return backend.read(pack.name, entry.offset, entry.length)
 
 

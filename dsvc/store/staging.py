@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.frame import RAW, Entry, Packed, is_dense, squeeze
+from dsvc.store.chunklist import ChunkList
+from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
+from dsvc.store.pack import PackClass, PackInfo, PackWriter
 
 _BATCH_BYTES = 1 << 20
 _BATCH_OBJECTS = 512
@@ -46,6 +47,7 @@ class Staging:
     def __init__(self, backend: Backend) -> None:
         self.objects: dict[ObjectId, Pending | Staged] = {}
         self.folded: dict[ObjectId, Staged] = {}
+        self.has_lists = False  # whether a blob in chunks was staged
         self._backend = backend
         self._open: dict[PackClass, PackWriter] = {}
         self._packs: list[PackWriter] = []
@@ -78,6 +80,7 @@ class Staging:
         self._raise_error()
         self._guard(self._append_frame, packed)
         self._raise_error()
+        self.has_lists |= packed.entry.codec == CHUNKED
 
     def _append_frame(self, packed: Packed) -> None:
         id, entry, frame, _ = packed
@@ -145,30 +148,31 @@ class Staging:
         if len(self._closers) > _CLOSING:
             self._closers.pop(0).join()
 
-    def put_stream(self, pieces: Iterable[bytes], size: int, known: Callable[[ObjectId], bool]) -> ObjectId:
-        """Stage a big blob without holding it in memory; keeps nothing of it when it is `known`."""
-        self.drain()
-        writer = self._writer(PackClass.MEDIA)
-        if size >= PACK_TARGET and not writer.empty:
-            self._close(PackClass.MEDIA)  # a pack of its own, which can be dropped when the blob is known
-            writer = self._writer(PackClass.MEDIA)
-        try:
-            id, entry = writer.append_stream(pieces, size)
-        except BaseException:
-            self._drop_if_empty(writer)
-            raise
-        if id in self.objects or known(id):
-            self._drop_if_empty(writer)
-            return id
-        writer.keep(id, entry)
-        self.objects[id] = Staged(writer, entry)
-        return id
+    def put_list(self, id: ObjectId, chunks: ChunkList) -> None:
+        """Stage the list of a blob's chunks, in place of one that is staged or stored."""
+        self._append_now(id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
+        self.has_lists = True
 
-    def _drop_if_empty(self, writer: PackWriter) -> None:
-        if writer.empty:
-            del self._open[writer.pack_class]
+    def forget(self, ids: Iterable[ObjectId]) -> None:
+        """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
+        self.drain()
+        for id in ids:
+            self.objects.pop(id, None)
+        used = {held.writer for held in self.objects.values() if isinstance(held, Staged)}
+        for closer in self._closers:
+            closer.join()
+        self._closers.clear()
+        for writer in [writer for writer in self._packs if writer not in used]:
+            if self._open.get(writer.pack_class) is writer:
+                del self._open[writer.pack_class]
             self._packs.remove(writer)
-            writer.abort()
+            self._remove(writer)
+
+    def _remove(self, writer: PackWriter) -> None:
+        writer.abort()
+        if writer.info is not None:
+            with contextlib.suppress(Exception):
+                self._backend.delete(writer.info.name)
 
     def drain(self) -> None:
         """Return once every staged object is in a pack. Raises what went wrong on the way."""
@@ -213,8 +217,8 @@ class Staging:
         for closer in self._closers:
             closer.join()
         for writer in self._packs:
-            writer.abort()
-            if drop and writer.info is not None:
-                with contextlib.suppress(Exception):
-                    self._backend.delete(writer.info.name)
+            if drop:
+                self._remove(writer)
+            else:
+                writer.abort()
         self._open.clear()

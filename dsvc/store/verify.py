@@ -11,7 +11,7 @@ import xxhash
 from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog
-from dsvc.store.frame import FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame_head, damaged, open_frame
+from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame_head, damaged, open_frame
 from dsvc.store.ids import Kind, ObjectId, blob_hasher
 from dsvc.store.index import ROW, Segment, segment_name
 from dsvc.store.manifest import manifest_name
@@ -43,6 +43,7 @@ def verify(store: ObjectStore) -> Iterator[Finding]:
         if not store.has(store.head.operation):
             yield Finding("missing", f"operation {store.head.operation} is missing", store.head.operation)
     listed = {manifest_name(store.head.manifest)}
+    chunked: set[ObjectId] = set()
     for number, info in enumerate(catalog.manifest.segments):
         listed.add(segment_name(info.id))
         try:
@@ -51,7 +52,9 @@ def verify(store: ObjectStore) -> Iterator[Finding]:
             yield _finding(error, None, None)
             continue
         listed.update(pack.name for pack in segment.packs)
-        yield from _verify_rows(store.backend, segment)
+        yield from _verify_rows(store.backend, segment, chunked)
+    for id in sorted(chunked):
+        yield from _verify_chunked(store, id)
     for name in store.backend.names():
         if name not in listed:
             yield Finding("orphan", f"{name} is not listed")
@@ -67,8 +70,8 @@ def _finding(error: DamagedError | NotFoundError, id: ObjectId | None, pack: Obj
     return Finding("missing" if isinstance(error, NotFoundError) else "damaged", error.message, id, pack)
 
 
-def _verify_rows(backend: Backend, segment: Segment) -> Iterator[Finding]:
-    """Verify every pack of a segment, and every row in the order of its frames."""
+def _verify_rows(backend: Backend, segment: Segment, chunked: set[ObjectId]) -> Iterator[Finding]:
+    """Verify every pack of a segment, and every row in the order of its frames; notes the blobs in chunks."""
     rows: list[list[tuple[ObjectId, Entry]]] = [[] for _ in segment.packs]
     for raw in segment.rows():
         id, pack, *fields = ROW.unpack(raw)
@@ -77,6 +80,7 @@ def _verify_rows(backend: Backend, segment: Segment) -> Iterator[Finding]:
             continue
         rows[pack].append((ObjectId(id), Entry(*fields)))
     for pack_info, members in zip(segment.packs, rows, strict=True):
+        chunked.update(id for id, entry in members if entry.codec == CHUNKED)
         yield from _verify_pack(backend, pack_info, sorted(members, key=lambda row: row[1].offset))
 
 
@@ -93,6 +97,19 @@ def _verify_pack(backend: Backend, pack: PackInfo, rows: list[tuple[ObjectId, En
             _verify_object(backend, pack, id, entry)
         except (DamagedError, NotFoundError) as error:
             yield _finding(error, id, pack.id)
+
+
+def _verify_chunked(store: ObjectStore, id: ObjectId) -> Iterator[Finding]:
+    """Verify that the chunks of a blob are listed, and make it up; its list was looked at before."""
+    try:
+        gone = [chunk for chunk in store.chunks(id) if store.state.catalog.find(chunk) is None]
+        if gone:
+            yield Finding("missing", f"blob {id} lacks {len(gone):,} of its chunks, such as {gone[0]}", id)
+            return
+        for _ in store.open_blob(id):
+            pass
+    except DamagedError as error:
+        yield Finding("damaged", error.message, id)
 
 
 def _verify_object(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> None:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.store.catalog import Catalog, State
-from dsvc.store.frame import FRAME_HEAD, RAW, Packed, damaged, open_frame
-from dsvc.store.head import Head, HeadMovedError
+from dsvc.store.chunked import read_pieces
+from dsvc.store.chunking import put_chunked, require_size
+from dsvc.store.chunklist import ChunkList
+from dsvc.store.cutting import BIG
+from dsvc.store.frame import CHUNKED, Packed, damaged, open_frame
+from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
-from dsvc.store.pack import PIECE, stream_payload
 from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
-
-_SMALL_BLOB = 16 << 20  # up to here a streamed blob is held whole, and compressed when that helps
 
 
 class ObjectWriter:
@@ -54,6 +55,8 @@ class ObjectWriter:
         if id is None:
             id = object_id(kind, data)
         if id not in self._staging.objects and not self._known(id):
+            if kind is Kind.BLOB and len(data) > BIG:
+                return self.put_blob((data,), len(data))
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
         return id
 
@@ -63,25 +66,20 @@ class ObjectWriter:
         if packed.id not in self._staging.objects:
             self._staging.put_packed(packed)
 
-    def put_blob(self, pieces: Iterable[bytes], size: int) -> ObjectId:
+    def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
 
         Raises RefusedError when the pieces disagree with `size`.
         """
         self._require_open()
-        if size > _SMALL_BLOB:
-            return self._staging.put_stream(pieces, size, self._known)
+        if size > BIG:
+            return put_chunked(self, self._staging, pieces, size)
         data = bytearray()
         for piece in pieces:
             data += piece
             if len(data) > size:
                 break
-        if len(data) != size:
-            more = "more" if len(data) > size else "fewer"
-            raise RefusedError(
-                f"a blob was announced with {size} bytes, but {more} came",
-                "The file changed while it was read: run the command again.",
-            )
+        require_size(size, size - len(data))
         return self.put(Kind.BLOB, bytes(data))
 
     def _known(self, id: ObjectId, kind: Kind | None = None) -> bool:
@@ -106,8 +104,17 @@ class ObjectWriter:
             raise damaged(id, kind, "this transaction", "it is of another kind")
         if isinstance(held, Pending):
             return held.data
+        data = self._staged_data(id, held)
+        if held.entry.codec == CHUNKED:
+            return b"".join(read_pieces(self._chunk, id, ChunkList.decode(data)))
+        return data
+
+    def _staged_data(self, id: ObjectId, held: Staged) -> bytes:
         frame = held.writer.read(held.entry.offset, held.entry.length)
         return open_frame(frame, id, held.entry, "this transaction")
+
+    def _chunk(self, id: ObjectId, most: int) -> bytes | None:
+        return self.get(id, Kind.BLOB) if self.blob_size(id) <= most else None
 
     def blob_size(self, id: ObjectId) -> int:
         """The byte size of a staged or stored blob. Raises DamagedError when it is missing."""
@@ -116,16 +123,21 @@ class ObjectWriter:
             return self._store.blob_size(id)
         return len(held.data) if isinstance(held, Pending) else held.entry.raw
 
-    def open_blob(self, id: ObjectId) -> Iterator[bytes]:
-        """A staged or stored blob in pieces of about 1 MiB, verified at the end."""
+    def chunk_list(self, id: ObjectId) -> ChunkList | None:
+        """The list of a staged or stored blob's chunks, or None where it lies whole. Raises DamagedError."""
         held = self._staging.objects.get(id)
         if held is None:
+            return self._store.chunk_list(id)
+        if isinstance(held, Pending) or held.entry.codec != CHUNKED:
+            return None
+        return ChunkList.decode(self._staged_data(id, held))
+
+    def open_blob(self, id: ObjectId) -> Iterator[bytes]:
+        """A staged or stored blob in pieces of a few MiB at most, verified at the end."""
+        if id not in self._staging.objects:
             return self._store.open_blob(id)
-        if isinstance(held, Pending) or held.entry.codec != RAW or held.entry.raw <= PIECE:
-            return iter((self.get(id, Kind.BLOB),))
-        writer, start = held.writer, held.entry.offset + FRAME_HEAD.size
-        read = lambda at, length: writer.read(start + at, length)  # noqa: E731 (shorter than a def)
-        return stream_payload(read, held.entry.raw, id, "this transaction")
+        chunks = self.chunk_list(id)
+        return iter((self.get(id, Kind.BLOB),)) if chunks is None else read_pieces(self._chunk, id, chunks)
 
     def publish(self, operation: ObjectId) -> Head:
         """Make the staged objects durable and `operation`, one of them, the head. Returns the new head.
@@ -143,6 +155,8 @@ class ObjectWriter:
             write_manifest(self._backend, merged.manifest)
         old = self._base.head or Head(operation, merged.manifest.id)
         head = Head(operation, merged.manifest.id, old.must, old.may)
+        if self._staging.has_lists:
+            head = head.needing(CHUNKED_BLOBS)
         if not self._swap(head):
             self._discard(merged)
             self._lose_race()

@@ -9,6 +9,7 @@ import pytest
 
 from dsvc.errors import NotFoundError, RefusedError
 from dsvc.store.backend import Backend
+from dsvc.store.bucket import BucketBackend
 from dsvc.store.files import OsFiles
 from dsvc.store.local import LocalBackend
 
@@ -54,7 +55,8 @@ def test_an_upload_is_readable_by_its_writer_only(backend: Backend) -> None:
     upload.write(memoryview(b"def"))
     assert upload.read(2, 3) == b"cde"
     assert backend.names("packs/") == []
-    assert len(backend.names("tmp/")) == 1
+    # What is on its way to a bucket lies on this machine.
+    assert len(backend.names("tmp/")) == (0 if isinstance(backend, BucketBackend) else 1)
     upload.finish("packs/one")
     assert backend.names() == ["packs/one"]
 

@@ -1,0 +1,199 @@
+"""Requests to an object store: what its errors mean, and trying again where the trouble passes.
+
+The client's long texts are never shown: they may hold signed addresses, and answers that repeat a key's id.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+from dsvc.errors import DsvcError, NotFoundError, RefusedError, RemoteError
+
+T = TypeVar("T")
+
+PATIENCE = 60.0  # seconds of new attempts at a place that has answered before
+FIRST_PATIENCE = 6.0  # the same at a place that never has: a name or a port may be wrong
+_PAUSE = 0.2  # seconds before the second attempt at most; doubles with each
+_LONGEST = 8.0
+
+_STATUS = re.compile(r"status code: (\d{3})(?: ([A-Za-z -]+))?")
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_REGION = re.compile(r"expecting '([a-z0-9-]{1,40})'")
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_DENIED = frozenset({"PermissionDeniedError", "UnauthenticatedError"})
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+_METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google.internal", "/computeMetadata/")
+# What a client's text holds, and how that is told.
+_BROKEN = (
+    ("dns error", "its name is not known"),
+    ("ConnectionRefused", "nothing answers there"),
+    ("certificate", "its certificate is not trusted"),
+    ("TimedOut", "no answer in time"),
+    ("IncompleteBody", "the connection broke"),
+    ("IncompleteMessage", "the connection broke"),
+    ("ConnectionReset", "the connection broke"),
+    ("BrokenPipe", "the connection broke"),
+)
+_CREDENTIALS_HINT = "log in with the cloud's own tools (S3: aws configure, or AWS_PROFILE), and see your rights there"
+
+
+class RefusedConditionError(DsvcError):
+    """A conditional write that was not done; `is_doubtful` where an attempt before it may have been."""
+
+    def __init__(self, place: str, is_doubtful: bool) -> None:
+        super().__init__(f"{place}: another one wrote first", "run the command again")
+        self.is_doubtful = is_doubtful
+
+
+class Trouble(NamedTuple):
+    """What an error of the client means: whether it may pass, what is wrong as the end of a sentence, and a hint."""
+
+    passing: bool
+    what: str
+    hint: str
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether an error says that the object is not there, and not that the bucket isn't."""
+    return isinstance(error, FileNotFoundError) and not any(mark in str(error) for mark in _NO_BUCKET)
+
+
+def is_refused_condition(error: Exception) -> bool:
+    """Whether a conditional write was refused because the object is another one by now.
+
+    That another one writes it just then (409 at S3) does not yet say who wins.
+    """
+    conflict = status_of(str(error)) == 409 and "BlobAlreadyExists" not in str(error)
+    return type(error).__name__ in ("AlreadyExistsError", "PreconditionError") and not conflict
+
+
+def is_beyond_end(error: Exception) -> bool:
+    """Whether a range that was asked for begins behind the object's last byte."""
+    text = str(error)
+    return status_of(text) == 416 or "StartTooLarge" in text
+
+
+def status_of(text: str) -> int | None:
+    """The status of the answer that an error's text tells of."""
+    found = _STATUS.search(text)
+    return int(found[1]) if found else None
+
+
+def read_trouble(error: Exception) -> Trouble:
+    """What an error of the client means."""
+    text = str(error)
+    if any(mark in text for mark in _METADATA):
+        return Trouble(False, "no credentials were found", _CREDENTIALS_HINT)
+    if any(mark in text for mark in _NO_BUCKET):
+        return Trouble(False, "there is no such bucket", "see its name, or make it with the cloud's own tools")
+    if found := _REGION.search(text):
+        return Trouble(False, f"the bucket lies in region {found[1]}", f'say so: region = "{found[1]}" below [s3]')
+    if "BareRedirect" in text or "without LOCATION" in text:
+        return Trouble(False, "the bucket lies in another region", 'say which: region = "..." below [s3]')
+    return _read_status(error, text)
+
+
+def _read_status(error: Exception, text: str) -> Trouble:
+    status, found = status_of(text), _CODE.search(text)
+    code = f" ({found[1]})" if found else ""
+    if found and found[1] == "RequestTimeTooSkewed":
+        return Trouble(False, "this machine's clock is wrong", "set the clock; requests are signed with the time")
+    if type(error).__name__ in _DENIED or status in (401, 403) or (found and "Token" in found[1]):
+        return Trouble(False, f"the credentials do not allow it{code}", _CREDENTIALS_HINT)
+    if status is None:
+        return _read_connection(error, text)
+    passing = status in _PASSING or (status >= 500 and status not in (501, 505))
+    words = (_STATUS.search(text) or ("", "", ""))[2] or ""
+    hint = "run the command again later" if passing else "see the place's own documentation for what it supports"
+    return Trouble(passing, f"it answers {status} {words}".strip() + code, hint)
+
+
+def _read_connection(error: Exception, text: str) -> Trouble:
+    hint = "see that the place can be reached from here, and run the command again"
+    for mark, what in _BROKEN:
+        if mark in text:
+            return Trouble(True, f"cannot be reached: {what}", hint)
+    if "HTTP error" in text and "Builder" not in text:
+        return Trouble(True, "cannot be reached", hint)
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    # Of the client itself, such as a key that cannot be read; values are left out.
+    told = re.split(r"[:{]", lines[0].partition(" error: ")[2] or lines[0])[0]
+    return Trouble(False, f"the client cannot ask: {told.strip()[:80]}", "see its settings and credentials")
+
+
+class Attempts:
+    """Does requests to one place, which errors name; again after a growing, random pause while the trouble may pass.
+
+    `patience` and `first_patience` bound the time, in seconds, in which new attempts are made. For several threads.
+    """
+
+    def __init__(self, place: str, patience: float = PATIENCE, first_patience: float = FIRST_PATIENCE) -> None:
+        self.place = place
+        self.patience = patience
+        self.first_patience = first_patience
+        self._has_answered = False
+
+    def do(self, request: Callable[[], T]) -> T:
+        """What the request gives. Raises NotFoundError, RemoteError."""
+        pauses = self._pauses()
+        while True:
+            try:
+                found = request()
+            except DsvcError:
+                raise
+            except Exception as error:
+                self._give_up_or_wait(error, pauses)
+            else:
+                self._has_answered = True
+                return found
+
+    def write_if(self, request: Callable[[], T]) -> T:
+        """The same for a conditional write. Raises RefusedConditionError where the condition does not hold."""
+        attempts = 0
+
+        def ask() -> T:
+            nonlocal attempts
+            attempts += 1
+            try:
+                return request()
+            except Exception as error:
+                if is_refused_condition(error):
+                    raise RefusedConditionError(self.place, attempts > 1) from error
+                raise
+
+        return self.do(ask)
+
+    def _give_up_or_wait(self, error: Exception, pauses: Iterator[float]) -> None:
+        """Raises what the error means, unless it may pass and there is time left."""
+        answered = status_of(str(error)) is not None or is_missing(error)
+        self._has_answered = self._has_answered or answered
+        if is_missing(error):
+            raise NotFoundError(f"{self.place}: the file does not exist") from error
+        trouble = read_trouble(error)
+        pause = next(pauses, None) if trouble.passing else None
+        if pause is None:
+            raise self.told(error) from error
+        time.sleep(pause)
+
+    def _pauses(self) -> Iterator[float]:
+        began, longest = time.monotonic(), _PAUSE
+        while True:
+            pause = random.uniform(longest / 2, longest)
+            patience = self.patience if self._has_answered else self.first_patience
+            if time.monotonic() - began + pause > patience:
+                return
+            yield pause
+            longest = min(longest * 2, _LONGEST)
+
+    def told(self, error: Exception) -> DsvcError:
+        """The error for people."""
+        if isinstance(error, DsvcError):
+            return error
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno:
+            return RefusedError(f"{error.filename or 'a temporary file'}: {error.strerror}", "see the disk's room")
+        trouble = read_trouble(error)
+        return RemoteError(f"{self.place}: {trouble.what}", trouble.hint)
