@@ -24,6 +24,7 @@ from dsvc.model.view import (
     View,
     decode_ref,
     load_operation,
+    split_ref,
 )
 from dsvc.store.ids import ObjectId
 
@@ -93,7 +94,7 @@ def restore(repository: Repository, prefix: str) -> LoggedOperation:
     def change(refs: Refs) -> None:
         wanted = Tree(repository.store, target.operation.view, repository.cache)
         for entry in diff_trees(refs.view.tree, wanted):
-            ref = _ref(entry.key)
+            ref = split_ref(entry.key)
             refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
 
     with repository.transaction(f"op restore {target.id.short()}") as transaction:
@@ -124,7 +125,7 @@ def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple
     before = Tree(repository.store, parent.view, repository.cache)
     after = Tree(repository.store, operation.view, repository.cache)
     for entry in diff_trees(before, after):
-        yield _ref(entry.key), entry.old, entry.new
+        yield split_ref(entry.key), entry.old, entry.new
 
 
 def _invert(repository: Repository, target: LoggedOperation, action: str) -> None:
@@ -191,10 +192,6 @@ def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
 
 def _encoded(view: View, ref: Ref) -> bytes | None:
     return view.tree.get("\0".join(ref).encode())
-
-
-def _ref(key: bytes) -> Ref:
-    return tuple(key.decode().split("\0"))
 
 
 def describe_ref(ref: Ref) -> str:

@@ -57,9 +57,7 @@ class Contents:
     def __init__(self, backend: MemoryBackend) -> None:
         store = ObjectStore(backend)
         self.operation = store.head.operation
-        found = {
-            row.id: (Kind(row.entry.kind), store.get(row.id, Kind(row.entry.kind))) for row in rows_of(backend)
-        }
+        found = {row.id: (Kind(row.entry.kind), store.get(row.id, Kind(row.entry.kind))) for row in rows_of(backend)}
         ids = list(found)
         self.names = {
             id: [other for other in ids if other in data] if kind is not Kind.BLOB else []

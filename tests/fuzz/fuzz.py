@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from forge import copied
 from mutations import Mutator
 from readers import CLEAN, READERS, Sample
 from samples import sample_repository
@@ -34,8 +35,8 @@ def main(seed: int, count: int, only: int | None = None) -> dict[str, Any]:
         Sample.backend = sample_repository(Path(folder))
     mutator = Mutator(Sample.backend)
     _limit()
-    for name, (reader, _) in READERS.items():
-        reader(Sample.backend if name != "merging" else _copy(), Random(0))
+    for reader, _ in READERS.values():
+        reader(copied(Sample.backend), Random(0))
     base = peak()
     defects: dict[str, Any] = {}
     outcomes: collections.Counter[str] = collections.Counter()
@@ -53,12 +54,6 @@ def main(seed: int, count: int, only: int | None = None) -> dict[str, Any]:
             defects.setdefault("memory", {"count": 1, "first": [number, mutation.text[:300]], "peak": peak() >> 20})
             base = peak()
     return {"mutations": count, "outcomes": outcomes, "defects": defects, "peak": peak() >> 20}
-
-
-def _copy() -> Any:
-    from forge import copied
-
-    return copied(Sample.backend)
 
 
 def run(reader: Any, backend: Any, rng: Random) -> str | None:

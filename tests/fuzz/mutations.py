@@ -29,7 +29,25 @@ from dsvc.store.ids import Kind
 from dsvc.store.index import PACK_LINE, ROW
 from dsvc.store.memory import MemoryBackend
 
-EXTREMES = (0, 1, 2, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
+EXTREMES = (
+    0,
+    1,
+    2,
+    127,
+    128,
+    255,
+    256,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**32,
+    2**40,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+)
 NAMES = (
     "", "..", "../../etc/x", "/etc/passwd", "a\0b", "a/../b", ".dsvc/head", ".git/config", "\x1b[31mred\x1b[0m", "two\nlines",
     "\u202egnp", "CON", "aux.txt", "C:\\x", "x" * 5000, "\u00e9", "e\u0301", "a.", " ", "images/0.txt", "\U0001f600", "!",
@@ -245,7 +263,9 @@ def change_segment(rng: Random, segment: Segment) -> str:
     elif way == 4:
         at = rng.randrange(len(segment.packs))
         id, size, pack_class = PACK_LINE.unpack(segment.packs[at])
-        wrong = rng.choice(((id, extreme(rng, 64), pack_class), (id, size, rng.randrange(256)), (bytes(32), size, pack_class)))
+        wrong = rng.choice(
+            ((id, extreme(rng, 64), pack_class), (id, size, rng.randrange(256)), (bytes(32), size, pack_class))
+        )
         segment.packs[at] = PACK_LINE.pack(*wrong)
     elif way == 5:
         segment.ends[rng.randrange(len(segment.ends))] = extreme(rng, 32)
@@ -330,7 +350,9 @@ def mutated_value(rng: Random, value: Any, contents: Contents | None = None) -> 
             container[rng.choice(NAMES)] = container[at]
         return f"twice {at!r}"[:60], value
     if way == 2 and isinstance(container, dict):
-        container[rng.choice((*NAMES, "media", "x", "!", "blob", "b", "p", "m", "commit"))] = other_value(rng, None, contents)
+        container[rng.choice((*NAMES, "media", "x", "!", "blob", "b", "p", "m", "commit"))] = other_value(
+            rng, None, contents
+        )
         return "new key", value
     if way == 3 and isinstance(container, list):
         rng.shuffle(container)

@@ -9,14 +9,15 @@ from random import Random
 from typing import cast
 from unittest import mock
 
+from forge import copied
+
 from dsvc.core.check import check
 from dsvc.core.operations import changed_refs, describe_ref, operations
 from dsvc.core.repository import Repository
 from dsvc.core.state import State
 from dsvc.errors import DamagedError, DsvcError, RefusedError, RemoteError, UnsupportedFormatError
 from dsvc.model.commit import Author
-from dsvc.model.snapshot import Snapshot, load_roots
-from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, BranchRef, DraftRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, BranchRef, VersionRef
 from dsvc.remote.cloning import clone
 from dsvc.remote.pushing import push_commits
 from dsvc.remote.sending import push
@@ -144,7 +145,7 @@ def diffing(backend: MemoryBackend, rng: Random) -> None:
 
 def merging(backend: MemoryBackend, rng: Random) -> None:
     """In a copy of one's own, what a merge, a resolve and edits do."""
-    repository = opened(backend)
+    repository = opened(copied(backend))
     for dataset in list(repository.datasets()):
         if dataset.head is None:
             continue
@@ -188,7 +189,7 @@ def fetching(backend: MemoryBackend, rng: Random) -> None:
 
 def pushing(backend: MemoryBackend, rng: Random) -> None:
     """A push to it of what we have."""
-    ours = opened(Sample.backend)
+    ours = opened(copied(Sample.backend))
     with mock.patch("dsvc.remote.opening.open_place", lambda *_, **__: backend):
         if rng.random() < 0.5:
             _allowed(lambda: push(ours, REMOTE))
