@@ -27,7 +27,8 @@ def check_command(session: Session, media: bool, as_json: bool) -> int:
 
     \b
     JSON: {"objects", "damage": [{"kind", "name", "text"}], "findings": [{"kind", "name", "text"}], "orphans",
-           "notes": [TEXT...], what could not be decoded here}
+           "notes": [TEXT...], what could not be decoded here,
+           "elsewhere", media that only a remote has, "purged", media that a tombstone names: COUNT}
     """
     from dsvc.core.check import check
 
@@ -36,18 +37,27 @@ def check_command(session: Session, media: bool, as_json: bool) -> int:
     damage, findings = ([finding._asdict() for finding in found] for found in (result.damage, result.findings))
     if as_json:
         document = {"objects": result.objects, "damage": damage, "findings": findings, "orphans": result.orphans}
-        print_json({**document, "notes": list(result.notes)})
+        counts = {"elsewhere": result.elsewhere, "purged": result.purged}
+        print_json({**document, "notes": list(result.notes), **counts})
     else:
         _print("damaged", damage)
         _print("odd", findings)
         for text in result.notes:
             out(f"note: {shown(text)}")
+        if result.elsewhere:
+            out(f"{_media(result.elsewhere)} not here, and at a remote")
+        if result.purged:
+            out(f"{_media(result.purged)} purged; why: dsvc purge --list")
         out(f"{plural(result.objects, 'object')}: {_verdict(len(damage), len(findings))}")
     if damage:
         note(f"error: {plural(len(damage), 'object')} of the repository cannot be trusted")
         note("hint: keep this folder as it is, and restore what is damaged from a backup or another copy")
         return Exit.DAMAGED
     return Exit.NO if findings else Exit.DONE
+
+
+def _media(count: int) -> str:
+    return "1 medium is" if count == 1 else f"{count:,} media are"
 
 
 def _verdict(damage: int, findings: int) -> str:

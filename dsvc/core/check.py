@@ -28,6 +28,7 @@ from dsvc.model.view import (
     RemoteRef,
     VersionRef,
     View,
+    tombstones,
 )
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.objects import ObjectStore
@@ -43,7 +44,8 @@ FOLDERS = ("packs/", "index/", "manifests/")
 class CheckReport(NamedTuple):
     """What a check found. `damage` is lost or changed data; `findings` are records that are odd but whole.
 
-    `notes` say what could not be looked at.
+    `notes` say what could not be looked at. `elsewhere` counts the media that a remote has and this repository has not,
+    `purged` those that a tombstone names: neither is damage.
     """
 
     objects: int
@@ -51,12 +53,14 @@ class CheckReport(NamedTuple):
     findings: tuple[Finding, ...]
     orphans: int = 0
     notes: tuple[str, ...] = ()
+    elsewhere: int = 0
+    purged: int = 0
 
 
 def check(repository: Repository, *, media: bool = False, progress: Progress | None = None) -> CheckReport:
     """Verify all stored bytes and all links from every ref and operation, and look at the records.
 
-    With `media`, media is decoded too, as far as there are libraries to do it.
+    With `media`, media is decoded too, as far as there are libraries to do it and it is here: none is fetched for it.
     """
     repository.store.refresh()
     damage, objects, orphans = _check_bytes(repository)
@@ -66,7 +70,7 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
     checker = MediaChecker(repository.store) if media else None
     findings = list(find_oddities(repository, checker, progress)) if not damage else []
     notes = tuple(checker.notes()) if checker is not None else ()
-    return CheckReport(objects, tuple(damage), tuple(findings), orphans, notes)
+    return CheckReport(objects, tuple(damage), tuple(findings), orphans, notes, walker.elsewhere, walker.purged)
 
 
 def _check_bytes(repository: Repository) -> tuple[list[Finding], int, int]:
@@ -99,6 +103,9 @@ class _Walker:
         self.store = repository.store
         self.damage: list[Finding] = []
         self.seen: set[ObjectId] = set()
+        self.tombstones = tombstones(repository.view)
+        self.elsewhere = 0
+        self.purged = 0
 
     def walk(self) -> None:
         """Visit all."""
@@ -163,8 +170,18 @@ class _Walker:
             if blob not in self.seen:
                 self.seen.add(blob)
                 if not self.store.has(blob):
-                    text = f"the bytes of input {key.decode()!r} are missing"
-                    self.damage.append(Finding("blob", blob.short(), text))
+                    self._absent(key, blob)
+
+    def _absent(self, key: bytes, blob: ObjectId) -> None:
+        """A blob that is not here: in order where it was purged, or where a remote has it."""
+        elsewhere = getattr(self.store, "elsewhere", None)
+        if blob in self.tombstones:
+            self.purged += 1
+        elif elsewhere is not None and elsewhere.has(blob):
+            self.elsewhere += 1
+        else:
+            text = f"the bytes of input {key.decode()!r} are missing"
+            self.damage.append(Finding("blob", blob.short(), text))
 
     def _tree(self, root: ObjectId, name: str, visit: Callable[[bytes, bytes], None] | None = None) -> None:
         queue = [root]

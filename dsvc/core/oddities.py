@@ -107,6 +107,8 @@ def _turned(store: ObjectStore, record: Input, facts: Media) -> str | None:
     declared = record.declared_width, record.declared_height
     if facts.blob is None or facts.width == facts.height or declared != (facts.height, facts.width):
         return None
+    if not store.has(facts.blob):  # purged, or at a remote
+        return None
     data = io.BytesIO(b"".join(store.open_blob(facts.blob)))
     if turned_size(data) != declared:
         return None

@@ -6,6 +6,7 @@ A view is a prolly tree of refs. A ref's key is its kind and its names, joined b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import msgspec
 
@@ -196,6 +197,17 @@ class View:
         for key, value in self.tree.prefix(ref_key(prefix) + b"\0"):
             ref = split_ref(key)
             yield ref, decode_ref(ref[0], value)
+
+
+def tombstones(view: View) -> dict[ObjectId, TombstoneRef]:
+    """The blobs that were purged. Raises DamagedError."""
+    found = {}
+    for ref, value in view.list(TOMBSTONE):
+        try:
+            found[ObjectId.parse(ref[1])] = cast(TombstoneRef, value)
+        except (ValueError, IndexError) as error:
+            raise DamagedError("a tombstone ref names no blob") from error
+    return found
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

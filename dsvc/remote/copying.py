@@ -1,17 +1,17 @@
 """Copying what commits reach from one store to another: what the other one lacks, found by walking differences.
 
-A commit, a snapshot or a node that is there has all that it reaches there, since all of it became visible in one
-publish. So a walk stops at every object that is there, and reads no more than what differs.
+A commit, a snapshot or a node that is listed there has all that it reaches there, since all of it became visible in
+one publish. So a walk stops at every object that is there, and reads no more than what differs. It goes level by level,
+many nodes at once, since a far store answers many questions as fast as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dsvc.core.keys import check_key
-from dsvc.errors import DamagedError, DsvcError, RefusedError
+from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.commit import decode_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Child, Inner, Leaf, Node, decode_node
@@ -21,121 +21,145 @@ from dsvc.model.snapshot import decode_roots
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.store.frame import Packed
-    from dsvc.store.objects import ObjectStore
+    from dsvc.remote.reading import Found
+    from dsvc.remote.source import Source
     from dsvc.store.writer import ObjectWriter
 
 BIG = 16 << 20  # a bigger blob goes piece by piece
+_INNER, _LEAVES, _OUTSIDE = 256, 8192, 64  # how many are taken at once: inner nodes, leaves, leaves with values outside
+_BLOBS = 1 << 17  # how many are wanted before they are brought
+_TOLD = 1 << 20  # bytes between two reports of progress
 T = TypeVar("T")
-_TOLD = 256  # objects between two reports of progress
 
 
-class Source:
-    """The store that objects come from. `failure` makes the error that is told of what is damaged or missing in it."""
+class _Step(NamedTuple):
+    """A node to visit: what its parent says of it, and who looks at its entries if it is a leaf."""
 
-    def __init__(self, store: ObjectStore, failure: Callable[[DamagedError], DsvcError]) -> None:
-        self._store = store
-        self.failure = failure
-
-    @contextmanager
-    def blamed(self) -> Iterator[None]:
-        """Tell of what the body finds damaged as of damage in this store."""
-        try:
-            yield
-        except DamagedError as error:
-            raise self.failure(error) from error
-
-    def take(self, id: ObjectId, kind: Kind, most: int | None = None) -> Packed | None:
-        """An object, verified, with its frame; None where it has more bytes than `most`."""
-        try:
-            return self._store.get_packed(id, kind, most)
-        except DamagedError as error:
-            raise self.failure(error) from error
-
-    def has_commit(self, id: ObjectId) -> bool:
-        """Whether the commit is there."""
-        with self.blamed():
-            return self._store.has(id, Kind.COMMIT)
-
-    def blob_size(self, id: ObjectId) -> int:
-        """A blob's byte size."""
-        with self.blamed():
-            return self._store.blob_size(id)
-
-    def pieces(self, id: ObjectId) -> Iterator[bytes]:
-        """A blob piece by piece, verified at the end."""
-        with self.blamed():
-            yield from self._store.open_blob(id)
+    id: ObjectId
+    promised: Child | None
+    level: int
+    take: Callable[[Leaf, list[bytes]], None]
 
 
 class Copier:
-    """Stages what a transaction of one store needs of another. The counts are those of what was staged."""
+    """Stages what a transaction of one store needs of another. The counts are those of what travelled.
 
-    def __init__(self, source: Source, writer: ObjectWriter, progress: Progress | None = None) -> None:
+    Without `media` no blob is taken; those that are `purged` never are, and are counted in `left_out`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        writer: ObjectWriter,
+        progress: Progress | None = None,
+        *,
+        media: bool = True,
+        purged: Collection[ObjectId] = (),
+    ) -> None:
         self._source = source
         self._writer = writer
         self._progress = progress
+        self._media = media
+        self._purged = frozenset(purged)
+        self._wanted: dict[ObjectId, bytes] = {}  # blobs, and the key of an input that names them
+        self._told = 0
         self.commits: set[ObjectId] = set()
+        self.left_out: set[ObjectId] = set()
         self.objects = 0
         self.bytes = 0
 
     def copy(self, commits: Iterable[ObjectId]) -> None:
-        """Stage what these commits reach and what is not there yet, a commit's parents after it."""
-        queue = sorted(commits)
-        while queue:
-            id = queue.pop()
-            if self._writer.has(id, Kind.COMMIT):
-                continue
-            commit = self._decoded(decode_commit, id, Kind.COMMIT)
-            self.commits.add(id)
-            self._snapshot(commit.snapshot)
-            queue += [*commit.parents, *commit.sources.values()]
-        self._tell()
+        """Stage what these commits reach and what is not there yet."""
+        try:
+            self._trees(self._roots(self._commits(commits)))
+            self._bring_blobs(is_last=True)
+        finally:
+            self._source.close()
+        self._tell(self.bytes)
 
-    def _snapshot(self, id: ObjectId) -> None:
-        if self._writer.has(id, Kind.SNAPSHOT):
-            return
-        roots = self._decoded(decode_roots, id, Kind.SNAPSHOT)
-        self._tree(roots.concepts, self._concepts)
-        self._tree(roots.inputs, self._inputs)
-        self._tree(roots.annotations, self._annotations)
-
-    def _tree(self, root: ObjectId, take_rest: Callable[[Leaf], None]) -> None:
-        """A tree's nodes, in the order of their keys, and what else its leaves name."""
-        queue: list[tuple[ObjectId, Child | None, int]] = [(root, None, 0)]
+    def _commits(self, heads: Iterable[ObjectId]) -> list[ObjectId]:
+        """Commits that are not there, and their snapshots."""
+        snapshots: dict[ObjectId, None] = {}
+        queue = sorted(heads)
         while queue:
-            id, promised, level = queue.pop()
-            if self._writer.has(id, Kind.NODE):
-                continue
-            node = self._decoded(decode_node, id, Kind.NODE)
-            if promised is not None and not _keeps(node, promised, level):
+            wanted, queue = self._lacking(queue, Kind.COMMIT), []
+            for id, data in self._bring(wanted, Kind.COMMIT):
+                commit = self._decoded(decode_commit, data, id)
+                self.commits.add(id)
+                snapshots[commit.snapshot] = None
+                queue += [*commit.parents, *commit.sources.values()]
+        return list(snapshots)
+
+    def _roots(self, snapshots: list[ObjectId]) -> list[_Step]:
+        steps = []
+        for id, data in self._bring(self._lacking(snapshots, Kind.SNAPSHOT), Kind.SNAPSHOT):
+            roots = self._decoded(decode_roots, data, id)
+            steps.append(_Step(roots.concepts, None, 0, self._concepts))
+            steps.append(_Step(roots.inputs, None, 0, self._inputs))
+            steps.append(_Step(roots.annotations, None, 0, self._annotations))
+        return steps
+
+    def _trees(self, roots: list[_Step]) -> None:
+        """The nodes of trees, level by level and in the order of their keys, with what else their leaves name."""
+        stack = [roots]
+        while stack:
+            steps = stack.pop()
+            many = _LEAVES if steps and steps[0].level == 0 and steps[0].promised is not None else _INNER
+            if len(steps) > many:
+                stack.append(steps[many:])
+            below = list(self._visit(steps[:many]))
+            if below:
+                stack.append(below)
+
+    def _visit(self, steps: list[_Step]) -> Iterator[_Step]:
+        """Bring some nodes; the steps to their children."""
+        known = {step.id: step for step in reversed(steps)}
+        outside: list[tuple[_Step, Leaf]] = []
+        for id, data in self._bring(self._lacking(known, Kind.NODE), Kind.NODE):
+            step = known[id]
+            node = self._decoded(decode_node, data, id)
+            if step.promised is not None and not _keeps(node, step.promised, step.level):
                 raise self._source.failure(DamagedError(f"node {id.short()} is not what its parent says"))
             if isinstance(node, Inner):
-                queue += [(child.id, child, node.level - 1) for child in reversed(node.children)]
+                for child in node.children:
+                    yield _Step(child.id, child, node.level - 1, step.take)
+            elif node.has_pointers:
+                outside.append((step, node))
             else:
-                take_rest(node)
+                step.take(node, node.values)
+        for at in range(0, len(outside), _OUTSIDE):
+            self._visit_outside(outside[at : at + _OUTSIDE])
+
+    def _visit_outside(self, leaves: list[tuple[_Step, Leaf]]) -> None:
+        """Look at leaves of which some values lie outside, which are brought first."""
+        names = [value.data[1:] for _, leaf in leaves for value in leaf.values if type(value) is not bytes]
+        ids = [ObjectId(name) for name in dict.fromkeys(names)]
+        lacking = self._lacking(ids, Kind.VALUE)
+        values = dict(self._bring(lacking, Kind.VALUE))
+        values |= {id: self._held(id, Kind.VALUE) for id in ids if id not in values}
+        for step, leaf in leaves:
+            resolved = (value if type(value) is bytes else values[ObjectId(value.data[1:])] for value in leaf.values)
+            step.take(leaf, list(resolved))
 
     # A leaf that is here counts as one of which all is here. So no leaf may pass for one of another tree, whose media
     # would be left out; the keys of annotations alone hold a NUL.
 
-    def _concepts(self, leaf: Leaf) -> None:
-        for key, held in zip(leaf.keys, leaf.values, strict=True):
-            value = self._value(held)
-            with self._source.blamed():
+    def _concepts(self, leaf: Leaf, values: list[bytes]) -> None:
+        with self._source.blamed():
+            for key, value in zip(leaf.keys, values, strict=True):
                 decode_concept(key, value)
 
-    def _annotations(self, leaf: Leaf) -> None:
+    def _annotations(self, leaf: Leaf, values: list[bytes]) -> None:
         for key in leaf.keys:
             if 0 not in key:
                 raise self._source.failure(DamagedError(f"annotation {key.decode(errors='replace')!r} has no input"))
-        if leaf.has_pointers:
-            for held in leaf.values:
-                self._value(held)
 
-    def _inputs(self, leaf: Leaf) -> None:
-        for key, held in zip(leaf.keys, leaf.values, strict=True):
-            for blob in self._blobs(key, self._value(held)):
-                self._blob(blob)
+    def _inputs(self, leaf: Leaf, values: list[bytes]) -> None:
+        for key, value in zip(leaf.keys, values, strict=True):
+            for blob in self._blobs(key, value):
+                self._blob(blob, key)
+        if len(self._wanted) >= _BLOBS:
+            self._bring_blobs(is_last=False)
 
     def _blobs(self, key: bytes, value: bytes) -> list[ObjectId]:
         try:
@@ -145,52 +169,74 @@ class Copier:
         except (DamagedError, RefusedError) as error:
             raise self._source.failure(DamagedError(error.message, error.hint)) from error
 
-    def _value(self, held: object) -> bytes:
-        """What a leaf holds for a value; one that lies outside it is staged."""
-        if isinstance(held, bytes):
-            return held
-        id = ObjectId(held.data[1:])  # type: ignore[attr-defined] # the pointer, which decoding the node has checked
-        if self._writer.has(id, Kind.VALUE):
-            return self._writer.get(id, Kind.VALUE)
-        return self._take(id, Kind.VALUE)
+    def _blob(self, id: ObjectId, key: bytes) -> None:
+        """Note a blob that is to be brought."""
+        self._want(id, key)
 
-    def _blob(self, id: ObjectId) -> None:
-        if self._writer.has(id, Kind.BLOB):
-            return
-        packed = self._source.take(id, Kind.BLOB, BIG)
-        if packed is not None:
-            self._put(packed)
-            return
-        size = self._source.blob_size(id)
-        self._writer.put_blob(self._source.pieces(id), size)
-        self._count(size)
+    def _want(self, id: ObjectId, key: bytes) -> None:
+        if id in self._purged:
+            self.left_out.add(id)
+        elif self._media and id not in self._wanted and not self._writer.has(id, Kind.BLOB):
+            self._wanted[id] = key
 
-    def _decoded(self, decode: Callable[[bytes, ObjectId], T], id: ObjectId, kind: Kind) -> T:
-        """Stage an object and give what it says."""
-        data = self._take(id, kind)
+    def _bring_blobs(self, *, is_last: bool) -> None:
+        """Bring the blobs that are wanted, in the order in which they lie."""
+        wanted, self._wanted = self._wanted, {}
+        found: list[Found] = []
+        ids = [id for id in wanted if not self._writer.adopt(id)]
+        with self._source.blamed():
+            places = self._source.locate(ids, Kind.BLOB)
+        for id, place in zip(ids, places, strict=True):
+            if place is None:
+                raise self._source.lack(wanted[id].decode())
+            found.append(place)
+        left = sum(one.entry.length for one in found)
+        total = self.bytes + left if is_last else None
+        for big in [one for one in found if one.entry.raw > BIG and one.entry.raw == one.entry.stored]:
+            self._writer.put_blob(self._source.pieces(big.id), big.entry.raw)
+            self._count(1, big.entry.length, total)
+        for run in self._source.runs(one for one in found if one.entry.raw <= BIG or one.entry.raw != one.entry.stored):
+            self._writer.put_run(run.data, run.rows)
+            self._count(len(run.rows), len(run.data), total)
+
+    def _lacking(self, ids: Iterable[ObjectId], kind: Kind) -> list[ObjectId]:
+        """Those of some objects that are not there, each once."""
+        return [id for id in dict.fromkeys(ids) if not self._writer.has(id, kind)]
+
+    def _bring(self, ids: list[ObjectId], kind: Kind) -> Iterator[tuple[ObjectId, bytes]]:
+        """Stage structure that is not there, and give its bytes, in this order. What was packed by a transaction that
+        broke off does not travel again."""
+        adopted = {id for id in ids if self._writer.adopt(id)}
+        taken = ids if self._source.is_near else [id for id in ids if id not in adopted]
+        packed = self._source.objects(taken, kind)
+        for id in ids:
+            if id in adopted and not self._source.is_near:
+                yield id, self._writer.get(id, kind)
+                continue
+            one = next(packed)
+            if id not in adopted:
+                self._writer.put_packed(one)
+                self._count(1, len(one.frame))
+            yield id, one.data
+
+    def _held(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object that is there already: read where it is near."""
+        return next(self._source.objects([id], kind)).data if self._source.is_near else self._writer.get(id, kind)
+
+    def _decoded(self, decode: Callable[[bytes, ObjectId], T], data: bytes, id: ObjectId) -> T:
         with self._source.blamed():
             return decode(data, id)
 
-    def _take(self, id: ObjectId, kind: Kind) -> bytes:
-        """Stage an object and give its bytes."""
-        packed = self._source.take(id, kind)
-        assert packed is not None  # whatever its size
-        self._put(packed)
-        return packed.data
-
-    def _put(self, packed: Packed) -> None:
-        self._writer.put_packed(packed)
-        self._count(len(packed.frame))
-
-    def _count(self, size: int) -> None:
-        self.objects += 1
+    def _count(self, objects: int, size: int, total: int | None = None) -> None:
+        self.objects += objects
         self.bytes += size
-        if self.objects % _TOLD == 0:
-            self._tell()
+        if self.bytes - self._told >= _TOLD:
+            self._tell(total)
 
-    def _tell(self) -> None:
+    def _tell(self, total: int | None) -> None:
+        self._told = self.bytes
         if self._progress is not None:
-            self._progress("copy objects", self.objects, None)
+            self._progress(self._source.verb, self.bytes, total)
 
 
 def _keeps(node: Node, promised: Child, level: int) -> bool:

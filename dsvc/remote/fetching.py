@@ -9,9 +9,10 @@ from dsvc.core.names import NAME
 from dsvc.core.revisions import reachable
 from dsvc.errors import DamagedError, RemoteError
 from dsvc.model.view import BRANCH, DATASET, VERSION, AnyRef, PinRef, Ref, VersionRef, View, pin_of
-from dsvc.remote.copying import Copier, Source
+from dsvc.remote.copying import Copier
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
+from dsvc.remote.source import Source
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Wanted = Mapping[str, set[ObjectId]]
 Versions = list[tuple[str, str]]
+_LACK_HINT = "nothing was changed here; push it there from a clone that has it, or clone with --no-media"
 _DAMAGE_HINT = "nothing was changed here; run dsvc check there, and push from a clone that is whole"
 
 
@@ -70,7 +72,10 @@ def source_of(there: Repository, remote: Remote) -> Source:
     def failure(error: DamagedError) -> RemoteError:
         return RemoteError(f"remote {remote.name}: {error.message}", _DAMAGE_HINT)
 
-    return Source(there.store, failure)
+    def lack(key: str) -> RemoteError:
+        return RemoteError(f"remote {remote.name}: the media of input {key!r} is missing there", _LACK_HINT)
+
+    return Source(there.store, failure, lack, is_near=False)
 
 
 def _news(repository: Repository, view: View, fetched: Wanted, new: set[ObjectId]) -> list[tuple[Ref, AnyRef]]:

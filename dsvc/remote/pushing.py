@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from dsvc.core.merging.graph import Graph
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, PinRef, Ref, VersionRef, View, pin_of
-from dsvc.remote.copying import Copier, Source
+from dsvc.remote.copying import Copier
 from dsvc.remote.fetching import Versions, Wanted, versions_on
 from dsvc.remote.guarded import OwnDamageError, blaming, owning
 from dsvc.remote.opening import open_remote
+from dsvc.remote.source import Source
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def push_commits(
     """
     there = open_remote(repository, remote, create=True)
     with blaming(remote.name), there.transaction(f"push from {repository.workspace.id}") as transaction:
-        source = own_source(repository)
+        source = own_source(repository, remote)
         missing = {id for ids in wanted.values() for id in ids if not source.has_commit(id)}
         copier = Copier(source, transaction.writer, progress)
         copier.copy({id for ids in wanted.values() for id in ids} - missing)
@@ -92,9 +93,14 @@ def push_commits(
     return Pushed(len(copier.commits), copier.objects, copier.bytes, lacking, branches, versions)
 
 
-def own_source(repository: Repository) -> Source:
+def own_source(repository: Repository, remote: Remote) -> Source:
     """This repository's objects, for a remote to take."""
-    return Source(repository.store, lambda error: OwnDamageError(error.message, error.hint))
+
+    def lack(key: str) -> RefusedError:
+        message = f"the media of input {key!r} is neither here nor at {remote.name}; nothing was pushed"
+        return RefusedError(message, "fetch it from where it is: dsvc fetch REMOTE --media HEAD")
+
+    return Source(repository.store, lambda error: OwnDamageError(error.message, error.hint), lack, is_near=True)
 
 
 class _Plan:

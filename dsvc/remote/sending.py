@@ -55,7 +55,7 @@ def push(
     there = open_remote(repository, remote, create=True, dry_run=dry_run)
     with blaming(remote.name), there.transaction(f"push from {repository.workspace.id}") as transaction:
         moves, versions = load.unload(Refs(there.view))  # refusals come before anything is sent
-        copier = Copier(own_source(repository), transaction.writer, progress)
+        copier = Copier(own_source(repository, remote), transaction.writer, progress)
         if dry_run:
             lacking = {id for id in load.commits() if not transaction.writer.has(id)}
             return Sent(len(lacking), 0, 0, moves, versions)

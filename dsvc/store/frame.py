@@ -118,15 +118,23 @@ def check_frame_head(head: bytes, id: ObjectId, entry: Entry, where: str) -> Non
         raise damaged(id, entry.kind, where, "its frame is not what the index says")
 
 
-def check_frame(frame: bytes, id: ObjectId, entry: Entry, where: str) -> memoryview:
+def check_frame(frame: bytes | memoryview, id: ObjectId, entry: Entry, where: str) -> memoryview:
     """The payload of a whole frame whose checksum was verified. Raises DamagedError."""
     if len(frame) != entry.length:
         raise damaged(id, entry.kind, where, "the pack ends too early")
     view = memoryview(frame)
-    check_frame_head(frame[: FRAME_HEAD.size], id, entry, where)
+    check_frame_head(bytes(frame[: FRAME_HEAD.size]), id, entry, where)
     if view[-FRAME_TAIL.size :] != FRAME_TAIL.pack(id, xxhash.xxh3_64_intdigest(view[:-8])):
         raise damaged(id, entry.kind, where, "its checksum does not match")
     return view[FRAME_HEAD.size : -FRAME_TAIL.size]
+
+
+def verify_frame(frame: memoryview, id: ObjectId, entry: Entry, where: str) -> None:
+    """Verify the object in a frame against its id, without a copy where it lies raw. Raises DamagedError."""
+    if entry.codec != RAW or entry.raw != entry.stored or entry.kind not in _KINDS:
+        open_frame(bytes(frame), id, entry, where)
+    elif object_id(Kind(entry.kind), check_frame(frame, id, entry, where)) != id:
+        raise damaged(id, entry.kind, where, "its bytes do not hash to its id")
 
 
 def open_frame(frame: bytes, id: ObjectId, entry: Entry, where: str) -> bytes:

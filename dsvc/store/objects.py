@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self, TypeVar
 
-from dsvc.errors import DamagedError, NotFoundError, NotRepositoryError, RefusedError
+from dsvc.errors import DamagedError, DsvcError, NotFoundError, NotRepositoryError, RefusedError
+from dsvc.store.arrivals import WHOLE, Arrivals
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog, Location, State
 from dsvc.store.chunked import cut_range, read_pieces, read_range
 from dsvc.store.chunklist import ChunkList
+from dsvc.store.elsewhere import Elsewhere
 from dsvc.store.frame import CHUNKED, FRAME_HEAD, RAW, Entry, Packed, damaged, open_frame
 from dsvc.store.head import Head
 from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.keeper import Keeper
 from dsvc.store.manifest import Manifest, read_manifest
 from dsvc.store.pack import PIECE, read_frame, stream_payload
 from dsvc.store.writer import ObjectWriter
@@ -30,6 +34,7 @@ class ObjectStore:
         self.backend = backend
         self._state: State | None = None
         self._lists: dict[ObjectId, ChunkList] = {}
+        self._arrivals: Arrivals | None = None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -93,8 +98,12 @@ class ObjectStore:
                     raise
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
-        """An object's bytes, verified against its id. Raises DamagedError, also when it is missing."""
-        packed = self.get_packed(id, kind)
+        """An object's bytes, verified against its id; a blob's may come from elsewhere.
+
+        Raises DamagedError, also when it is missing, and RemoteError where a blob's place is out of reach.
+        """
+        packed = self._arrivals.ahead(id) if kind is Kind.BLOB and self._arrivals is not None else None
+        packed = packed or self.get_packed(id, kind)
         assert packed is not None  # whatever its size
         if packed.entry.codec == CHUNKED:
             return b"".join(read_pieces(self._chunk, id, ChunkList.decode(packed.data)))
@@ -122,7 +131,9 @@ class ObjectStore:
         try:
             return self.follow(read)
         except NotFoundError as error:
-            raise _missing(id, kind, error) from error
+            if most is not None and kind is Kind.BLOB and self.blob_size(id) > most:
+                return None
+            return self._arrived(id, kind, error)
 
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is listed, and of a kind where one is given."""
@@ -134,13 +145,16 @@ class ObjectStore:
 
     def blob_size(self, id: ObjectId) -> int:
         """A blob's byte size, without reading it. Raises DamagedError when it is missing."""
-        return self._blob(id).raw
+        try:
+            return self._blob(id).raw
+        except NotFoundError as error:
+            size = self._arrivals.elsewhere.size(id) if self._arrivals is not None else None
+            if size is None:
+                raise self._absence(id, Kind.BLOB, error) from error
+            return size
 
     def _blob(self, id: ObjectId) -> Entry:
-        try:
-            return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
-        except NotFoundError as error:
-            raise _missing(id, Kind.BLOB, error) from error
+        return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
 
     def _chunk(self, id: ObjectId, most: int) -> bytes | None:
         packed = self.get_packed(id, Kind.BLOB, most)
@@ -149,7 +163,7 @@ class ObjectStore:
     def chunk_list(self, id: ObjectId) -> ChunkList | None:
         """The list of a blob's chunks, or None where it lies whole. Raises DamagedError, also when it is missing."""
         known = self._lists.get(id)
-        if known is None and self._blob(id).codec == CHUNKED:
+        if known is None and self._is_chunked(id):
             packed = self.get_packed(id, Kind.BLOB)
             assert packed is not None  # whatever its size
             known = ChunkList.decode(packed.data)
@@ -157,6 +171,14 @@ class ObjectStore:
                 self._lists.clear()
             self._lists[id] = known
         return known
+
+    def _is_chunked(self, id: ObjectId) -> bool:
+        try:
+            return self._blob(id).codec == CHUNKED
+        except NotFoundError as error:
+            if self._arrivals is not None and self._arrivals.elsewhere.has(id):
+                return False  # what comes from there comes whole
+            raise self._absence(id, Kind.BLOB, error) from error
 
     def chunks(self, id: ObjectId) -> tuple[ObjectId, ...]:
         """The chunks of a stored blob, each once; none where it lies whole. Raises DamagedError."""
@@ -180,6 +202,11 @@ class ObjectStore:
         size = self.blob_size(id)
         if size <= PIECE:
             return iter((self.get(id, Kind.BLOB),))
+        if self._arrivals is not None and not self._arrivals.is_here(id):
+            if size <= WHOLE:
+                return iter((self.get(id, Kind.BLOB),))
+            if (pieces := self._arrivals.pieces(id, size)) is not None:
+                return pieces
         chunks = self.chunk_list(id)
         if chunks is not None:
             return read_pieces(self._chunk, id, chunks)
@@ -196,7 +223,55 @@ class ObjectStore:
         try:
             return self.follow(read)
         except NotFoundError as error:
-            raise _missing(id, Kind.BLOB, error) from error
+            raise self._absence(id, Kind.BLOB, error) from error
+
+    # ---- what is not here
+
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """Where blobs come from that are not here, or None."""
+        return self._arrivals.elsewhere if self._arrivals is not None else None
+
+    @elsewhere.setter
+    def elsewhere(self, elsewhere: Elsewhere) -> None:
+        own = weakref.ref(self)
+        self._arrivals = Arrivals(elsewhere, Keeper(self.backend), lambda id: (me := own()) is None or me.has_media(id))
+        # What came is kept also where nobody says that the work is done.
+        weakref.finalize(self, self._arrivals.close)
+
+    def read_ahead(self, elsewhere: Elsewhere) -> None:
+        """Bring what is announced through `elsewhere`, which reads this same store: it is far away. Nothing is kept."""
+        self._arrivals = Arrivals(elsewhere, None, lambda id: False)
+
+    def has_media(self, id: ObjectId) -> bool:
+        """Whether a blob is here, so that no remote is asked for it."""
+        return self.has(id, Kind.BLOB)
+
+    def prefetch(self, ids: Sequence[ObjectId]) -> None:
+        """Say which blobs are read next, in order: what is not here then comes in few requests.
+
+        Costs next to nothing where all is here. Some hundred blobs, or some tens of MiB, are a good window.
+        """
+        if self._arrivals is not None:
+            self._arrivals.announce(ids)
+
+    def close(self) -> None:
+        """Store what came from elsewhere. The store may be used on."""
+        if self._arrivals is not None:
+            self._arrivals.close()
+
+    def _arrived(self, id: ObjectId, kind: Kind, error: NotFoundError) -> Packed:
+        """A blob from elsewhere; raises the error for what is missing where that is no blob, or nobody has it."""
+        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.take(id)) is not None:
+            return packed
+        raise self._absence(id, kind, error) from error
+
+    def _absence(self, id: ObjectId, kind: Kind, error: NotFoundError) -> DsvcError:
+        """The error for what is missing."""
+        known = self._arrivals.elsewhere.explain(id) if self._arrivals is not None and kind is Kind.BLOB else None
+        return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
+
+    # ----
 
     def writer(self) -> ObjectWriter:
         """Begin a transaction on the head as it is now known; see `refresh`."""
@@ -210,7 +285,3 @@ def _locate(catalog: Catalog, id: ObjectId, kind: Kind) -> Location:
     if found.entry.kind != kind:
         raise damaged(id, kind, f"pack {found.pack.id.short()}", "it is of another kind")
     return found
-
-
-def _missing(id: ObjectId, kind: Kind, error: NotFoundError) -> DamagedError:
-    return DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)

@@ -11,7 +11,7 @@ import enum
 import secrets
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from dsvc.errors import DamagedError, RefusedError
@@ -94,6 +94,11 @@ class PackWriter:
         """Whether it is time to close this pack."""
         return self.size >= PACK_TARGET
 
+    @property
+    def ids(self) -> list[ObjectId]:
+        """The ids of its objects, in the order of their frames."""
+        return [id for id, _ in self._rows]
+
     def append(self, id: ObjectId, kind: int, data: bytes) -> Entry:
         """Add one object, compressed when that helps."""
         return self.append_packed(id, kind, len(data), *squeeze(kind, data))
@@ -115,7 +120,28 @@ class PackWriter:
         self._rows.append((id, moved.offset))
         return moved
 
-    def _write(self, *parts: bytes) -> None:
+    def append_run(self, run: memoryview, rows: Iterable[tuple[ObjectId, Entry]]) -> list[tuple[ObjectId, Entry]]:
+        """Add verified frames that lie one after the other, as they are; `rows` has where in the run each begins.
+
+        Gives where each lies now.
+        """
+        with self._lock:
+            start = self.size
+            self._write(run)
+        moved = [(id, entry._replace(offset=start + entry.offset)) for id, entry in rows]
+        self._rows += [(id, entry.offset) for id, entry in moved]
+        return moved
+
+    def append_pieces(self, id: ObjectId, entry: Entry, pieces: Iterable[bytes]) -> Entry:
+        """Add a frame of another pack as it is, piece by piece, whether it is whole or not."""
+        moved = entry._replace(offset=self.size)
+        for piece in pieces:
+            with self._lock:
+                self._write(piece)
+        self._rows.append((id, moved.offset))
+        return moved
+
+    def _write(self, *parts: bytes | memoryview) -> None:
         for part in parts:
             length = len(part)
             end = self._buffered + length

@@ -13,6 +13,7 @@ from dsvc.store.chunklist import ChunkList
 from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.pack import PackClass, PackInfo, PackWriter
+from dsvc.store.resuming import FinishedPack, Journal
 
 _BATCH_BYTES = 1 << 20
 _BATCH_OBJECTS = 512
@@ -32,7 +33,7 @@ class Pending(NamedTuple):
 class Staged(NamedTuple):
     """An object in one of the transaction's packs."""
 
-    writer: PackWriter
+    writer: PackWriter | FinishedPack
     entry: Entry
 
 
@@ -48,9 +49,12 @@ class Staging:
         self.objects: dict[ObjectId, Pending | Staged] = {}
         self.folded: dict[ObjectId, Staged] = {}
         self.has_lists = False  # whether a blob in chunks was staged
+        # What lies in packs that an earlier transaction finished; see `adopt`. Packs are noted in the journal, if any.
+        self.adoptable: dict[ObjectId, Staged] = {}
+        self.journal: Journal | None = None
         self._backend = backend
         self._open: dict[PackClass, PackWriter] = {}
-        self._packs: list[PackWriter] = []
+        self._packs: list[PackWriter | FinishedPack] = []
         self._batch: list[Pending] = []
         self._batch_bytes = 0
         self._queue: queue.Queue[list[Pending] | None] = queue.Queue(_QUEUED)
@@ -87,6 +91,29 @@ class Staging:
         with self._lock:
             writer = self._writer(PackClass.of(entry.kind))
             self.objects[id] = Staged(writer, writer.append_frame(id, entry, frame))
+
+    def put_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        """Stage objects of one class, not staged yet, whose verified frames lie one after the other in `run`."""
+        self._raise_error()
+        self._guard(self._append_run, run, rows)
+        self._raise_error()
+
+    def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        with self._lock:
+            writer = self._writer(PackClass.of(rows[0][1].kind))
+            for id, entry in writer.append_run(run, rows):
+                self.objects[id] = Staged(writer, entry)
+
+    def adopt(self, id: ObjectId) -> bool:
+        """Stage an object, not staged yet, that lies in a pack of an earlier transaction; whether it does."""
+        found = self.adoptable.get(id)
+        if found is None:
+            return False
+        self.objects[id] = found
+        if isinstance(found.writer, FinishedPack) and not found.writer.is_adopted:
+            found.writer.is_adopted = True
+            self._packs.append(found.writer)
+        return True
 
     def _append_now(self, *packed: Any) -> None:
         self._raise_error()
@@ -142,7 +169,7 @@ class Staging:
     def _close(self, pack_class: PackClass) -> None:
         """Sync and name a full pack while the next one grows."""
         writer = self._open.pop(pack_class)
-        closer = threading.Thread(target=self._guard, args=(writer.finish,), name="dsvc-sync", daemon=True)
+        closer = threading.Thread(target=self._guard, args=(self._finish, writer), name="dsvc-sync", daemon=True)
         closer.start()
         self._closers.append(closer)
         if len(self._closers) > _CLOSING:
@@ -153,6 +180,13 @@ class Staging:
         self._append_now(id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
         self.has_lists = True
 
+    def _finish(self, writer: PackWriter) -> None:
+        info = writer.finish()
+        if self.journal is not None:
+            held = [(id, self.objects.get(id)) for id in writer.ids]
+            rows = [(id, one.entry) for id, one in held if isinstance(one, Staged) and one.writer is writer]
+            self.journal.note(info, rows)
+
     def forget(self, ids: Iterable[ObjectId]) -> None:
         """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
         self.drain()
@@ -162,13 +196,14 @@ class Staging:
         for closer in self._closers:
             closer.join()
         self._closers.clear()
-        for writer in [writer for writer in self._packs if writer not in used]:
+        unused = [pack for pack in self._packs if isinstance(pack, PackWriter) and pack not in used]
+        for writer in unused:
             if self._open.get(writer.pack_class) is writer:
                 del self._open[writer.pack_class]
             self._packs.remove(writer)
             self._remove(writer)
 
-    def _remove(self, writer: PackWriter) -> None:
+    def _remove(self, writer: PackWriter | FinishedPack) -> None:
         writer.abort()
         if writer.info is not None:
             with contextlib.suppress(Exception):
@@ -200,15 +235,21 @@ class Staging:
         """Make every pack durable; returns all of this transaction. More objects may follow in new packs."""
         self.drain()
         for pack_class in list(self._open):
-            self._open.pop(pack_class).finish()
+            self._finish(self._open.pop(pack_class))
         for closer in self._closers:
             closer.join()
         self._closers.clear()
         self._raise_error()
         return [writer.info for writer in self._packs if writer.info is not None]
 
+    def published(self) -> None:
+        """Take the packs out of the journal: they are listed."""
+        if self.journal is not None:
+            self.journal.forget(writer.info.id for writer in self._packs if writer.info is not None)
+
     def close(self, drop: bool) -> None:
-        """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them."""
+        """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them, and no
+        journal notes them."""
         if self._worker is not None:
             self._error = self._error or RuntimeError("the transaction is closed")
             self._queue.put(None)
@@ -217,7 +258,7 @@ class Staging:
         for closer in self._closers:
             closer.join()
         for writer in self._packs:
-            if drop:
+            if drop and self.journal is None:
                 self._remove(writer)
             else:
                 writer.abort()

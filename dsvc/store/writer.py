@@ -14,11 +14,12 @@ from dsvc.store.chunked import read_pieces
 from dsvc.store.chunking import put_chunked, require_size
 from dsvc.store.chunklist import ChunkList
 from dsvc.store.cutting import BIG
-from dsvc.store.frame import CHUNKED, Packed, damaged, open_frame
+from dsvc.store.frame import CHUNKED, Entry, Packed, damaged, open_frame
 from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
+from dsvc.store.resuming import Journal, adoptable
 from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
@@ -66,6 +67,23 @@ class ObjectWriter:
         if packed.id not in self._staging.objects:
             self._staging.put_packed(packed)
 
+    def put_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        """Stage objects of another store whose verified frames lie one after the other in `run`, at the offsets that
+        `rows` say; `has` said of each that it is not stored here."""
+        self._require_open()
+        self._staging.put_run(run, rows)
+
+    def resume(self, journal: Journal) -> None:
+        """Note packs as they are finished, and keep them where the transaction ends without being published; take up
+        what an earlier one left so. Before anything is put."""
+        self._staging.journal = journal
+        for pack, noted in self._store.follow(lambda catalog: list(adoptable(journal, self._backend, catalog))):
+            self._staging.adoptable |= {id: Staged(pack, entry) for id, entry in noted.rows}
+
+    def adopt(self, id: ObjectId) -> bool:
+        """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
+        return self._staging.adopt(id)
+
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
 
@@ -94,6 +112,14 @@ class ObjectWriter:
         """Whether the object is staged or stored, and of a kind where one is given."""
         held = self._staging.objects.get(id)
         return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
+
+    def staged(self, id: ObjectId) -> Packed | None:
+        """An object that lies in one of this transaction's packs, verified; else None."""
+        held = self._staging.objects.get(id)
+        if not isinstance(held, Staged):
+            return None
+        frame = held.writer.read(held.entry.offset, held.entry.length)
+        return Packed(id, held.entry, frame, open_frame(frame, id, held.entry, "this transaction"))
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
@@ -211,6 +237,7 @@ class ObjectWriter:
         self._store.adopt(State(head.encode(), head, catalog))
         self._closed = True
         self._staging.close(drop=False)
+        self._staging.published()
         superseded = list(merged.superseded)
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))
