@@ -1,4 +1,4 @@
-"""The manifest: which index segments and history packs make up a repository, and what was collected of it."""
+"""The manifest: which index segments and history packs make up a repository, oldest first, and what was collected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
 from dsvc.store.pack import PackClass, PackInfo
 
-_OPTIONAL = {"collected", "history", "gone"}
+_OPTIONAL = {"history", "gone", "collected"}
 
 
 def manifest_name(id: ObjectId) -> str:
@@ -60,12 +60,12 @@ class Manifest:
     """
 
     segments: tuple[SegmentInfo, ...] = ()
-    collected: Collected = Collected()
     history: tuple[PackInfo, ...] = ()
     gone: frozenset[ObjectId] = frozenset()
+    collected: Collected = Collected()
 
     def listing(self, segments: Sequence[SegmentInfo], packs: Iterable[PackInfo]) -> Manifest:
-        """This manifest with other segments, which list these packs, but for those that are gone already."""
+        """This manifest with other segments, which list these packs, some of which may be gone already."""
         packs = list(packs)
         order = {pack.id: number for number, pack in enumerate(self.history)}
         history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in self.gone]
@@ -105,9 +105,9 @@ class Manifest:
         segments, history, gone = lists
         return cls(
             tuple(_segment(row, what) for row in segments),
-            _collected(value["collected"], what) if "collected" in value else Collected(),
             tuple(_history_pack(row, what) for row in history),
             frozenset(_id(row, what) for row in gone),
+            _collected(value["collected"], what) if "collected" in value else Collected(),
         )
 
 
@@ -118,19 +118,6 @@ def _segment(row: Any, what: str) -> SegmentInfo:
         ):
             return SegmentInfo(ObjectId(id), rows, size)
     raise DamagedError(f"{what} is malformed")
-
-
-def _history_pack(row: Any, what: str) -> PackInfo:
-    match row:
-        case {"bytes": int(size), "id": id} if len(row) == 2 and _is_id(id) and size > 0:
-            return PackInfo(ObjectId(id), size, PackClass.HISTORY)
-    raise DamagedError(f"{what} is malformed")
-
-
-def _id(value: Any, what: str) -> ObjectId:
-    if not _is_id(value):
-        raise DamagedError(f"{what} is malformed")
-    return ObjectId(value)
 
 
 def _encoded(collected: Collected) -> dict[str, Any]:
@@ -149,6 +136,19 @@ def _collected(fields: Any, what: str) -> Collected:
 
 def _is_id(value: Any) -> bool:
     return type(value) is bytes and len(value) == ObjectId.SIZE
+
+
+def _history_pack(row: Any, what: str) -> PackInfo:
+    match row:
+        case {"bytes": int(size), "id": bytes(id)} if len(row) == 2 and len(id) == ObjectId.SIZE and size > 0:
+            return PackInfo(ObjectId(id), size, PackClass.HISTORY)
+    raise DamagedError(f"{what} is malformed")
+
+
+def _id(raw: Any, what: str) -> ObjectId:
+    if not isinstance(raw, bytes) or len(raw) != ObjectId.SIZE:
+        raise DamagedError(f"{what} is malformed")
+    return ObjectId(raw)
 
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:

@@ -96,9 +96,10 @@ class Sweep:
         segments = (self._list(rows, listed),) if rows else ()
         rest = state.catalog.manifest.segments[len(self._scope) :]
         listed += [pack for pack, is_mine in zip(table.packs, mine.tolist(), strict=True) if not is_mine]
+        # The table leaves out packs that are gone, but a segment that stays may list them.
         numbers = range(len(self._scope), len(state.catalog.manifest.segments))
-        others = [pack for number in numbers for pack in state.catalog.segment(number).packs]  # those gone, too
-        manifest = state.catalog.manifest.listing((*segments, *rest), dict.fromkeys([*listed, *others]))
+        others = (pack for number in numbers for pack in state.catalog.segment(number).packs)
+        manifest = state.catalog.manifest.listing((*segments, *rest), dict.fromkeys((*listed, *others)))
         return replace(manifest, collected=collected), listed
 
     def _rows(self, table: Table, kept: Array, move: Array) -> tuple[bytes, list[PackInfo]]:
