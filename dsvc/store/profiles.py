@@ -24,8 +24,9 @@ _LOGINS = {
     "role_arn": "a role that it takes on",
 }
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-# Where one of these is set, the client finds the credentials by itself.
+# Where one of these is set, the client finds the credentials by itself, or needs none.
 _OTHERS = (
+    "AWS_SKIP_SIGNATURE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
