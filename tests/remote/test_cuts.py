@@ -100,7 +100,9 @@ def attempt(work: object) -> RemoteError | None:
     return None
 
 
-WAYS = [(how, 1) for how in HOWS] + [(how, FOR_GOOD) for how in ("drop", "lost", 500)]
+ONCE: tuple[How, ...] = HOWS if STEP == 1 else ("drop", "lost", "half", 500)
+ON: tuple[How, ...] = ("drop", "lost", 500) if STEP == 1 else ("lost",)
+WAYS = [(how, 1) for how in ONCE] + [(how, FOR_GOOD) for how in ON]
 ways = pytest.mark.parametrize(("how", "times"), WAYS, ids=[f"{how}-{'once' if n == 1 else 'on'}" for how, n in WAYS])
 
 
