@@ -132,6 +132,25 @@ def test_a_push_is_done_once_or_not_at_all(how: How, times: int, line: Line, tmp
     assert number > STEP and (failed == 0 if times == 1 else failed > 0)
 
 
+@pytest.mark.parametrize("times", [1, FOR_GOOD], ids=["once", "on"])
+def test_a_push_whose_swap_is_cut(times: int, line: Line, tmp_path: Path) -> None:
+    """The one request that decides, in every way."""
+    ours = project(tmp_path / "ours")
+    remote = add_remote(ours.repository, "origin", line.url)
+    push(ours.repository, remote, "pets", "main")
+    for how in HOWS:
+        old, new = head(ours), say(ours, str(how))
+        before = pushes(line.there())
+        line.proxy.reset()
+        line.proxy.break_next("PUT", "/head", how, lambda how=how: line.proxy.break_at(1, how, times - 1))
+        error = attempt(lambda: push(ours.repository, remote, "pets", "main"))
+        assert line.proxy.broken and (error is None) >= (times == 1)
+        line.proxy.reset()
+        assert stands(line.there()) in ((old, new) if error else (new,)) and is_whole(line.there())
+        push(ours.repository, remote, "pets", "main")
+        assert stands(line.there()) == new and is_whole(line.there()) and pushes(line.there()) == before + 1
+
+
 @ways
 def test_a_first_push_makes_one_repository_or_none(how: How, times: int, line: Line, tmp_path: Path) -> None:
     ours = project(tmp_path / "ours")
