@@ -25,6 +25,7 @@ from dsvc.model.view import (
     View,
     decode_ref,
     load_operation,
+    split_ref,
 )
 from dsvc.store.ids import ObjectId
 
@@ -116,7 +117,7 @@ def restore(repository: Repository, prefix: str) -> LoggedOperation:
     def change(refs: Refs) -> None:
         wanted = Tree(repository.store, target.operation.view, repository.cache)
         for entry in diff_trees(refs.view.tree, wanted):
-            ref = ref_of(entry.key)
+            ref = split_ref(entry.key)
             if ref[0] != TOMBSTONE:  # what was purged is gone for good, and is not to come back
                 refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
 
@@ -149,7 +150,7 @@ def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple
     before = Tree(repository.store, parent.view, repository.cache)
     after = Tree(repository.store, operation.view, repository.cache)
     for entry in diff_trees(before, after):
-        yield ref_of(entry.key), entry.old, entry.new
+        yield split_ref(entry.key), entry.old, entry.new
 
 
 def _invert(repository: Repository, target: LoggedOperation, action: str) -> None:
@@ -230,11 +231,6 @@ def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
 
 def _encoded(view: View, ref: Ref) -> bytes | None:
     return view.tree.get("\0".join(ref).encode())
-
-
-def ref_of(key: bytes) -> Ref:
-    """The ref of a key of a view's tree."""
-    return tuple(key.decode().split("\0"))
 
 
 def describe_ref(ref: Ref) -> str:
