@@ -35,6 +35,8 @@ class ObjectStore:
         self._state: State | None = None
         self._lists: dict[ObjectId, ChunkList] = {}
         self._arrivals: Arrivals | None = None
+        # Gives the error for a blob that is not here on purpose; None for all others.
+        self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -150,7 +152,8 @@ class ObjectStore:
         try:
             return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
         except NotFoundError as error:
-            entry = self._arrivals.elsewhere.entry(id) if self._arrivals is not None else None
+            is_sought = self._arrivals is not None and self.explain(id) is None
+            entry = self._arrivals.elsewhere.entry(id) if self._arrivals is not None and is_sought else None
             if entry is None:
                 raise self._absence(id, Kind.BLOB, error) from error
             return entry
@@ -267,7 +270,7 @@ class ObjectStore:
 
     def _arrived(self, id: ObjectId, kind: Kind, most: int | None, error: NotFoundError) -> Packed | None:
         """A blob from elsewhere; raises the error for what is missing where that is no blob, or nobody has it."""
-        if kind is Kind.BLOB and self._arrivals is not None:
+        if kind is Kind.BLOB and self._arrivals is not None and self.explain(id) is None:
             if most is not None and self._blob(id).raw > most:
                 return None
             if (packed := self._arrivals.take(id)) is not None:
@@ -276,7 +279,9 @@ class ObjectStore:
 
     def _absence(self, id: ObjectId, kind: Kind, error: NotFoundError) -> DsvcError:
         """The error for what is missing."""
-        known = self._arrivals.elsewhere.explain(id) if self._arrivals is not None and kind is Kind.BLOB else None
+        known = self.explain(id) if kind is Kind.BLOB else None
+        if known is None and kind is Kind.BLOB and self._arrivals is not None:
+            known = self._arrivals.elsewhere.explain(id)
         return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
 
     # ----

@@ -41,9 +41,6 @@ class FinishedPack:
         """Bytes of it. Raises NotFoundError."""
         return self._backend.read(self._name, offset, length)
 
-    def abort(self) -> None:
-        """Nothing: it is finished."""
-
 
 class Noted(NamedTuple):
     """A pack that was finished, and what lies in it."""
@@ -98,7 +95,7 @@ def _decode(data: bytes) -> Noted:
 
 
 def adoptable(journal: Journal, backend: Backend, catalog: Catalog) -> Iterator[tuple[FinishedPack, Noted]]:
-    """The noted packs that are still there as they were, young, and listed by no segment; others are forgotten."""
+    """The noted packs that are there as they were, are young, and that no segment lists. Others are forgotten."""
     noted = list(journal.load())
     if not noted:
         return
