@@ -11,7 +11,7 @@ from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.model.view import BRANCH, DATASET
 from dsvc.remote.bringing import Place
 from dsvc.remote.guarded import GuardedBackend, blaming
-from dsvc.remote.lazy import Remotes, purged
+from dsvc.remote.lazy import Remotes
 from dsvc.remote.opening import open_remote
 from dsvc.remote.places import open_place
 
@@ -65,11 +65,8 @@ class _Itself(Remotes):
         self._place = repository.place
 
     def explain(self, id: ObjectId) -> DsvcError:
-        """The error for a blob that is not there."""
-        repository = self._repository()
-        told = purged(repository.view, id) if repository is not None else None
-        message = f"{self._place} lacks blob {id.short()}"
-        return told or DamagedError(message, "push it there from a clone that has it")
+        """The error for a blob that is not there, and was not purged."""
+        return DamagedError(f"{self._place} lacks blob {id.short()}", "push it there from a clone that has it")
 
 
 def open_distant(url: str, author: Author | None = None, cache: Path | None = None) -> DistantRepository:
