@@ -10,6 +10,7 @@ from dsvc.core.repository import ANONYMOUS, MAIN, Repository
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.model.view import BRANCH, DATASET
 from dsvc.remote.bringing import Place
+from dsvc.remote.caching import with_copies
 from dsvc.remote.guarded import GuardedBackend, blaming
 from dsvc.remote.lazy import Remotes
 from dsvc.remote.opening import open_remote
@@ -73,7 +74,7 @@ def open_distant(url: str, author: Author | None = None, cache: Path | None = No
     """The repository at a URL, or at an absolute path, to be read. `cache` is a folder for copies of its indexes and
     records, which may be shared and removed at any time; without, nothing is kept. Raises RemoteError, RefusedError."""
     place = shown_place(url)
-    backend = GuardedBackend(open_place(url, None), place)
+    backend = with_copies(GuardedBackend(open_place(url, None), place), url, cache, records=True)
     return _opened(backend, place, author)
 
 

@@ -68,9 +68,10 @@ def prepare(images: str, folder: str) -> dict[str, Any]:
 def export(folder: str, place: str) -> dict[str, Any]:
     """Export all with media, over the link."""
     import dsvc
-    from dsvc.remote import places
+    from dsvc.remote import caching, places
 
     places.LocalBackend = Link  # type: ignore[misc]
+    caching.scheme = lambda url: "s3"  # it counts as distant, although it is a folder
     repository = dsvc.open(place)
     state = repository.dataset("files").at("HEAD")
     begin = perf_counter()
@@ -128,17 +129,19 @@ def run(bench: Bench) -> list[Row]:
 
 def _row(work: str, rounds: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> Row:
     ours, floor, near = (statistics.median(side["seconds"] for side in column) for column in zip(*rounds, strict=True))
-    first = rounds[0][0]
+    first, plain, _ = rounds[0]
     return Row(
         work=work,
-        value=statistics.median(one["seconds"] / floor["seconds"] for one, floor, _ in rounds),
-        target=1.5,
+        value=statistics.median(one["seconds"] / (floor["seconds"] + near["seconds"]) for one, floor, near in rounds),
+        target=1.2,
         unit="x",
-        measured="beside the plain transfer of the same bytes over the same link, 20 ms and 100 MB/s",
+        measured="beside the plain transfer of the same bytes over the same link (20 ms, 100 MB/s), and then the same "
+        "export with all media here",
         times={
-            "dsvc": f"{ours:.1f} s, {first['requests']} requests, {first['bytes'] / MB:.0f} MB, {first['peak'] / MB:.0f} MB peak",
-            "floor": f"{floor:.1f} s, {rounds[0][1]['requests']} requests",
-            "all here": f"{near:.1f} s",
+            "dsvc": f"{ours:.1f} s, {first['requests']} requests, {first['bytes'] / MB:.0f} MB",
+            "peak memory": f"{first['peak'] / MB:.0f} MB",
+            "transfer": f"{floor:.1f} s, {plain['requests']} requests",
+            "export": f"{near:.1f} s",
         },
     )
 
