@@ -169,6 +169,8 @@ class ObjectStore:
         return self._blob(id).raw
 
     def _blob(self, id: ObjectId) -> Entry:
+        if self._arrivals is not None and (packed := self._arrivals.ahead(id)) is not None:
+            return packed.entry
         try:
             return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
         except NotFoundError as error:

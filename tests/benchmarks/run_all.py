@@ -39,6 +39,7 @@ SCRIPTS = (
     "version_growth",
     "remote_folder",
     "large_files",
+    "lazy_media",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
