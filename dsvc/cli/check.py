@@ -136,7 +136,7 @@ def _tell(result: CheckReport) -> None:
 
 
 def _media(count: int) -> str:
-    return "1 medium is" if count == 1 else f"{count:,} media are"
+    return f"{plural(count, 'media file')} {'is' if count == 1 else 'are'}"
 
 
 def _damage_json(one: Damage) -> dict[str, Any]:

@@ -62,8 +62,9 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
     findings = list(find_oddities(repository, checker, progress)) if not damage else []
     notes = [*checker.notes()] if checker is not None else []
     if links.going:
-        what = "1 medium has" if len(links.going) == 1 else f"{len(links.going):,} media have"
-        notes.append(f"{what} a tombstone, and their bytes are still here: purge again")
+        count = len(links.going)
+        what = "1 media file has" if count == 1 else f"{count:,} media files have"
+        notes.append(f"{what} a tombstone, and bytes here still: purge again, and it goes on")
     return CheckReport(
         sum(segment.rows for segment in store.state.catalog.manifest.segments),
         tuple(_with_dependents(repository, damage)),

@@ -10,7 +10,7 @@ from dsvc.errors import DamagedError
 from dsvc.model.commit import load_commit
 from dsvc.model.node import Inner, Reader, decode_node, load_value
 from dsvc.model.reach import blobs_of
-from dsvc.model.records import decode_input
+from dsvc.model.records import Media, decode_input
 from dsvc.model.snapshot import load_roots
 from dsvc.model.tree import NodeCache
 from dsvc.model.view import (
@@ -60,6 +60,7 @@ class Links:
         """Visit all that refs and operations need, in the repository or in other `objects`."""
         self._elsewhere = repository.store.elsewhere
         self._objects: Objects = objects or repository.store
+        self._lists = repository.store if objects is None else None
         self.tombstones: dict[ObjectId, TombstoneRef] = {}
         self.broken: list[Broken] = []
         self.seen: set[ObjectId] = set()
@@ -139,7 +140,8 @@ class Links:
         self._tree(roots.annotations, f"annotations of {name}")
 
     def _media(self, key: bytes, value: bytes) -> None:
-        for blob in blobs_of(decode_input(key, value)):
+        record = decode_input(key, value)
+        for blob in blobs_of(record):
             if blob not in self.seen:
                 self.seen.add(blob)
                 if blob in self.tombstones and self._objects.has(blob):
@@ -148,6 +150,17 @@ class Links:
                     self.purged += 1
                 elif not self._objects.has(blob):
                     self._absent(key, blob)
+        if record.media is not None and record.media.chunks is not None:
+            self._chunks(key, record.media)
+
+    def _chunks(self, key: bytes, media: Media) -> None:
+        """Media whose chunks are listed: the record has to name the right list. (What is in it, `verify` has seen.)"""
+        if self._lists is None or media.blob is None or not self._lists.has_media(media.blob):
+            return
+        chunks = self._lists.chunk_list(media.blob)
+        if chunks is not None and chunks.id != media.chunks:
+            text = f"input {key.decode()!r} names another list of chunks than its bytes have"
+            self.broken.append(Broken("blob", media.blob.short(), text, None))
 
     def _absent(self, key: bytes, blob: ObjectId) -> None:
         if self._elsewhere is not None and self._elsewhere.has(blob):

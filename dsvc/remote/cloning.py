@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.repository import FOLDER, MAIN, Repository
+from dsvc.core.workspace import Workspace
 from dsvc.errors import RefusedError
 from dsvc.model.view import BRANCH
 from dsvc.remote.places import check_url, open_place
@@ -33,7 +34,7 @@ def clone(url: str, folder: Path, author: Author | None = None, progress: Progre
     A path must be absolute. One that broke off is taken up again. Raises RefusedError where there is a repository
     already, RemoteError; then nothing was made.
     """
-    open_place(check_url(url), None)  # before anything is made here
+    open_place(check_url(url), None, workspace=Workspace(folder / FOLDER))  # before anything is made here
     is_new = not (folder / FOLDER).exists()
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     repository, remote = _begin(url, folder, author)

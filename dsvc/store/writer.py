@@ -39,6 +39,7 @@ class ObjectWriter:
         self._checked = self._base.catalog.manifest
         self._staging = Staging(store.backend)
         self._assumed: set[ObjectId] = set()
+        self._list_ids: dict[ObjectId, ObjectId] = {}
         self._attempted = False
         self._closed = False
         # The blobs that were given to this transaction, whether they were stored already or not.
@@ -98,7 +99,7 @@ class ObjectWriter:
         """
         self._require_open()
         if size > BIG:
-            id = put_chunked(self, self._staging, pieces, size)
+            id, self._list_ids[id] = put_chunked(self, self._staging, pieces, size)
             self.brought.add(id)
             return id
         data = bytearray()
@@ -175,6 +176,13 @@ class ObjectWriter:
         if isinstance(held, Pending) or held.entry.codec != CHUNKED:
             return None
         return ChunkList.decode(self._staged_data(id, held))
+
+    def list_id(self, id: ObjectId) -> ObjectId | None:
+        """The id of the list of a blob's chunks, as `put_blob` cut it or as it lies here; None where it lies whole."""
+        found = self._list_ids.get(id)
+        if found is None and (chunks := self.chunk_list(id)) is not None:
+            found = self._list_ids[id] = chunks.id
+        return found
 
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
         """A staged or stored blob in pieces of a few MiB at most, verified at the end."""

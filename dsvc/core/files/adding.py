@@ -27,11 +27,13 @@ from dsvc.model.node import Store
 from dsvc.model.records import Media
 from dsvc.model.snapshot import Snapshot, SnapshotEdits
 from dsvc.model.view import tombstones
+from dsvc.store.cutting import BIG
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
     from dsvc.core.layout.taking import EditedFile
+    from dsvc.store.writer import ObjectWriter
 
 
 class AddReport(NamedTuple):
@@ -379,10 +381,11 @@ def read_keys(
     return read_media(draft, files.found(in_order(keys)), report, progress, files)
 
 
-def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
+def media_of(facts: MediaFacts, blob: ObjectId, size: int, chunks: ObjectId | None = None) -> Media:
     """The media of bytes that the repository holds, by what they tell of themselves."""
     return Media(
         blob=blob,
+        chunks=chunks,
         type=facts.type,
         size=size,
         width=facts.width,
@@ -390,6 +393,11 @@ def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
         duration=facts.duration,
         fps=facts.fps,
     )
+
+
+def list_of(writer: ObjectWriter, blob: ObjectId, size: int) -> ObjectId | None:
+    """The id of the list of a blob's chunks, of one that is big enough to have any."""
+    return writer.list_id(blob) if size > BIG else None
 
 
 def clash_notes(draft: Draft, keys: Iterable[str]) -> tuple[str, ...]:
@@ -426,14 +434,15 @@ def read_media(
             report(Problem(Path(file.path), f"was {told(purged[file.id])}"))
             continue
         if file.data is not None:
-            blob = writer.put(Kind.BLOB, file.data, file.id)
+            blob, chunks = writer.put(Kind.BLOB, file.data, file.id), None
         else:
             try:
                 blob = writer.put_blob(file.pieces(), file.size)
+                chunks = list_of(writer, blob, file.size)
             except ChangedFileError as error:  # a full disk is no problem of this file alone, and ends it all
                 report(Problem(Path(file.path), error.reason))
                 continue
-        media[file.key] = media_of(file.facts, blob, file.size)
+        media[file.key] = media_of(file.facts, blob, file.size, chunks)
         if files is not None:
             files.learn(FoundFile(file.key, file.path), file.stamp[:3], blob, start)
         if progress and len(media) % 64 == 0:
