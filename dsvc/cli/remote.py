@@ -146,3 +146,18 @@ def agree(repository: Repository, remote: Remote, yes: bool) -> None:
 def is_watched() -> bool:
     """Whether somebody sits at a terminal, who can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def chosen_remote(repository: Repository, name: str | None, yes: bool) -> Remote:
+    """The remote of a name, or the default one, which may be used here. Raises NotFoundError, RefusedError."""
+    from dsvc.remote.settings import find_remote
+
+    remote = find_remote(repository, name)
+    agree(repository, remote, yes)
+    return remote
+
+
+def left_out(count: int, where: str) -> None:
+    """Tell of media that did not travel, since it was purged."""
+    if count:
+        out(f"{count:,} media {'was' if count == 1 else 'were'} purged {where}: left out")

@@ -9,6 +9,7 @@ from dsvc.core.keys import display
 from dsvc.core.names import check_name
 from dsvc.core.nearest import near_names
 from dsvc.core.references.places import scheme, shown_place
+from dsvc.core.repository import LOCK_FILE
 from dsvc.core.workspace import FILE, TEAM_FILE
 from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.remote.places import check_url
@@ -22,11 +23,16 @@ DEFAULT_NAME = "origin"
 
 class Remote(NamedTuple):
     """Another place with this repository's layout. `is_team` tells that the team's file names it, so that it may have
-    come with the code."""
+    come with the code.
+
+    A fetch leaves media there unless `media`, and brings `datasets` and no others, where any are named.
+    """
 
     name: str
     url: str
     is_team: bool
+    media: bool = True
+    datasets: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -42,12 +48,20 @@ def list_remotes(repository: Repository) -> list[Remote]:
     found: dict[str, Remote] = {}
     for table, is_team in repository.workspace.sections(SECTION):
         for name, fields in table.items():
-            url = fields.get("url") if isinstance(fields, dict) else None
-            if not isinstance(url, str) or not url:
-                file = TEAM_FILE if is_team else FILE
-                raise DamagedError(f"{file}: remote {name!r} has no url", f'write: [{SECTION}.{name}] url = "PATH"')
-            found[name] = Remote(name, url, is_team)
+            found[name] = _remote(name, fields if isinstance(fields, dict) else {}, is_team)
     return list(found.values())
+
+
+def _remote(name: str, fields: dict[str, Any], is_team: bool) -> Remote:
+    url, media, datasets = fields.get("url"), fields.get("media", True), fields.get("datasets", [])
+    file = TEAM_FILE if is_team else FILE
+    if not isinstance(url, str) or not url:
+        raise DamagedError(f"{file}: remote {name!r} has no url", f'write: [{SECTION}.{name}] url = "PATH"')
+    if not isinstance(media, bool):
+        raise DamagedError(f"{file}: media of remote {name!r} is neither true nor false", "write: media = false")
+    if not isinstance(datasets, list) or not all(isinstance(dataset, str) for dataset in datasets):
+        raise DamagedError(f"{file}: datasets of remote {name!r} is no list of names", 'write: datasets = ["NAME"]')
+    return Remote(name, url, is_team, media, tuple(datasets))
 
 
 def find_remote(repository: Repository, name: str | None = None) -> Remote:
@@ -68,7 +82,15 @@ def find_remote(repository: Repository, name: str | None = None) -> Remote:
     raise NotFoundError(f"no remote named {name!r}", hint)
 
 
-def add_remote(repository: Repository, name: str, url: str, *, local: bool = False) -> Remote:
+def add_remote(
+    repository: Repository,
+    name: str,
+    url: str,
+    *,
+    local: bool = False,
+    media: bool = True,
+    datasets: tuple[str, ...] = (),
+) -> Remote:
     """Name a remote in the team's file, or with `local` in the workspace's, and trust it. Raises RefusedError."""
     check_name(name, "remote")
     known = {remote.name: remote.place for remote in list_remotes(repository)}
@@ -76,11 +98,22 @@ def add_remote(repository: Repository, name: str, url: str, *, local: bool = Fal
         hint = f"take it away first: dsvc remote remove {name}"
         raise RefusedError(f"there is a remote {name!r} already: {known[name]}", hint)
     workspace = repository.workspace
-    remote = Remote(name, check_url(url), not local)
+    remote = Remote(name, check_url(url), not local, media, datasets)
+    fields: dict[str, Any] = {"url": remote.url}
+    fields |= {} if media else {"media": False}
+    fields |= {"datasets": list(datasets)} if datasets else {}
     save = workspace.saving if local else workspace.saving_team
-    with save(**{SECTION: lambda table: {**(table or {}), name: {"url": remote.url}}}):
+    with save(**{SECTION: lambda table: {**(table or {}), name: fields}}):
         trust(repository, remote)
     return remote
+
+
+def pull_hint(repository: Repository, remote: Remote) -> str:
+    """The command that merges what a remote has of the current branch."""
+    known = list_remotes(repository)
+    is_default = bool(known) and known[0].name == remote.name
+    has_lock = repository.root is not None and (repository.root / LOCK_FILE).exists()  # which a bare pull follows
+    return "dsvc pull" if is_default and not has_lock else f"dsvc pull {remote.name}"
 
 
 def remove_remote(repository: Repository, name: str, *, dry_run: bool = False) -> Remote:

@@ -234,14 +234,16 @@ def read_frame(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> 
     return backend.read(pack.name, entry.offset, entry.length)
 
 
-def stream_payload(read: Callable[[int, int], bytes], size: int, id: ObjectId, where: str) -> Iterator[bytes]:
-    """A blob of `size` bytes in pieces that `read` fetches by offset and length.
+def stream_payload(
+    read: Callable[[int, int], bytes], size: int, id: ObjectId, where: str, most: int = PIECE
+) -> Iterator[bytes]:
+    """A blob of `size` bytes in pieces of at most `most`, which `read` fetches by offset and length.
 
     Raises DamagedError at the end when the whole does not hash to `id`.
     """
     hasher, at = blob_hasher(), 0
     while at < size:
-        piece = read(at, min(PIECE, size - at))
+        piece = read(at, min(most, size - at))
         if not piece:
             raise damaged(id, Kind.BLOB, where, "the pack ends too early")
         hasher.update(piece)
