@@ -48,8 +48,8 @@ def check_command(session: Session, media: bool, mend: bool, dry_run: bool, as_j
     \b
     JSON: {"objects", "damage": [{"kind", "name", "text", "objects": [ID...], "needed": {"datasets", "branches",
            "versions", "others": [NAME...], "commits": [ID...], "inputs": [KEY...], "ranges": [TEXT...], those that
-           cannot be named}}...], "findings": [{"kind", "name", "text"}], "orphans",
-           "notes": [TEXT...], what could not be decoded here,
+           cannot be named, "operations": whether earlier ones do}}...],
+           "findings": [{"kind", "name", "text"}], "orphans", "notes": [TEXT...], what could not be decoded here,
            "elsewhere", media that only a remote has, "purged", media that a tombstone names: COUNT}
     with --repair also: {"repaired": [{"kind", "name", "text"}...], "aside": FOLDER or null, "dry_run"}
     """
@@ -140,18 +140,24 @@ def _media(count: int) -> str:
 
 
 def _damage_json(one: Damage) -> dict[str, Any]:
-    objects = [id.hex() for id in sorted(one.objects)]
-    return {"kind": one.kind, "name": one.name, "text": one.text, "objects": objects, "needed": one.needed.json()}
+    objects, needed = [id.hex() for id in sorted(one.objects)], {**one.needed.json(), "operations": one.is_past}
+    return {"kind": one.kind, "name": one.name, "text": one.text, "objects": objects, "needed": needed}
 
 
 def _print_damage(damage: Sequence[Damage]) -> None:
     for one in damage[:SHOWN]:
         out(f"damaged: {one.kind} {shown(one.name)}: {shown(one.text)}")
         if one.objects:
-            words = one.needed.words()
-            out(f"  needed by {shown(words)}" if words else "  nothing that stands today needs it")
+            out(f"  {_needs(one)}")
     if len(damage) > SHOWN:
         out(f"... and {len(damage) - SHOWN:,} more; all: --json")
+
+
+def _needs(one: Damage) -> str:
+    words = one.needed.words()
+    if words:
+        return f"needed by {shown(words)}"
+    return "only earlier operations need it, which dsvc gc lets go of" if one.is_past else "nothing needs it"
 
 
 def _verdict(damage: int, findings: int) -> str:

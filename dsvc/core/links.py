@@ -56,8 +56,9 @@ class Links:
     """What was found. `seen` is all that is needed, `tombstones` are those of today. `elsewhere` and `purged` count
     media that is absent in order; `going` are media that are still here though a tombstone names them."""
 
-    def __init__(self, repository: Repository, objects: Objects | None = None) -> None:
-        """Visit all that refs and operations need, in the repository or in other `objects`."""
+    def __init__(self, repository: Repository, objects: Objects | None = None, oldest: ObjectId | None = None) -> None:
+        """Visit all that refs and operations need, in the repository or in other `objects`, back to the `oldest`
+        operation, by default the one where the chain ends."""
         self._elsewhere = repository.store.elsewhere
         self._objects: Objects = objects or repository.store
         self._lists = repository.store if objects is None else None
@@ -67,6 +68,10 @@ class Links:
         self.elsewhere = 0
         self.purged = 0
         self.going: set[ObjectId] = set()
+        # The earliest operation from which on nothing is broken, and whether one before it is lost.
+        self.whole_from: ObjectId | None = None
+        self.is_cut = False
+        self._oldest = oldest or repository.store.state.catalog.manifest.collected.oldest
         self._walk(repository.store.head.operation)
 
     def _walk(self, last: ObjectId) -> None:
@@ -82,9 +87,12 @@ class Links:
                 operation = load_operation(self._objects, id)
             except DamagedError as error:
                 self.broken.append(Broken("operation", "log", error.message, id))
+                self.is_cut = True
                 return
             self._view(operation.view, f"operation {id.short()}")
-            id = operation.parents[0] if operation.parents else None
+            if not self.broken:
+                self.whole_from = id
+            id = operation.parents[0] if operation.parents and id != self._oldest else None
 
     def _view(self, root: ObjectId, name: str) -> None:
         if root in self.seen:

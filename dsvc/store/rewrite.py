@@ -20,7 +20,7 @@ from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_OVERHEAD, Entry
 from dsvc.store.head import Head
 from dsvc.store.ids import ObjectId
 from dsvc.store.index import ROW, Segment, pack_row, segment_name, write_segment
-from dsvc.store.manifest import Manifest, SegmentInfo, manifest_name, write_manifest
+from dsvc.store.manifest import SegmentInfo, manifest_name, write_manifest
 from dsvc.store.objects import ObjectStore
 from dsvc.store.pack import (
     PACK_FOOT,
@@ -48,11 +48,12 @@ class Rewritten(NamedTuple):
 
 class Mending(NamedTuple):
     """What else a rewriting does: it lists `added` segments, and writes some packs `anew`, whatever lies in them.
-    `aside` is given the name of every file before it is removed."""
+    `aside` is given the name of every file before it is removed. `oldest` is where the chain of operations ends."""
 
     added: tuple[SegmentInfo, ...] = ()
     anew: frozenset[ObjectId] = frozenset()
     aside: Callable[[str], None] | None = None
+    oldest: ObjectId | None = None
 
 
 _NOTHING = Mending()
@@ -117,7 +118,7 @@ class _Attempt:
         if self._mending.added:
             # Runs that follow shrink, so that later ones are merged in their turn.
             self._segments = sorted((*self._segments, *self._mending.added), key=lambda info: -info.rows)
-        return bool(self._old or self._mending.added)
+        return bool(self._old or self._mending.added or self._mending.oldest)
 
     def _rewrite(self, segment: Segment, affected: set[int]) -> None:
         """Write the packs and the segment that stand in place of one of the present manifest."""
@@ -171,7 +172,11 @@ class _Attempt:
     def publish(self) -> bool:
         """Swap the head; False where another one was faster. Where it raises, it may be either."""
         assert self.base.head is not None  # an empty repository has nothing to rewrite
-        manifest: Manifest = replace(self.base.catalog.manifest, segments=tuple(self._segments))
+        old = self.base.catalog.manifest
+        collected = old.collected
+        if self._mending.oldest is not None:
+            collected = replace(collected, count=max(1, collected.count), oldest=self._mending.oldest)
+        manifest = replace(old, segments=tuple(self._segments), collected=collected)
         self._written.append(manifest_name(manifest.id))
         write_manifest(self._backend, manifest)
         head = replace(self.base.head, manifest=manifest.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from dsvc.core.oddities import Finding
@@ -13,7 +14,7 @@ from dsvc.store.frame import CHUNKED, FRAME_HEAD, Entry, open_frame
 from dsvc.store.head import CHUNKED_BLOBS, Head
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.index import Segment, pack_row, segment_name, write_segment
-from dsvc.store.manifest import Manifest, SegmentInfo, manifest_name, read_manifest, write_manifest
+from dsvc.store.manifest import Collected, Manifest, SegmentInfo, manifest_name, read_manifest, write_manifest
 from dsvc.store.pack import PackInfo, read_frame, read_pack_index
 from dsvc.store.rewrite import pack_of, segment_rows
 
@@ -57,13 +58,14 @@ def mend_lists(backend: Backend, keep: Callable[[str], None]) -> list[Finding]:
     elif len(whole) < len(manifest.segments):
         all_, count = len(manifest.segments), len(manifest.segments) - len(whole)
         done.append(Finding("index", "index", f"{count} of {all_} segments lost; made anew from packs"))
-    new = Manifest(listed)
+    operations = _operations(backend, [*_rows_of(whole), *rows])
     if head is None:
-        operation = _last(_operations(backend, [*_rows_of(whole), *rows]))
+        operation = _last(operations)
         done.append(Finding("head", "head", f"{_lost(raw)}; set to {_said(operation, 'the packs')}"))
-        mended = _head_of(operation.id, new, backend)
-    else:
-        mended = Head(head.operation, new.id, head.must, head.may)
+    last = head.operation if head is not None else operation.id
+    collected = manifest.collected if manifest is not None else _end_of(last, operations)
+    new = Manifest(listed, collected)
+    mended = replace(head, manifest=new.id) if head is not None else _head_of(last, new, backend)
     if head is not None and manifest is None:
         _set_aside(backend, manifest_name(head.manifest), keep)
     write_manifest(backend, new)
@@ -235,6 +237,14 @@ def _last(operations: dict[ObjectId, Operation]) -> _Found:
     if not depths:
         raise RefusedError("no operation is left in any pack, so that nothing says what stood where", _BACKUP)
     return max((_Found(id, operations[id], depth) for id, depth in depths.items()), key=_rank)
+
+
+def _end_of(last: ObjectId, operations: dict[ObjectId, Operation]) -> Collected:
+    """Where the chain of operations ends that leads to the last one, when it does so before the first."""
+    id, parents = last, operations[last].parents if last in operations else ()
+    while parents and parents[0] in operations:
+        id, parents = parents[0], operations[parents[0]].parents
+    return Collected(1, 0, id) if parents else Collected()
 
 
 def _rank(found: _Found) -> tuple[int, int, ObjectId]:

@@ -120,9 +120,10 @@ def _unlisted(store: ObjectStore) -> dict[ObjectId, Row]:
 class MendingLinks(Links):
     """A walk through all that is needed, that brings what is not there."""
 
-    def __init__(self, repository: Repository, mender: Mender) -> None:
+    def __init__(self, repository: Repository, mender: Mender, oldest: ObjectId | None = None) -> None:
+        """`oldest` is the operation before which nothing is looked at."""
         self._mender = mender
-        super().__init__(repository, mender)
+        super().__init__(repository, mender, oldest)
 
     def _lost(self, key: bytes, blob: ObjectId) -> None:
         if not self._mender.bring(blob, Kind.BLOB):

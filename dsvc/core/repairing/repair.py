@@ -108,6 +108,10 @@ class _ObjectMending:
         self._staging = Staging(store.backend)
         self._mender = Mender(store, donors, self._lost - self._spare, self._staging)
         links = MendingLinks(repository, self._mender)
+        self.cut = links.whole_from if links.is_cut else None
+        if self.cut is not None:
+            # What was before is out of reach, since what leads there is lost: then it need not be whole.
+            links = MendingLinks(repository, self._mender, self.cut)
         self._needed = None if links.broken else _needed(store, links)
         for id in sorted(self._lost - self._spare - links.tombstones.keys()):
             if not self._is_needless(id):
@@ -127,13 +131,16 @@ class _ObjectMending:
         try:
             anew = frozenset(pack.id for pack in _packs(self._store) if pack.id in self._broken_packs)
             dropped = {(id, pack) for id, pack in self._bad if self._may_drop(id)}
-            if not (anew or dropped or self._mender.brought):
+            if not (anew or dropped or self._mender.brought or self.cut):
                 return []
             added = _added(self._store, self._staging)
             is_published = bool(added)  # or a head may list it
-            mending = Mending(added, anew, aside.keep)
+            mending = Mending(added, anew, aside.keep, self.cut)
             result = rewrite(self._store, lambda id, pack: (id, pack.id) in dropped, mending=mending)
             told = list(self._told())
+            if self.cut is not None:
+                text = f"what was before operation {self.cut.short()} is lost, and cannot be gone back to"
+                told.insert(0, Finding("operations", "operations", text))
             if result.packs:
                 told.append(Finding("packs", "packs", f"{result.packs:,} written anew, of what is left of them"))
             return told
