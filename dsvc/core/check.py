@@ -67,7 +67,7 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
         what = "1 media file has" if count == 1 else f"{count:,} media files have"
         notes.append(f"{what} a tombstone, and bytes here still: purge again, and it goes on")
     return CheckReport(
-        sum(segment.rows for segment in store.state.catalog.manifest.segments),
+        store.state.catalog.count(),
         tuple(_with_dependents(repository, damage, links)),
         tuple(findings),
         sum(one.problem == "orphan" and one.message.startswith(FOLDERS) for one in found),

@@ -20,7 +20,7 @@ from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_OVERHEAD, Entry
 from dsvc.store.head import Head
 from dsvc.store.ids import ObjectId
 from dsvc.store.index import ROW, Segment, pack_row, segment_name, write_segment
-from dsvc.store.manifest import SegmentInfo, manifest_name, write_manifest
+from dsvc.store.manifest import Manifest, SegmentInfo, manifest_name, write_manifest
 from dsvc.store.objects import ObjectStore
 from dsvc.store.pack import (
     PACK_FOOT,
@@ -125,7 +125,7 @@ class _Attempt:
         mover = _Mover(self._backend, self._written)
         self._movers.append(mover)
         # A pack that is lost has nothing to copy. Its rows stay, but for those that are dropped.
-        replaced = {number for number in affected if _is_there(self._backend, segment.packs[number])}
+        replaced = {number for number in affected if is_there(self._backend, segment.packs[number])}
         dropped, size = set[ObjectId](), 0
         to_copy: dict[int, list[tuple[Entry, ObjectId]]] = {number: [] for number in sorted(replaced)}
         for id, pack, entry in segment_rows(segment):
@@ -172,11 +172,10 @@ class _Attempt:
     def publish(self) -> bool:
         """Swap the head; False where another one was faster. Where it raises, it may be either."""
         assert self.base.head is not None  # an empty repository has nothing to rewrite
-        old = self.base.catalog.manifest
-        collected = old.collected
+        collected = self.base.catalog.manifest.collected
         if self._mending.oldest is not None:
             collected = replace(collected, count=max(1, collected.count), oldest=self._mending.oldest)
-        manifest = replace(old, segments=tuple(self._segments), collected=collected)
+        manifest = replace(relisted(self._backend, self.base.catalog.manifest, self._segments), collected=collected)
         self._written.append(manifest_name(manifest.id))
         write_manifest(self._backend, manifest)
         head = replace(self.base.head, manifest=manifest.id)
@@ -221,6 +220,20 @@ class _Attempt:
             listed = {*self._old, manifest_name(self.base.head.manifest)}  # what came out the same has the same name
             with contextlib.suppress(DsvcError):
                 self._backend.delete_all([name for name in self._written if name not in listed])
+
+
+def relisted(backend: Backend, old: Manifest, segments: Iterable[SegmentInfo]) -> Manifest:
+    """A manifest with other segments, with the history packs and those that are gone, as far as these list them.
+
+    Raises NotFoundError or DamagedError.
+    """
+    listed = tuple(segments)
+    packs = [pack for info in listed for pack in Segment(backend, info).packs]
+    history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
+    order = {pack.id: number for number, pack in enumerate(old.history)}
+    history.sort(key=lambda pack: order.get(pack.id, len(order)))
+    gone = old.gone & {pack.id for pack in packs}
+    return replace(old, segments=listed, history=tuple(history), gone=gone)
 
 
 class _Mover:
@@ -313,7 +326,7 @@ def _hides(backend: Backend, pack: PackInfo, drop: Drop) -> bool:
     return pack.size != whole_size(len(named), sum(head[-1] + FRAME_OVERHEAD for head in heads))
 
 
-def _is_there(backend: Backend, pack: PackInfo) -> bool:
+def is_there(backend: Backend, pack: PackInfo) -> bool:
     """Whether a pack's file exists. One that is lost holds nothing that could be taken out of it."""
     try:
         return backend.size(pack.name) >= 0

@@ -16,7 +16,7 @@ from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.index import Segment, pack_row, segment_name, write_segment
 from dsvc.store.manifest import Collected, Manifest, SegmentInfo, manifest_name, read_manifest, write_manifest
 from dsvc.store.pack import PackInfo, read_frame, read_pack_index
-from dsvc.store.rewrite import pack_of, segment_rows
+from dsvc.store.rewrite import pack_of, relisted, segment_rows
 
 _BACKUP = "restore .dsvc from a backup, or clone it anew: dsvc clone URL"
 
@@ -64,7 +64,7 @@ def mend_lists(backend: Backend, keep: Callable[[str], None]) -> list[Finding]:
         done.append(Finding("head", "head", f"{_lost(raw)}; set to {_said(operation, 'the packs')}"))
     last = head.operation if head is not None else operation.id
     collected = manifest.collected if manifest is not None else _end_of(last, operations)
-    new = Manifest(listed, collected)
+    new = replace(relisted(backend, manifest or Manifest(), listed), collected=collected)
     mended = replace(head, manifest=new.id) if head is not None else _head_of(last, new, backend)
     if head is not None and manifest is None:
         _set_aside(backend, manifest_name(head.manifest), keep)

@@ -27,7 +27,7 @@ from dsvc.store.manifest import SegmentInfo
 from dsvc.store.objects import ObjectStore
 from dsvc.store.overlay import Overlay
 from dsvc.store.pack import PackInfo
-from dsvc.store.rewrite import Mending, rewrite, segment_rows
+from dsvc.store.rewrite import Mending, is_there, rewrite, segment_rows
 from dsvc.store.staging import Pending, Staging
 
 OpenDonors = Callable[[Repository], Iterable[Donor]]
@@ -125,18 +125,27 @@ class _ObjectMending:
         """Whether damaged copies of an object may go."""
         return id in self._mender.brought or id in self._spare or self._is_needless(id)
 
+    def _drop(self, id: ObjectId, pack: PackInfo) -> bool:
+        """Whether a row goes: of a damaged copy, or of one that was moved out of a pack that is no more."""
+        if (id, pack.id) in self._bad:
+            return self._may_drop(id)
+        is_gone = pack.id in self._store.state.catalog.manifest.gone
+        return is_gone and id in self._lost and self._is_needless(id) and id not in self._mender.brought
+
     def publish(self, aside: Aside) -> list[Finding]:
         """List what was brought, write broken packs anew, and say what was done."""
         is_published = False
         try:
-            anew = frozenset(pack.id for pack in _packs(self._store) if pack.id in self._broken_packs)
-            dropped = {(id, pack) for id, pack in self._bad if self._may_drop(id)}
-            if not (anew or dropped or self._mender.brought or self.cut):
+            packs = self._store.state.catalog.packs()
+            broken = [pack for pack in packs if pack.id in self._broken_packs]
+            anew = frozenset(pack.id for pack in broken if is_there(self._store.backend, pack))
+            drops = any(self._may_drop(id) for id, _ in self._bad)
+            if not (anew or drops or self._mender.brought or self.cut):
                 return []
             added = _added(self._store, self._staging)
             is_published = bool(added)  # or a head may list it
             mending = Mending(added, anew, aside.keep, self.cut)
-            result = rewrite(self._store, lambda id, pack: (id, pack.id) in dropped, mending=mending)
+            result = rewrite(self._store, self._drop, mending=mending)
             told = list(self._told())
             if self.cut is not None:
                 text = f"what was before operation {self.cut.short()} is lost, and cannot be gone back to"
@@ -169,15 +178,9 @@ def _copies(store: ObjectStore, ids: set[ObjectId]) -> dict[ObjectId, dict[Objec
     for number in range(len(catalog.manifest.segments)) if ids else ():
         segment = catalog.segment(number)
         for id, pack, entry in segment_rows(segment):
-            if id in ids and pack < len(segment.packs):
+            if id in ids and pack < len(segment.packs) and segment.packs[pack].id not in catalog.manifest.gone:
                 found.setdefault(id, {})[segment.packs[pack].id] = Kind(entry.kind)
     return found
-
-
-def _packs(store: ObjectStore) -> Iterator[PackInfo]:
-    catalog = store.state.catalog
-    for number in range(len(catalog.manifest.segments)):
-        yield from catalog.segment(number).packs
 
 
 def _added(store: ObjectStore, staging: Staging) -> tuple[SegmentInfo, ...]:
