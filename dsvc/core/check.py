@@ -65,7 +65,7 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
     if links.going:
         count = len(links.going)
         what = "1 media file has" if count == 1 else f"{count:,} media files have"
-        notes.append(f"{what} a tombstone, and bytes here still: purge again, and it goes on")
+        notes.append(f"{what} a tombstone, and bytes here still, which dsvc gc removes")
     return CheckReport(
         store.state.catalog.count(),
         tuple(_with_dependents(repository, damage, links)),

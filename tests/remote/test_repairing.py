@@ -10,6 +10,7 @@ import pytest
 
 from dsvc.core.check import check
 from dsvc.core.dataset import Dataset
+from dsvc.core.operations import operations
 from dsvc.core.repairing.mending import Donor
 from dsvc.core.repairing.repair import RepairReport, find_broken, repair
 from dsvc.core.repository import Repository
@@ -223,3 +224,26 @@ def test_a_repair_brings_no_purged_media_back(ours: Dataset, folder: Path) -> No
     report = repair(folder, whole(ours))
     assert report.after.damage == () and report.after.purged == 1
     assert not any(ObjectStore(LocalBackend(folder / ".dsvc")).has(one.blob) for one in receipt.doomed)
+
+
+def test_a_chain_of_operations_that_is_broken_ends_where_it_is_whole(ours: Dataset, folder: Path) -> None:
+    repository = Repository(LocalBackend(folder / ".dsvc"), folder, ours.repository.author)
+    chain = [logged.id for logged in operations(repository)]
+    spoil(folder, repository.store, chain[3])
+    assert [one.is_past for one in check(repository).damage] == [True]
+    report = repair(folder, nobody)
+    text = f"what was before operation {chain[2].short()} is lost, and cannot be gone back to"
+    assert text in [one.text for one in report.done]
+    mended(folder, report, ours)
+    after = Repository(LocalBackend(folder / ".dsvc"), folder, ours.repository.author)
+    assert [logged.id for logged in operations(after)][2:] == chain[:3]
+
+
+def test_a_head_whose_operation_is_lost(ours: Dataset, folder: Path) -> None:
+    """Nobody else knows where everything stood: it is named, and nothing is made worse."""
+    store = ObjectStore(LocalBackend(folder / ".dsvc"))
+    spoil(folder, store, store.head.operation)
+    before = {path: path.read_bytes() for path in (folder / ".dsvc/packs").iterdir()}
+    report = repair(folder, nobody)
+    assert report.done == () and any(store.head.operation in one.objects for one in report.after.damage)
+    assert {path: path.read_bytes() for path in (folder / ".dsvc/packs").iterdir()} == before

@@ -15,7 +15,7 @@ from dsvc.core.oddities import Finding
 from dsvc.core.repairing.aside import Aside
 from dsvc.core.repairing.lists import mend_lists
 from dsvc.core.repairing.mending import Donor, Mender, MendingLinks
-from dsvc.core.repository import FOLDER, Repository, has_packs
+from dsvc.core.repository import FOLDER, Repository
 from dsvc.errors import NotRepositoryError
 from dsvc.model.commit import Author
 from dsvc.model.incoming import Progress
@@ -45,7 +45,7 @@ def find_broken(start: Path) -> Path:
     """The nearest folder that holds a repository, be it one that lost its head. Raises NotRepositoryError."""
     start = start.absolute()
     for folder in (start, *start.parents):
-        if (folder / FOLDER / "head").exists() or has_packs(folder / FOLDER):
+        if (folder / FOLDER / "head").exists() or any((folder / FOLDER / "packs").glob("*")):
             return folder
     raise NotRepositoryError(f"no dsvc repository in {start} or above", "make one with: dsvc init")
 
