@@ -91,6 +91,7 @@ class ObjectWriter:
         """Stage objects of another store whose verified frames lie one after the other in `run`, at the offsets that
         `rows` say; `has` said of each that it is not stored here."""
         self._require_open()
+        self.brought.update(id for id, entry in rows if entry.kind == Kind.BLOB)
         self._staging.put_run(run, rows)
 
     def resume(self, journal: Journal) -> None:
