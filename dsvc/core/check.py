@@ -11,7 +11,7 @@ from dsvc.core.operations import describe_ref, operations
 from dsvc.errors import DamagedError
 from dsvc.model.commit import load_commit
 from dsvc.model.incoming import Progress
-from dsvc.model.node import Inner, decode_node, load_value
+from dsvc.model.node import Child, Inner, decode_node, keeps_promise, load_value
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_input
 from dsvc.model.snapshot import load_roots
@@ -184,16 +184,18 @@ class _Walker:
             self.damage.append(Finding("blob", blob.short(), text))
 
     def _tree(self, root: ObjectId, name: str, visit: Callable[[bytes, bytes], None] | None = None) -> None:
-        queue = [root]
+        queue: list[tuple[ObjectId, Child | None, int]] = [(root, None, 0)]
         while queue:
-            id = queue.pop()
+            id, promised, level = queue.pop()
             if id in self.seen:
                 continue
             self.seen.add(id)
             try:
                 node = decode_node(self.store.get(id, Kind.NODE), id)
+                if promised is not None and not keeps_promise(node, promised, level):
+                    raise DamagedError(f"node {id.short()} is not what its parent says")
                 if isinstance(node, Inner):
-                    queue += [child.id for child in node.children]
+                    queue += [(child.id, child, node.level - 1) for child in node.children]
                     continue
                 for key, value in zip(node.keys, node.values, strict=True):
                     found = load_value(self.store, value)

@@ -14,7 +14,7 @@ from dsvc.core.keys import check_key
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.commit import decode_commit
 from dsvc.model.incoming import Progress
-from dsvc.model.node import Child, Inner, Leaf, Node, decode_node
+from dsvc.model.node import Child, Inner, Leaf, decode_node, keeps_promise
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_concept, decode_input
 from dsvc.model.snapshot import decode_roots
@@ -118,7 +118,7 @@ class Copier:
         for id, data in self._bring(self._lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]
             node = self._decoded(decode_node, data, id)
-            if step.promised is not None and not _keeps(node, step.promised, step.level):
+            if step.promised is not None and not keeps_promise(node, step.promised, step.level):
                 raise self._source.failure(DamagedError(f"node {id.short()} is not what its parent says"))
             if isinstance(node, Inner):
                 for child in node.children:
@@ -237,12 +237,3 @@ class Copier:
         self._told = self.bytes
         if self._progress is not None:
             self._progress(self._source.verb, self.bytes, total)
-
-
-def _keeps(node: Node, promised: Child, level: int) -> bool:
-    """Whether a node is what its parent says of it."""
-    return (
-        node.level == level
-        and node.keys[-1:] == [promised.key]
-        and (node.count, node.conflicts) == (promised.entries, promised.conflicts)
-    )

@@ -18,6 +18,7 @@ from dsvc.errors import DamagedError, RefusedError
 from dsvc.store.backend import Backend
 from dsvc.store.frame import Entry
 from dsvc.store.ids import INDEX_CONTEXT, ObjectId
+from dsvc.store.limits import MAX_BUCKET_ROWS, MAX_SEGMENT_PACKS, is_allowed
 from dsvc.store.manifest import SegmentInfo
 from dsvc.store.pack import PackClass, PackInfo
 
@@ -60,7 +61,7 @@ class Segment:
         self.info = info
         self._backend = backend
         self._name = segment_name(info.id)
-        self._whole = backend.read(self._name) if info.size <= _WHOLE else b""
+        self._whole = backend.read(self._name, 0, info.size + 1) if info.size <= _WHOLE else b""
         if backend.size(self._name) != info.size or info.size < _HEAD + FOOT.size:
             raise self._damaged("its size is wrong")
         count, self._bits = self._load_footer()
@@ -83,7 +84,7 @@ class Segment:
         rows, packs, bits, self._tables_check, own, magic = FOOT.unpack(data)
         if magic != SEGMENT_END or own != xxhash.xxh3_64_intdigest(data[:-16]):
             raise self._damaged("its footer is not what was written")
-        if rows != self.info.rows or bits > _MAX_BITS:
+        if rows != self.info.rows or bits > _MAX_BITS or packs > MAX_SEGMENT_PACKS:
             raise self._damaged("its footer disagrees with the manifest")
         return packs, bits
 
@@ -118,12 +119,14 @@ class Segment:
         _, pack, offset, stored, raw, kind, codec = ROW.unpack_from(bucket, at)
         if pack >= len(self.packs):
             raise self._damaged("a row names no pack")
+        if not is_allowed(kind, codec, raw, stored):
+            raise self._damaged(f"it gives object {id} a length that none of its kind may have")
         return Row(pack, Entry(offset, stored, raw, kind, codec))
 
     def _load_bucket(self, number: int) -> bytes:
         start = BUCKET.unpack_from(self._fan, (number - 1) * BUCKET.size)[0] if number else 0
         end, check = BUCKET.unpack_from(self._fan, number * BUCKET.size)
-        if not start <= end <= self.info.rows:
+        if not start <= end <= self.info.rows or end - start > MAX_BUCKET_ROWS:
             raise self._damaged("its fan-out is out of order")
         data = self._read(_HEAD + start * ROW.size, (end - start) * ROW.size)
         if xxhash.xxh3_64_intdigest(data) != check:

@@ -9,6 +9,7 @@ from dsvc.errors import DamagedError
 from dsvc.store import codec
 from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
+from dsvc.store.limits import MAX_MANIFEST
 
 
 def manifest_name(id: ObjectId) -> str:
@@ -66,7 +67,10 @@ def _segment(row: Any, what: str) -> SegmentInfo:
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:
     """Load a manifest. Raises NotFoundError or DamagedError."""
-    return Manifest.decode(backend.read(manifest_name(id)), id)
+    data = backend.read(manifest_name(id), 0, MAX_MANIFEST + 1)
+    if len(data) > MAX_MANIFEST:
+        raise DamagedError(f"manifest {id.short()} is too long")
+    return Manifest.decode(data, id)
 
 
 def write_manifest(backend: Backend, manifest: Manifest) -> ObjectId:

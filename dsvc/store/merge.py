@@ -106,7 +106,7 @@ def _fold(backend: Backend, pack: PackInfo, runs: list[Segment], staging: Stagin
     """Copy the frames of `pack` that a row names, and say where each lies now."""
     moved: dict[ObjectId, Staged] = {}
     where = f"pack {pack.id.short()}"
-    data = backend.read(pack.name)
+    data = backend.read(pack.name, 0, pack.size)
     for id, offset in read_pack_index(backend, pack):
         for run in runs:
             row = run.find(id)
