@@ -147,7 +147,7 @@ class Draft:
             if self._commit is not None:
                 require_clean(refs, self.dataset)
             state = self._state
-            if self.dataset.repository.store.head.operation != self._seen:
+            if self.transaction.has_lost or self.dataset.repository.store.head.operation != self._seen:
                 state = load_state(store, refs, self.dataset)
                 for step in self._steps:
                     state = step(store, state)
@@ -382,6 +382,7 @@ def _encode_fresh(media: Media) -> bytes:
         return encode_input(Input(key="", media=media))
     fields = (
         ("blob", media.blob),
+        ("chunks", media.chunks),
         ("duration", media.duration),
         ("fps", media.fps),
         ("height", media.height),

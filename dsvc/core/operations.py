@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.files.tracking import renaming
 from dsvc.core.transaction import Refs
-from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
 from dsvc.model.view import (
@@ -40,12 +41,31 @@ class LoggedOperation(NamedTuple):
 
 
 def operations(repository: Repository) -> Iterator[LoggedOperation]:
-    """All operations, the last first."""
-    id: ObjectId | None = repository.store.head.operation
+    """All operations that are still there, the last first."""
+    store = repository.store
+    id: ObjectId | None = store.head.operation
+    before = store.state.catalog.manifest.collected
     while id is not None:
-        operation = load_operation(repository.store, id)
+        try:
+            operation = load_operation(store, id)
+        except DamagedError:
+            store.refresh()
+            if store.state.catalog.manifest.collected != before:
+                return  # a collection has cut the chain meanwhile
+            raise
         yield LoggedOperation(id, operation)
-        id = operation.parents[0] if operation.parents else None
+        id = operation.parents[0] if operation.parents and id != before.oldest else None
+
+
+def oldest_operation(repository: Repository) -> ObjectId | None:
+    """The operation before which others were collected, so that nothing is known of them; None where all are there."""
+    return repository.store.state.catalog.manifest.collected.oldest
+
+
+def _collected(repository: Repository) -> str:
+    """What an error adds where what it misses may have been collected."""
+    oldest = oldest_operation(repository)
+    return f"; what was before {oldest.short()} was collected" if oldest is not None else ""
 
 
 def find_operation(repository: Repository, prefix: str) -> LoggedOperation:
@@ -54,7 +74,7 @@ def find_operation(repository: Repository, prefix: str) -> LoggedOperation:
         raise UsageError(f"{prefix!r} is too short to name an operation", "give at least 4 digits; see: dsvc op log")
     found = [logged for logged in operations(repository) if logged.id.hex().startswith(prefix.lower())]
     if not found:
-        raise NotFoundError(f"no operation {prefix!r}", "see: dsvc op log")
+        raise NotFoundError(f"no operation {prefix!r}", f"see: dsvc op log{_collected(repository)}")
     if len(found) > 1:
         raise UsageError(f"{prefix!r} is ambiguous", ", ".join(logged.id.short() for logged in found[:5]))
     return found[0]
@@ -68,6 +88,9 @@ def undo(repository: Repository, prefix: str | None = None) -> LoggedOperation:
     target = find_operation(repository, prefix) if prefix else _last(repository)
     if not target.operation.parents:
         raise RefusedError("the repository's first operation cannot be undone")
+    if target.id == oldest_operation(repository):
+        message = f"{target.operation.command!r} cannot be undone: what was before it was collected by dsvc gc"
+        raise RefusedError(message, "dsvc gc keeps what operations of the last 30 days need, unless --keep says less")
     _invert(repository, target, "undo")
     return target
 
@@ -95,7 +118,8 @@ def restore(repository: Repository, prefix: str) -> LoggedOperation:
         wanted = Tree(repository.store, target.operation.view, repository.cache)
         for entry in diff_trees(refs.view.tree, wanted):
             ref = split_ref(entry.key)
-            refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
+            if ref[0] != TOMBSTONE:  # what was purged is gone for good, and is not to come back
+                refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
 
     with repository.transaction(f"op restore {target.id.short()}") as transaction:
         transaction.run(change, inverts=None, action="restore")
@@ -116,7 +140,8 @@ def _last(repository: Repository) -> LoggedOperation:
         if logged.operation.inverts is None:
             return logged
         cancelled.add(logged.operation.inverts)
-    raise RefusedError("nothing to undo", "all that this workspace did is undone, or it did nothing; see: dsvc op log")
+    hint = "all that this workspace did is undone, or it did nothing; see: dsvc op log"
+    raise RefusedError("nothing to undo", hint + _collected(repository))
 
 
 def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple[Ref, bytes | None, bytes | None]]:
@@ -130,6 +155,10 @@ def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple
 
 def _invert(repository: Repository, target: LoggedOperation, action: str) -> None:
     moved = list(changed_refs(repository, target.operation))
+    purged = [ref for ref, _, _ in moved if ref[0] == TOMBSTONE]
+    moved = [one for one in moved if one[0][0] != TOMBSTONE]
+    if purged and not moved:
+        raise _purge_stays(repository, target)
 
     def change(refs: Refs) -> None:
         stuck = [ref for ref, _, new in moved if _encoded(refs.view, ref) != new]
@@ -145,26 +174,36 @@ def _invert(repository: Repository, target: LoggedOperation, action: str) -> Non
             elif ref[0] == BRANCH and old is None:
                 _require_clean(refs, ref, target)
 
-    names = _renamed(moved)
+    names = renamed(moved)
     settings = renaming(repository.workspace, names.new, names.old) if names is not None else nullcontext()
     command = f"{action} {target.id.short()} ({target.operation.command})"
     with settings, repository.transaction(command) as transaction:
         transaction.run(change, inverts=target.id, action=action)
 
 
-class _Renaming(NamedTuple):
+def _purge_stays(repository: Repository, target: LoggedOperation) -> RefusedError:
+    """The refusal to take a purge back; it names the operation before."""
+    own = itertools.dropwhile(lambda one: one.id != target.id, _own(repository))
+    before = next((one for one in own if one.id != target.id), None)
+    hint = f"what came before it can be undone by its id: dsvc undo --op {before.id.short()}" if before else None
+    return RefusedError(f"{target.operation.command!r} cannot be taken back: the bytes are gone", hint)
+
+
+class Renaming(NamedTuple):
+    """The names of a dataset before and after an operation."""
+
     old: str
     new: str
 
 
-def _renamed(moved: list[tuple[Ref, bytes | None, bytes | None]]) -> _Renaming | None:
+def renamed(moved: Sequence[tuple[Ref, bytes | None, bytes | None]]) -> Renaming | None:
     """The names of a dataset before and after, if all that moves of refs make is another name for it."""
     gone = {_nameless(ref): old for ref, old, new in moved if new is None}
     come = {_nameless(ref): new for ref, old, new in moved if old is None}
     names = [[ref[1] for ref, *sides in moved if ref[0] == DATASET and sides[at] is None] for at in (1, 0)]
     if gone != come or len(gone) + len(come) != len(moved) or [len(found) for found in names] != [1, 1]:
         return None
-    return _Renaming(names[0][0], names[1][0])
+    return Renaming(names[0][0], names[1][0])
 
 
 def _nameless(ref: Ref) -> Ref:

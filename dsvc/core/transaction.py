@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from dsvc.core.purging.tombstones import require_unpurged
 from dsvc.model.node import Reader, Store
 from dsvc.model.tree import Tree
 from dsvc.model.view import AnyRef, Operation, Ref, View, encode_ref, load_operation, ref_key, store_operation
-from dsvc.store.head import HeadMovedError
+from dsvc.store.head import HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.writer import ObjectWriter
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
 
 T = TypeVar("T")
+_SHORTEST, _LONGEST = 0.02, 2.0  # seconds between two tries to publish where others are faster
 
 
 class ReadOnly:
@@ -72,6 +76,8 @@ class Transaction:
         self.writer: ObjectWriter = repository.store.writer()
         # Where a swap was refused or unanswered, an operation that is listed must be ours and nobody else's.
         self._nonce = secrets.token_bytes(8)
+        # Whether a collection took what was found here, so that whatever can has to be put again.
+        self.has_lost = False
 
     @property
     def store(self) -> Store:
@@ -97,20 +103,24 @@ class Transaction:
         """Apply `change` to the refs and publish; where another operation came first, again on the new view.
 
         `change` may run several times, so its objects must be the same or cheap. A change that moves no ref makes
-        no operation.
+        no operation. What a collection took meanwhile is put again where `change` does so; else RefusedError is raised.
         """
         try:
             return self._attempt(change, inverts, action)
-        except HeadMovedError:
-            pass
+        except HeadMovedError as error:
+            self.has_lost |= isinstance(error, RemovedError)
         # Lost a race. Local writers now queue up, so that everyone gets a turn.
+        tries = 0
         with self.writer.turn():
             while True:
                 self.repository.store.refresh()
                 try:
                     return self._attempt(change, inverts, action)
-                except HeadMovedError:
-                    continue
+                except HeadMovedError as error:
+                    self.has_lost |= isinstance(error, RemovedError)
+                    # Nothing holds others off there. Who waits for different times seldom meets again.
+                    tries += 1
+                    time.sleep(random.uniform(0, min(_LONGEST, _SHORTEST * 2**tries)))
 
     def _attempt(self, change: Callable[[Refs], T], inverts: ObjectId | None, action: str | None) -> T:
         repository = self.repository
@@ -119,6 +129,7 @@ class Transaction:
         refs = Refs(View(self.writer, before.view, repository.cache))
         result = change(refs)
         if refs.changes:
+            require_unpurged(refs, self.writer)
             operation = Operation(
                 view=self._store_view(refs),
                 parents=(parent,),
@@ -131,7 +142,12 @@ class Transaction:
                 action=action,
                 nonce=self._nonce,
             )
-            self.writer.publish(store_operation(self.writer, operation))
+            id = store_operation(self.writer, operation)
+            if self.writer.is_overtaken:
+                from dsvc.core.collecting.links import require_links
+
+                require_links(self.writer, refs)
+            self.writer.publish(id)
         return result
 
     def _store_view(self, refs: Refs) -> ObjectId:

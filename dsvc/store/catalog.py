@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dsvc.store.backend import Backend
@@ -39,6 +40,11 @@ class Catalog:
         if found is None:
             found = self._open[info.id] = Segment(self._backend, info)
         return found
+
+    def load(self, ids: Sequence[ObjectId]) -> None:
+        """Read what finding these ids needs, in few requests. Raises NotFoundError or DamagedError."""
+        for number in range(len(self.manifest.segments)):
+            self.segment(number).load(ids)
 
     def find(self, id: ObjectId) -> Location | None:
         """Where `id` lies, or None. Raises NotFoundError or DamagedError."""

@@ -34,6 +34,8 @@ _MAX_BITS = 16
 _WHOLE = 1 << 18  # a segment up to this size is read in one go
 _CACHE = 16 << 20  # bytes of buckets kept per segment
 _ROWS_AT_ONCE = 4096
+_GAP = 256 << 10  # bytes between two buckets that are read together
+_SPAN = 4 << 20  # bytes that are read at once
 
 
 class Row(NamedTuple):
@@ -123,12 +125,42 @@ class Segment:
             raise self._damaged(f"it gives object {id} a length that none of its kind may have")
         return Row(pack, Entry(offset, stored, raw, kind, codec))
 
-    def _load_bucket(self, number: int) -> bytes:
+    def load(self, ids: Iterable[ObjectId]) -> None:
+        """Read the buckets that ids fall in, neighbours together. Raises NotFoundError or DamagedError."""
+        numbers = sorted({int.from_bytes(id[:2], "big") >> (16 - self._bits) for id in ids} - self._buckets.keys())
+        at = 0
+        while at < len(numbers):
+            first = last = numbers[at]
+            start = self._bounds(first)[0]
+            while at + 1 < len(numbers) and self._is_near(start, last, numbers[at + 1]):
+                at, last = at + 1, numbers[at + 1]
+            span = self._read(_HEAD + start * ROW.size, (self._bounds(last)[1] - start) * ROW.size)
+            for number in range(first, last + 1):
+                if number not in self._buckets:
+                    low, high = ((row - start) * ROW.size for row in self._bounds(number))
+                    self._keep_bucket(number, span[low:high])
+            at += 1
+
+    def _is_near(self, start: int, last: int, number: int) -> bool:
+        """Whether a bucket is read together with those from row `start` to bucket `last`."""
+        begin, end = self._bounds(number)
+        gap = begin - self._bounds(last)[1]
+        return gap * ROW.size <= _GAP and (end - start) * ROW.size <= _SPAN
+
+    def _bounds(self, number: int) -> tuple[int, int]:
+        """The first row of a bucket, and the one after its last."""
         start = BUCKET.unpack_from(self._fan, (number - 1) * BUCKET.size)[0] if number else 0
-        end, check = BUCKET.unpack_from(self._fan, number * BUCKET.size)
+        end = BUCKET.unpack_from(self._fan, number * BUCKET.size)[0]
         if not start <= end <= self.info.rows or end - start > MAX_BUCKET_ROWS:
             raise self._damaged("its fan-out is out of order")
-        data = self._read(_HEAD + start * ROW.size, (end - start) * ROW.size)
+        return start, end
+
+    def _load_bucket(self, number: int) -> bytes:
+        start, end = self._bounds(number)
+        return self._keep_bucket(number, self._read(_HEAD + start * ROW.size, (end - start) * ROW.size))
+
+    def _keep_bucket(self, number: int, data: bytes) -> bytes:
+        check = BUCKET.unpack_from(self._fan, number * BUCKET.size)[1]
         if xxhash.xxh3_64_intdigest(data) != check:
             raise self._damaged("a bucket of rows is not what was written")
         if self._cached > _CACHE:
@@ -152,6 +184,19 @@ class Segment:
                 data = self._load_bucket(number)
             for at in range(0, len(data), ROW.size):
                 yield data[at : at + ROW.size]
+
+    def read_rows(self) -> bytes:
+        """All rows in one piece, read at once. Raises NotFoundError or DamagedError."""
+        data, start = self._read(_HEAD, self.info.rows * ROW.size), 0
+        view = memoryview(data)
+        for end, check in BUCKET.iter_unpack(self._fan):
+            bucket = view[start * ROW.size : end * ROW.size]
+            if not start <= end <= self.info.rows or xxhash.xxh3_64_intdigest(bucket) != check:
+                raise self._damaged("a bucket of rows is not what was written")
+            start = end
+        if start != self.info.rows or len(data) != start * ROW.size:
+            raise self._damaged("its fan-out is out of order")
+        return data
 
     def check_whole(self) -> None:
         """Raise DamagedError unless the whole file hashes to its id and its rows are in order."""

@@ -1,4 +1,4 @@
-"""The manifest: which index segments make up a repository, oldest first."""
+"""The manifest: which index segments make up a repository, oldest first, and what was collected of it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,41 @@ class SegmentInfo:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """What garbage collections left: how many there were, the grace of the last one in seconds, and the operation
+    where the chain of operations ends since they cut it; None where it is whole."""
+
+    count: int = 0
+    grace: int = 0
+    oldest: ObjectId | None = None
+
+    def limit(self, before: int) -> float:
+        """How old, in seconds, a file that nothing lists may be so that no collection can have taken it for left over;
+        there had been `before` collections when it was begun.
+
+        A collection lists such files before it swaps the head, and takes those as old as its grace. So it can't have
+        seen one that was begun after it; one that is younger than half its grace it has spared. Of collections before
+        the last one the grace is not known any more.
+        """
+        if self.count == before:
+            return float("inf")
+        return self.grace / 2 if self.count == before + 1 else -1.0
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """The segments of a repository, oldest and largest first."""
+    """The segments of a repository, oldest and largest first, and what garbage collections left."""
 
     segments: tuple[SegmentInfo, ...] = ()
+    collected: Collected = Collected()
 
     def encode(self) -> bytes:
         """The manifest file's bytes."""
         rows = [{"bytes": s.size, "id": bytes(s.id), "rows": s.rows} for s in self.segments]
-        return codec.encode({"format": 1, "segments": rows})
+        fields: dict[str, Any] = {"format": 1, "segments": rows}
+        if self.collected.count:
+            fields["collected"] = _encoded(self.collected)
+        return codec.encode(fields)
 
     @property
     def id(self) -> ObjectId:
@@ -49,11 +75,14 @@ class Manifest:
         if derived_id(MANIFEST_CONTEXT, data) != id:
             raise DamagedError(f"{what} is damaged", "Restore it from a backup or a clone.")
         value = codec.decode(data, what)
-        if not isinstance(value, dict) or value.keys() != {"format", "segments"} or value["format"] != 1:
+        if not isinstance(value, dict) or value.keys() - {"collected"} != {"format", "segments"}:
+            raise DamagedError(f"{what} is malformed")
+        if value["format"] != 1:
             raise DamagedError(f"{what} is malformed")
         if not isinstance(value["segments"], list):
             raise DamagedError(f"{what} is malformed")
-        return cls(tuple(_segment(row, what) for row in value["segments"]))
+        collected = _collected(value["collected"], what) if "collected" in value else Collected()
+        return cls(tuple(_segment(row, what) for row in value["segments"]), collected)
 
 
 def _segment(row: Any, what: str) -> SegmentInfo:
@@ -63,6 +92,24 @@ def _segment(row: Any, what: str) -> SegmentInfo:
         ):
             return SegmentInfo(ObjectId(id), rows, size)
     raise DamagedError(f"{what} is malformed")
+
+
+def _encoded(collected: Collected) -> dict[str, Any]:
+    fields: dict[str, Any] = {"count": collected.count, "grace": collected.grace}
+    return fields | ({"oldest": bytes(collected.oldest)} if collected.oldest is not None else {})
+
+
+def _collected(fields: Any, what: str) -> Collected:
+    match fields:
+        case {"count": int(count), "grace": int(grace)} if count > 0 and grace >= 0:
+            oldest = fields.get("oldest")
+            if fields.keys() <= {"count", "grace", "oldest"} and (oldest is None or _is_id(oldest)):
+                return Collected(count, grace, ObjectId(oldest) if oldest is not None else None)
+    raise DamagedError(f"{what} is malformed")
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is bytes and len(value) == ObjectId.SIZE
 
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:

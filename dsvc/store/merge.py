@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from dsvc.errors import DamagedError, NotFoundError
@@ -69,7 +70,8 @@ def merge(backend: Backend, catalog: Catalog, staging: Staging) -> Merged:
     segment = write_segment(backend, rows, about, packs)
     keep = catalog.manifest.segments[: len(catalog.manifest.segments) - len(runs)]
     old = [segment_name(run.info.id) for run in runs] + [pack.name for pack in folded]
-    return Merged(Manifest((*keep, segment)), [segment_name(segment.id)], old)
+    manifest = replace(catalog.manifest, segments=(*keep, segment))
+    return Merged(manifest, [segment_name(segment.id)], old)
 
 
 def _newest_runs(catalog: Catalog, new: int) -> list[Segment]:

@@ -2,7 +2,7 @@
 
     8 bytes magic | frames | index: 16 nonce, 1 class, 4 count, (32 id, 4 offset)* by id | 8 index offset, 8 magic
 
-Bytes between frames that no index names have no meaning.
+Bytes between frames that no index names have no meaning: a big blob that turned out to be known leaves such gaps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import enum
 import secrets
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from dsvc.errors import DamagedError, RefusedError
@@ -141,6 +141,10 @@ class PackWriter:
         self._rows.append((id, moved.offset))
         return moved
 
+    def unlist(self, ids: Set[ObjectId]) -> None:
+        """Leave what was added of these objects as gaps."""
+        self._rows = [row for row in self._rows if row[0] not in ids]
+
     def _write(self, *parts: bytes | memoryview) -> None:
         for part in parts:
             length = len(part)
@@ -230,14 +234,16 @@ def read_frame(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> 
     return backend.read(pack.name, entry.offset, entry.length)
 
 
-def stream_payload(read: Callable[[int, int], bytes], size: int, id: ObjectId, where: str) -> Iterator[bytes]:
-    """A blob of `size` bytes in pieces that `read` fetches by offset and length.
+def stream_payload(
+    read: Callable[[int, int], bytes], size: int, id: ObjectId, where: str, most: int = PIECE
+) -> Iterator[bytes]:
+    """A blob of `size` bytes in pieces of at most `most`, which `read` fetches by offset and length.
 
     Raises DamagedError at the end when the whole does not hash to `id`.
     """
     hasher, at = blob_hasher(), 0
     while at < size:
-        piece = read(at, min(PIECE, size - at))
+        piece = read(at, min(most, size - at))
         if not piece:
             raise damaged(id, Kind.BLOB, where, "the pack ends too early")
         hasher.update(piece)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.chunklist import ChunkList
-from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
+from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, check_frame, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PackClass, PackInfo, PackWriter
+from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
 from dsvc.store.resuming import FinishedPack, Journal
 
 _BATCH_BYTES = 1 << 20
@@ -48,13 +47,14 @@ class Staging:
     def __init__(self, backend: Backend) -> None:
         self.objects: dict[ObjectId, Pending | Staged] = {}
         self.folded: dict[ObjectId, Staged] = {}
-        self.has_lists = False  # whether a blob in chunks was staged
         # What lies in packs that an earlier transaction finished; see `adopt`. Packs are noted in the journal, if any.
         self.adoptable: dict[ObjectId, Staged] = {}
         self.journal: Journal | None = None
+        self.has_lists = False  # whether a blob in chunks was staged
         self._backend = backend
         self._open: dict[PackClass, PackWriter] = {}
-        self._packs: list[PackWriter | FinishedPack] = []
+        self._packs: list[PackWriter] = []
+        self._adopted: list[FinishedPack] = []
         self._batch: list[Pending] = []
         self._batch_bytes = 0
         self._queue: queue.Queue[list[Pending] | None] = queue.Queue(_QUEUED)
@@ -101,6 +101,7 @@ class Staging:
     def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
         with self._lock:
             writer = self._writer(PackClass.of(rows[0][1].kind))
+            self.has_lists |= any(entry.codec == CHUNKED for _, entry in rows)
             for id, entry in writer.append_run(run, rows):
                 self.objects[id] = Staged(writer, entry)
 
@@ -110,9 +111,10 @@ class Staging:
         if found is None:
             return False
         self.objects[id] = found
+        self.has_lists |= found.entry.codec == CHUNKED
         if isinstance(found.writer, FinishedPack) and not found.writer.is_adopted:
             found.writer.is_adopted = True
-            self._packs.append(found.writer)
+            self._adopted.append(found.writer)
         return True
 
     def _append_now(self, *packed: Any) -> None:
@@ -175,9 +177,9 @@ class Staging:
         if len(self._closers) > _CLOSING:
             self._closers.pop(0).join()
 
-    def put_list(self, id: ObjectId, chunks: ChunkList) -> None:
-        """Stage the list of a blob's chunks, in place of one that is staged or stored."""
-        self._append_now(id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
+    def put_list(self, id: ObjectId, size: int, payload: bytes) -> None:
+        """Stage the list of the chunks of a blob of `size` bytes, in place of one that is staged or stored."""
+        self._append_now(id, Kind.BLOB, size, CHUNKED, payload)
         self.has_lists = True
 
     def _finish(self, writer: PackWriter) -> None:
@@ -187,23 +189,31 @@ class Staging:
             rows = [(id, one.entry) for id, one in held if isinstance(one, Staged) and one.writer is writer]
             self.journal.note(info, rows)
 
-    def forget(self, ids: Iterable[ObjectId]) -> None:
-        """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
+    def make_room(self, size: int) -> None:
+        """Close the growing pack of media unless it takes `size` bytes more: then `forget` finds all in packs that
+        hold nothing else, or in one that is not closed yet."""
         self.drain()
-        for id in ids:
-            self.objects.pop(id, None)
+        writer = self._open.get(PackClass.MEDIA)
+        if writer is not None and writer.size + size + size // 64 >= PACK_TARGET:
+            self._close(PackClass.MEDIA)
+
+    def forget(self, ids: Iterable[ObjectId]) -> None:
+        """Drop staged objects: packs with nothing else go, in one that is not closed yet they leave gaps."""
+        self.drain()
+        gone = {id for id in ids if self.objects.pop(id, None) is not None}
         used = {held.writer for held in self.objects.values() if isinstance(held, Staged)}
         for closer in self._closers:
             closer.join()
         self._closers.clear()
-        unused = [pack for pack in self._packs if isinstance(pack, PackWriter) and pack not in used]
-        for writer in unused:
+        for writer in [writer for writer in self._packs if writer not in used]:
             if self._open.get(writer.pack_class) is writer:
                 del self._open[writer.pack_class]
             self._packs.remove(writer)
             self._remove(writer)
+        for writer in self._open.values():
+            writer.unlist(gone)
 
-    def _remove(self, writer: PackWriter | FinishedPack) -> None:
+    def _remove(self, writer: PackWriter) -> None:
         writer.abort()
         if writer.info is not None:
             with contextlib.suppress(Exception):
@@ -240,12 +250,34 @@ class Staging:
             closer.join()
         self._closers.clear()
         self._raise_error()
-        return [writer.info for writer in self._packs if writer.info is not None]
+        return self._finished()
+
+    def _finished(self) -> list[PackInfo]:
+        packs: list[PackWriter | FinishedPack] = [*self._packs, *self._adopted]
+        return [pack.info for pack in packs if pack.info is not None]
+
+    def renew(self) -> None:
+        """Copy what lies in finished packs to new ones: these may be gone. Raises NotFoundError where one is, and
+        DamagedError."""
+        self.drain()
+        for closer in self._closers:
+            closer.join()
+        self.adoptable.clear()
+        old = {id(pack) for pack in self._adopted} | {id(writer) for writer in self._packs if writer.info is not None}
+        self._adopted.clear()
+        self._packs = [writer for writer in self._packs if writer.info is None]
+        self.folded = {key: staged for key, staged in self.folded.items() if id(staged.writer) not in old}
+        for key, held in list(self.objects.items()):
+            if isinstance(held, Staged) and id(held.writer) in old:
+                frame = held.writer.read(held.entry.offset, held.entry.length)
+                check_frame(frame, key, held.entry, "this transaction")
+                writer = self._writer(PackClass.of(held.entry.kind))
+                self.objects[key] = Staged(writer, writer.append_frame(key, held.entry, frame))
 
     def published(self) -> None:
         """Take the packs out of the journal: they are listed."""
         if self.journal is not None:
-            self.journal.forget(writer.info.id for writer in self._packs if writer.info is not None)
+            self.journal.forget(info.id for info in self._finished())
 
     def close(self, drop: bool) -> None:
         """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them, and no
