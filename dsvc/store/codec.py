@@ -180,17 +180,16 @@ def unpack_extension(code: int, data: bytes) -> Any:
 
 
 def _sizes() -> list[tuple[int, int, int]]:
-    """By an encoding's first byte: how many bytes of length follow, how many bytes there are beside, and how many
-    parts a unit of that length has: 0 where it counts bytes."""
+    """By an encoding's first byte: how many bytes of length follow, how many bytes there are beside, and whether the
+    length counts parts (1) or bytes (0)."""
     table = [(0, 0, 0)] * 256
     table[0xC4:0xC7] = table[0xD9:0xDC] = [(1, 0, 0), (2, 0, 0), (4, 0, 0)]
     table[0xC7:0xCA] = [(1, 1, 0), (2, 1, 0), (4, 1, 0)]
     table[0xCA:0xCC] = [(0, 4, 0), (0, 8, 0)]
     table[0xCC:0xD0] = table[0xD0:0xD4] = [(0, 1, 0), (0, 2, 0), (0, 4, 0), (0, 8, 0)]
     table[0xD4:0xD9] = [(0, 2, 0), (0, 3, 0), (0, 5, 0), (0, 9, 0), (0, 17, 0)]
-    table[0xDC:0xDE], table[0xDE:0xE0] = [(2, 0, 1), (4, 0, 1)], [(2, 0, 2), (4, 0, 2)]
-    for low in range(16):
-        table[0x80 + low], table[0x90 + low] = (0, 0, 2), (0, 0, 1)
+    table[0xDC:0xE0] = [(2, 0, 1), (4, 0, 1)] * 2
+    table[0x80:0xA0] = [(0, 0, 1)] * 32
     return table
 
 

@@ -12,17 +12,18 @@ from dsvc.store.ids import Kind
 # Bytes of an object of each kind of structure; blobs have no bound.
 MAX_BYTES = {
     Kind.NODE: 64 << 10,
-    Kind.VALUE: 32 << 20,
-    Kind.SNAPSHOT: 32 << 20,
+    Kind.VALUE: 16 << 20,
+    Kind.SNAPSHOT: 16 << 20,
     Kind.COMMIT: 1 << 20,
     Kind.OPERATION: 1 << 20,
 }
 MAX_ITEMS = 1 << 20  # elements of lists and entries of maps in one encoded value, in all
 FEW_BYTES = 64 << 10  # an encoded value of no more need not be counted
-MADE_BYTES = 8 << 20  # of a record that somebody makes or imports
+MADE_BYTES = 4 << 20  # of a record that somebody makes or imports
 MADE_ITEMS = 1 << 18
 MAX_HEAD = 1 << 20
 MAX_MANIFEST = 4 << 20
+MAX_SEGMENTS = 1 << 10  # of a repository; writers keep them at a few dozen
 MAX_BUCKET_ROWS = 1 << 20
 MAX_SEGMENT_PACKS = 1 << 17
 

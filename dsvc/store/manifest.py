@@ -9,7 +9,7 @@ from dsvc.errors import DamagedError
 from dsvc.store import codec
 from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
-from dsvc.store.limits import MAX_MANIFEST
+from dsvc.store.limits import MAX_MANIFEST, MAX_SEGMENTS
 
 
 def manifest_name(id: ObjectId) -> str:
@@ -79,7 +79,7 @@ class Manifest:
             raise DamagedError(f"{what} is malformed")
         if value["format"] != 1:
             raise DamagedError(f"{what} is malformed")
-        if not isinstance(value["segments"], list):
+        if not isinstance(value["segments"], list) or len(value["segments"]) > MAX_SEGMENTS:
             raise DamagedError(f"{what} is malformed")
         collected = _collected(value["collected"], what) if "collected" in value else Collected()
         return cls(tuple(_segment(row, what) for row in value["segments"]), collected)
