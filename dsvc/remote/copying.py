@@ -107,6 +107,10 @@ class Copier:
     def _visit(self, steps: list[_Step]) -> Iterator[_Step]:
         """Bring some nodes; the steps to their children."""
         known = {step.id: step for step in reversed(steps)}
+        for step in steps:
+            first = known[step.id].promised
+            if None not in (first, step.promised) and first != step.promised:
+                raise self._source.failure(DamagedError(f"node {step.id.short()} is not what its parent says"))
         outside: list[tuple[_Step, Leaf]] = []
         for id, data in self._carrier.bring(self._carrier.lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]
