@@ -113,7 +113,7 @@ class Repository:
             return store_operation(store, operation)
 
         with ObjectStore.create(backend).writer() as writer:
-            writer.publish(first(writer))
+            writer.publish(first(writer.history))
         return cls(backend, root, author)
 
     @classmethod
@@ -138,7 +138,7 @@ class Repository:
     def view(self) -> View:
         """The refs as they are now, whoever moved them last."""
         self.store.refresh()
-        return View(self.store, self.operation.view, self.cache)
+        return View(self.store.history, self.operation.view, self.cache)
 
     @property
     def operation(self) -> Operation:

@@ -126,7 +126,7 @@ class Transaction:
         repository = self.repository
         parent = repository.store.head.operation
         before = load_operation(self.writer, parent)
-        refs = Refs(View(self.writer, before.view, repository.cache))
+        refs = Refs(View(self.writer.history, before.view, repository.cache))
         result = change(refs)
         if refs.changes:
             require_unpurged(refs, self.writer)
@@ -153,4 +153,4 @@ class Transaction:
     def _store_view(self, refs: Refs) -> ObjectId:
         edits = {ref_key(ref): encode_ref(v) if v is not None else None for ref, v in refs.changes.items()}
         tree: Tree = refs.view.tree
-        return tree.edit(self.writer, edits)
+        return tree.edit(self.writer.history, edits)

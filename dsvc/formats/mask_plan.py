@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dsvc.errors import DamagedError
@@ -80,7 +80,7 @@ class Plan:
         self.form = widened(self.form, max(value for value in classes if isinstance(value, int)))
         return ClassValues(names, classes, self.form)
 
-    def _take_forms(self, sources: list[Source], otherwise: Form) -> None:
+    def _take_forms(self, sources: Sequence[Source], otherwise: Form) -> None:
         """The forms of the sources' files; `form`, that of new ones, is theirs if they have but one."""
         rows = {name: fields for source in sources for name, fields in source["forms"].items()}
         self._forms = {name: form for name, fields in rows.items() if (form := form_of(name, fields)) is not None}
@@ -141,7 +141,7 @@ def _sentences(counts: Counter[str]) -> Iterator[str]:
     return (counted(count, what) for what, count in sorted(counts.items()))
 
 
-def _layers(walk: Walk, names: Names, sources: list[Source]) -> list[str]:
+def _layers(walk: Walk, names: Names, sources: Sequence[Source]) -> list[str]:
     """What the concepts are called that binary masks have: in the sources, and in masks that were made since."""
     made = {one.concept for sample in walk.samples() for one in sample.annotations if _has_mask(one)}
     known = {name for source in sources for name in source["concepts"] if names.now(name) is not None}

@@ -16,8 +16,9 @@ from blake3 import blake3
 
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.store.backend import Backend
+from dsvc.store.cached import CachedBackend, begin, near
 from dsvc.store.frame import Entry
-from dsvc.store.ids import INDEX_CONTEXT, ObjectId
+from dsvc.store.ids import INDEX_CONTEXT, ObjectId, derived_id
 from dsvc.store.limits import MAX_BUCKET_ROWS, MAX_SEGMENT_PACKS, is_allowed
 from dsvc.store.manifest import SegmentInfo
 from dsvc.store.pack import PackClass, PackInfo
@@ -28,10 +29,14 @@ ROW = struct.Struct(">32sIIQQBB")
 PACK_LINE = struct.Struct(">32sQB")
 BUCKET = struct.Struct(">IQ")
 FOOT = struct.Struct(">QIBQQ8s")  # rows, packs, bits, XXH3-64 of packs + fan-out, XXH3-64 of the footer before
+PACK_FIELD = slice(ObjectId.SIZE, ObjectId.SIZE + 4)  # of a row's bytes: the number of its pack
 _HEAD = len(SEGMENT_MAGIC)
 _BUCKET_ROWS = 64
 _MAX_BITS = 16
 _WHOLE = 1 << 18  # a segment up to this size is read in one go
+_WHOLE_DISTANT = 8 << 20  # the same, where each request takes a while
+_TABLES = 64 << 10  # bytes that packs and footer take, but for the fan-out: a guess
+_KEPT = 64 << 20  # bytes of the largest segment of which who wrote it keeps a copy
 _CACHE = 16 << 20  # bytes of buckets kept per segment
 _ROWS_AT_ONCE = 4096
 _GAP = 256 << 10  # bytes between two buckets that are read together
@@ -63,9 +68,15 @@ class Segment:
         self.info = info
         self._backend = backend
         self._name = segment_name(info.id)
-        self._whole = backend.read(self._name, 0, info.size + 1) if info.size <= _WHOLE else b""
-        if backend.size(self._name) != info.size or info.size < _HEAD + FOOT.size:
+        self._whole = b""
+        is_distant = isinstance(backend, CachedBackend)
+        if info.size <= (_WHOLE_DISTANT if is_distant else _WHOLE):
+            self._whole = backend.read(self._name, 0, info.size + 1)
+        size = len(self._whole) if self._whole else info.size if is_distant else backend.size(self._name)
+        if size != info.size or info.size < _HEAD + FOOT.size:
             raise self._damaged("its size is wrong")
+        if is_distant:
+            self._read_ahead()
         count, self._bits = self._load_footer()
         self._fan_end = info.size - FOOT.size
         fan = BUCKET.size << self._bits
@@ -78,6 +89,14 @@ class Segment:
 
     def _damaged(self, why: str) -> DamagedError:
         return DamagedError(f"index segment {self.info.id.short()} is damaged: {why}", "Run `dsvc check`.")
+
+    def _read_ahead(self) -> None:
+        """Verify what was fetched whole; else fetch footer and tables in one go."""
+        if not self._whole:
+            tables = (BUCKET.size << fan_bits(self.info.rows)) + _TABLES
+            self._read(max(self.info.size - tables, 0), tables)
+        elif derived_id(INDEX_CONTEXT, self._whole) != self.info.id:
+            raise self._damaged("it does not hash to its id")
 
     def _load_footer(self) -> tuple[int, int]:
         data = self._read(self.info.size - FOOT.size, FOOT.size)
@@ -105,7 +124,7 @@ class Segment:
     def _read(self, offset: int, length: int) -> bytes:
         if self._whole:
             return self._whole[offset : offset + length]
-        return self._backend.read(self._name, offset, length)
+        return near(self._backend, self._name, self.info.size, offset, length)
 
     def find(self, id: ObjectId) -> Row | None:
         """Where `id` lies, or None. Raises NotFoundError or DamagedError."""
@@ -219,7 +238,7 @@ def pack_row(id: ObjectId, pack: int, entry: Entry) -> bytes:
 
 def write_segment(backend: Backend, rows: Iterable[bytes], about: int, packs: list[PackInfo]) -> SegmentInfo:
     """Store a segment of `rows`, which come in order and are at most `about`; equal ids are kept once."""
-    upload = backend.create()
+    upload = begin(backend, _KEPT)
     hasher = blake3(derive_key_context=INDEX_CONTEXT)
     size = 0
 

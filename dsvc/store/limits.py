@@ -24,6 +24,7 @@ MADE_ITEMS = 1 << 18
 MAX_HEAD = 1 << 20
 MAX_MANIFEST = 4 << 20
 MAX_SEGMENTS = 1 << 10  # of a repository; writers keep them at a few dozen
+MAX_HISTORY_PACK = 80 << 20  # it is read whole
 MAX_BUCKET_ROWS = 1 << 20
 MAX_SEGMENT_PACKS = 1 << 17
 

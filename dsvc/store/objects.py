@@ -18,7 +18,7 @@ from dsvc.store.head import Head
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.keeper import Keeper
 from dsvc.store.manifest import Manifest, read_manifest
-from dsvc.store.pack import PIECE, read_frame, stream_payload
+from dsvc.store.pack import HISTORY_KINDS, PIECE, read_frame, stream_payload
 from dsvc.store.writer import ObjectWriter
 
 T = TypeVar("T")
@@ -118,8 +118,20 @@ class ObjectStore:
             return b"".join(self._pieces(id, ChunkList.decode(packed.data)))
         return packed.data
 
-    def _read(self, catalog: Catalog, id: ObjectId, kind: Kind) -> bytes:
-        pack, entry = _locate(catalog, id, kind)
+    @property
+    def history(self) -> HistoryReader:
+        """Where the nodes of views are read, which lie with history."""
+        return HistoryReader(self)
+
+    def get_history(self, id: ObjectId, kind: Kind) -> bytes:
+        """Like `get`, for an object that lies with history."""
+        try:
+            return self.follow(lambda catalog: self._read(catalog, id, kind, is_history=True))
+        except NotFoundError as error:
+            raise self._absence(id, kind, error) from error
+
+    def _read(self, catalog: Catalog, id: ObjectId, kind: Kind, is_history: bool = False) -> bytes:
+        pack, entry = _locate(catalog, id, kind, is_history)
         frame = read_frame(self.backend, pack, id, entry)
         return open_frame(frame, id, entry, f"pack {pack.id.short()}")
 
@@ -147,7 +159,7 @@ class ObjectStore:
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is listed, and of a kind where one is given."""
         try:
-            found = self.follow(lambda catalog: catalog.find(id))
+            found = self.follow(lambda catalog: catalog.find(id, kind in HISTORY_KINDS))
             return found is not None and kind in (None, found.entry.kind)
         except NotFoundError as error:
             raise DamagedError(f"the index is incomplete: {error.message}", _DAMAGE_HINT) from error
@@ -299,8 +311,19 @@ class ObjectStore:
         return ObjectWriter(self)
 
 
-def _locate(catalog: Catalog, id: ObjectId, kind: Kind) -> Location:
-    found = catalog.find(id)
+class HistoryReader:
+    """A store of which history alone is read."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object's bytes, verified against its id. Raises DamagedError, also when it is missing."""
+        return self._store.get_history(id, kind)
+
+
+def _locate(catalog: Catalog, id: ObjectId, kind: Kind, is_history: bool = False) -> Location:
+    found = catalog.find(id, is_history or kind in HISTORY_KINDS)
     if found is None:
         raise NotFoundError("no index lists it")
     if found.entry.kind != kind:

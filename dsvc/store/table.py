@@ -50,6 +50,9 @@ class Table:
         rows = np.frombuffer(segment.read_rows(), _type()).copy()
         if len(rows) and int(rows["pack"].max()) >= len(segment.packs):
             raise DamagedError(f"index segment {segment.info.id.short()} is damaged: a row names no pack")
+        gone = [at for at, pack in enumerate(segment.packs) if pack.id in self.catalog.manifest.gone]
+        if gone:  # their objects are listed elsewhere
+            rows = rows[~np.isin(rows["pack"], gone)]
         rows["pack"] += len(self.packs)
         self.packs += segment.packs
         self._owners += [number] * len(segment.packs)

@@ -21,6 +21,7 @@ from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.limits import require_allowed
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
+from dsvc.store.pack import PackClass
 from dsvc.store.resuming import Journal, adoptable
 from dsvc.store.staging import Pending, Staged, Staging
 
@@ -62,8 +63,9 @@ class ObjectWriter:
         """The head that `publish` builds on; None for the first operation of a repository."""
         return self._base.head
 
-    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None) -> ObjectId:
-        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before.
+    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None, pack_class: PackClass | None = None) -> ObjectId:
+        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before, and a
+        class of packs where it is not the one of the kind.
 
         Raises RefusedError when there is no room, here or in a later call.
         """
@@ -76,7 +78,7 @@ class ObjectWriter:
         if id not in self._staging.objects and not self._known(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
-            self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
+            self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
         return id
 
     def put_packed(self, packed: Packed) -> None:
@@ -134,6 +136,11 @@ class ObjectWriter:
         return False
 
     @property
+    def history(self) -> HistoryWriter:
+        """Where the nodes of views are read and put: with history, not with the structure of datasets."""
+        return HistoryWriter(self, self._store)
+
+    @property
     def has_folded(self) -> bool:
         """Whether a try to publish has copied objects of older packs into this transaction's."""
         return bool(self._staging.folded)
@@ -146,6 +153,10 @@ class ObjectWriter:
         """Whether the object is staged or stored, and of a kind where one is given."""
         held = self._staging.objects.get(id)
         return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
+
+    def has_staged(self, id: ObjectId) -> bool:
+        """Whether the object is staged here."""
+        return id in self._staging.objects
 
     def staged(self, id: ObjectId) -> Packed | None:
         """An object that lies in one of this transaction's packs, verified; else None."""
@@ -331,7 +342,7 @@ class ObjectWriter:
         self._closed = True
         self._staging.close(drop=False)
         self._staging.published()
-        superseded = list(merged.superseded)
+        superseded = [*merged.superseded, *self._staging.dropped]
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))
         self._delete(superseded)
@@ -372,6 +383,24 @@ class ObjectWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class HistoryWriter:
+    """A writer whose objects go to history packs, whatever their kind."""
+
+    def __init__(self, writer: ObjectWriter, store: ObjectStore) -> None:
+        self._writer = writer
+        self._store = store
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
+        if self._writer.has_staged(id):
+            return self._writer.get(id, kind)
+        return self._store.get_history(id, kind)
+
+    def put(self, kind: Kind, data: bytes) -> ObjectId:
+        """Stage an object, unless it is staged or stored already."""
+        return self._writer.put(kind, data, pack_class=PackClass.HISTORY)
 
 
 def _kind_of(held: Pending | Staged) -> int:
