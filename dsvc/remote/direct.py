@@ -87,6 +87,7 @@ def open_named(repository: Repository, remote: Remote) -> DistantRepository:
 def _opened(backend: Backend, place: str, author: Author | None) -> DistantRepository:
     with blaming(place):
         found = DistantRepository(backend, place, author)
+        found.store.patience = 1.0  # or each step of a command would ask for the head
         if len(list(found.view.list(DATASET))) == 1:
             found.dataset()  # then it is the current one
         return found

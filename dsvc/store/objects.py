@@ -34,6 +34,7 @@ class ObjectStore:
     def __init__(self, backend: Backend) -> None:
         """Nothing is read before it is needed."""
         self.backend = backend
+        self.patience = 0.0  # seconds that the head may be old where only reading is done
         self._read_at, self._is_new = 0.0, False
         self._state: State | None = None
         self._collections: int | None = None  # how many there were when this was opened
@@ -71,9 +72,11 @@ class ObjectStore:
         return self.state.catalog.manifest.collected.count != self._collections
 
     def refresh(self) -> None:
-        """Load the head again; the first time after `preload` only where that was a while ago."""
-        is_new, self._is_new = self._is_new, False
-        if not (is_new and self.age() < _NEW):
+        """Load the head again, unless that is less than `patience` seconds ago; the first time after `preload`, less
+        than one."""
+        patience = max(self.patience, _NEW if self._is_new else 0)
+        self._is_new = False
+        if self._state is None or self.age() >= patience:
             self._load()
 
     def preload(self) -> None:
