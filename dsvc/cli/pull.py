@@ -130,21 +130,18 @@ def _follow(repository: Repository, path: Path, yes: bool) -> list[Followed]:
 def _agree(repository: Repository, yes: bool) -> bool:
     """See whether remotes that came with the project may be used; whether any more may than before. Raises
     RefusedError where nobody can be asked."""
-    from dsvc.remote.settings import is_trusted, list_remotes, trust
+    from dsvc.remote.settings import full_place, is_trusted, list_remotes, trust
 
     agreed = False
     for remote in list_remotes(repository):
         if is_trusted(repository, remote):
             continue
+        place = shown(full_place(repository, remote))
         if not yes:
             if not _is_terminal():
-                message = (
-                    f"remote {remote.name} came with the project, and was not used here yet: {shown(remote.place)}"
-                )
+                message = f"remote {remote.name} came with the project, and was not used here yet: {place}"
                 raise RefusedError(message, "if that is the right place: dsvc pull --yes")
-            if not click.confirm(
-                f"fetch from {shown(remote.place)}, which dsvc.toml names as {remote.name}?", err=True
-            ):
+            if not click.confirm(f"fetch from {place}, which dsvc.toml names as {remote.name}?", err=True):
                 continue
         trust(repository, remote)
         agreed = True

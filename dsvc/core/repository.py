@@ -12,7 +12,7 @@ from dsvc.core.files.tracking import renaming
 from dsvc.core.names import check_name
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.core.workspace import Workspace
-from dsvc.errors import NotFoundError, NotRepositoryError, RefusedError
+from dsvc.errors import DsvcError, NotFoundError, NotRepositoryError, RefusedError
 from dsvc.model.commit import Author, Moment
 from dsvc.model.node import Store
 from dsvc.model.tree import NodeCache, empty_tree
@@ -71,6 +71,7 @@ class Repository:
         self.author = author or self.workspace.author
         self.now = clock
         self.store = ObjectStore(backend)
+        self.store.explain = self._explain
         self.cache = NodeCache(folder=lambda: self.cache_folder)
 
     @classmethod
@@ -199,6 +200,12 @@ class Repository:
         from dsvc.core.check import check
 
         return check(self, media=media)
+
+    def _explain(self, blob: ObjectId) -> DsvcError | None:
+        """The error for media that was purged."""
+        from dsvc.core.purging.tombstones import explain
+
+        return explain(self, blob)
 
     def __repr__(self) -> str:
         return f"Repository({str(self.root)!r})"

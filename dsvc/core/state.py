@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dsvc.core.revisions import Revision
 from dsvc.errors import NotFoundError
@@ -39,9 +39,20 @@ class SampleView:
         """The input's key."""
         return self.input.key
 
-    def read_bytes(self) -> bytes:
-        """The media's bytes, verified: see `State.read_media` for the errors."""
-        return b"".join(self._state.read_media(self.input))
+    def read_bytes(self, start: int = 0, length: int | None = None) -> bytes:
+        """The media's bytes, verified, or `length` of them from `start`: see `State.read_media` for the errors.
+
+        Of a big file, only what covers these is read.
+        """
+        if start == 0 and length is None:
+            return b"".join(self._state.read_media(self.input))
+        with self.open() as file:
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    def open(self) -> BinaryIO:
+        """The media as a file that can be read and sought in; of a big one, only what is read there is read."""
+        return self._state.open_media(self.input)
 
     def __repr__(self) -> str:
         return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
@@ -110,6 +121,16 @@ class State:
         from dsvc.core.references.references import read_reference
 
         return read_reference(self._places, record.key, media.reference)
+
+    def open_media(self, record: Input) -> BinaryIO:
+        """The bytes of an input as a file to read and to seek in, verified. Raises what `read_media` does."""
+        from dsvc.core.mediafile import open_blob, require_list, spooled
+
+        media = record.media
+        if media is None or media.blob is None:
+            return spooled(self.read_media(record))
+        require_list(self.repository.store, media)
+        return open_blob(self.repository.store, media.blob)
 
     @cached_property
     def _places(self) -> Places:

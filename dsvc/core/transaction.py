@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from dsvc.core.purging.tombstones import require_unpurged
 from dsvc.model.node import Reader, Store
 from dsvc.model.tree import Tree
 from dsvc.model.view import AnyRef, Operation, Ref, View, encode_ref, load_operation, ref_key, store_operation
@@ -125,6 +126,7 @@ class Transaction:
         refs = Refs(View(self.writer, before.view, repository.cache))
         result = change(refs)
         if refs.changes:
+            require_unpurged(refs, self.writer)
             operation = Operation(
                 view=self._store_view(refs),
                 parents=(parent,),

@@ -43,9 +43,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):
-    """An input's bytes and what their header says: MIME type, bytes, pixels, seconds, frames a second."""
+    """An input's bytes and what their header says: MIME type, bytes, pixels, seconds, frames a second.
+
+    `chunks` is the id of the list of the blob's chunks, of a big one.
+    """
 
     blob: ObjectId | None = None
+    chunks: ObjectId | None = None
     reference: Reference | None = None
     type: str | None = None
     size: int | None = None
@@ -205,7 +209,10 @@ def encode_input(record: Input) -> bytes:
 def encode_media(media: Media) -> dict[str, Any]:
     """The media group as a map."""
     fields = _present(
-        {name: getattr(media, name) for name in ("blob", "fps", "duration", "height", "size", "type", "width")}
+        {
+            name: getattr(media, name)
+            for name in ("blob", "chunks", "fps", "duration", "height", "size", "type", "width")
+        }
     )
     if media.reference is not None:
         reference = media.reference
@@ -350,8 +357,9 @@ def decode_input(tree_key: bytes, value: bytes) -> Input:
 def decode_media(fields: dict[str, Any]) -> Media:
     """The media group of its map. Raises TypeError or ValueError on a damaged one."""
     fields = dict(fields)
-    if "blob" in fields:
-        fields["blob"] = ObjectId(fields["blob"])
+    for name in ("blob", "chunks"):
+        if name in fields:
+            fields[name] = ObjectId(fields[name])
     reference = fields.pop("reference", None)
     if reference is not None:
         if "hash" in reference:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.repository import FOLDER, MAIN, Repository
+from dsvc.core.workspace import Workspace
 from dsvc.errors import RefusedError
 from dsvc.model.view import BRANCH
 from dsvc.remote.journals import has_notes
@@ -43,7 +44,7 @@ def clone(
     must be absolute. One that broke off is taken up again. Raises RefusedError where there is a repository already,
     NotFoundError where the remote lacks a dataset, RemoteError; then nothing was made, unless much came already.
     """
-    open_place(check_url(url), None)  # before anything is made here
+    open_place(check_url(url), None, workspace=Workspace(folder / FOLDER))  # before anything is made here
     is_new = not (folder / FOLDER).exists()
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     repository, remote = _begin(url, folder, author, media, datasets)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dsvc.core.clouds import agreed_targets, team_target
+from dsvc.core.keys import display
 from dsvc.core.names import check_name
 from dsvc.core.nearest import near_names
-from dsvc.core.references.places import shown_place
+from dsvc.core.references.places import scheme, shown_place
 from dsvc.core.repository import LOCK_FILE
 from dsvc.core.workspace import FILE, TEAM_FILE
 from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
@@ -129,21 +131,38 @@ def remove_remote(repository: Repository, name: str, *, dry_run: bool = False) -
 
 
 def is_trusted(repository: Repository, remote: Remote) -> bool:
-    """Whether somebody here has named a remote, or agreed to it."""
-    return not remote.is_team or remote.url in _noted(repository, "remotes")
+    """Whether somebody here has named a remote, or agreed to it, and to the endpoint that the team's file gives it."""
+    target = team_target(repository.workspace, scheme(remote.url))
+    agreed = target is None or target in agreed_targets(repository.workspace)
+    return agreed and (not remote.is_team or remote.url in _noted(repository, "remotes"))
 
 
 def require_trusted(repository: Repository, remote: Remote) -> None:
     """Raises RefusedError where a remote came with the repository and nobody here has agreed to it."""
     if not is_trusted(repository, remote):
-        message = f"remote {remote.name} came with the project, and was not used here yet: {remote.place}"
+        place = full_place(repository, remote)
+        if remote.is_team:
+            message = f"remote {remote.name} came with the project, and was not used here yet: {place}"
+        else:
+            message = f"remote {remote.name} leads to a place that came with the project: {place}"
         raise RefusedError(message, "if that is the right place, say --yes")
 
 
+def full_place(repository: Repository, remote: Remote) -> str:
+    """The URL as it may be shown, with the endpoint or account that the team's file gives it."""
+    target = team_target(repository.workspace, scheme(remote.url))
+    return remote.place if target is None else f"{remote.place} at {display(target)}"
+
+
 def trust(repository: Repository, remote: Remote) -> None:
-    """Agree to a remote: it is used in this workspace without asking, as long as its URL stays."""
-    if not is_trusted(repository, remote):
-        _note(repository, "remotes", remote)
+    """Agree to a remote: it is used in this workspace without asking, as long as its URL and its endpoint stay."""
+    if is_trusted(repository, remote):
+        return
+    if remote.url not in _noted(repository, "remotes"):
+        _note(repository, "remotes", remote.url)
+    target = team_target(repository.workspace, scheme(remote.url))
+    if target is not None and target not in agreed_targets(repository.workspace):
+        _note(repository, "targets", target)
 
 
 def was_used(repository: Repository, remote: Remote) -> bool:
@@ -154,13 +173,13 @@ def was_used(repository: Repository, remote: Remote) -> bool:
 def note_used(repository: Repository, remote: Remote) -> None:
     """Note that a repository was found at a remote."""
     if not was_used(repository, remote):
-        _note(repository, "used", remote)
+        _note(repository, "used", remote.url)
 
 
-def _note(repository: Repository, name: str, remote: Remote) -> None:
+def _note(repository: Repository, name: str, place: str) -> None:
     def change(table: Any) -> dict[str, Any]:
         kept = table if isinstance(table, dict) else {}
-        return {**kept, name: [*kept.get(name, []), remote.url]}
+        return {**kept, name: [*kept.get(name, []), place]}
 
     repository.workspace.save(trusted=change)
 

@@ -35,6 +35,8 @@ class ObjectStore:
         self._state: State | None = None
         self._lists: dict[ObjectId, ChunkList] = {}
         self._arrivals: Arrivals | None = None
+        # Gives the error for a blob that is not here on purpose; None for all others.
+        self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -148,7 +150,8 @@ class ObjectStore:
         try:
             return self._blob(id).raw
         except NotFoundError as error:
-            size = self._arrivals.elsewhere.size(id) if self._arrivals is not None else None
+            is_sought = self._arrivals is not None and self.explain(id) is None
+            size = self._arrivals.elsewhere.size(id) if self._arrivals is not None and is_sought else None
             if size is None:
                 raise self._absence(id, Kind.BLOB, error) from error
             return size
@@ -262,13 +265,17 @@ class ObjectStore:
 
     def _arrived(self, id: ObjectId, kind: Kind, error: NotFoundError) -> Packed:
         """A blob from elsewhere; raises the error for what is missing where that is no blob, or nobody has it."""
-        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.take(id)) is not None:
-            return packed
+        if kind is Kind.BLOB and self._arrivals is not None and self.explain(id) is None:
+            packed = self._arrivals.take(id)
+            if packed is not None:
+                return packed
         raise self._absence(id, kind, error) from error
 
     def _absence(self, id: ObjectId, kind: Kind, error: NotFoundError) -> DsvcError:
         """The error for what is missing."""
-        known = self._arrivals.elsewhere.explain(id) if self._arrivals is not None and kind is Kind.BLOB else None
+        known = self.explain(id) if kind is Kind.BLOB else None
+        if known is None and kind is Kind.BLOB and self._arrivals is not None:
+            known = self._arrivals.elsewhere.explain(id)
         return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
 
     # ----

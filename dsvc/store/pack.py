@@ -2,7 +2,7 @@
 
     8 bytes magic | frames | index: 16 nonce, 1 class, 4 count, (32 id, 4 offset)* by id | 8 index offset, 8 magic
 
-Bytes between frames that no index names have no meaning.
+Bytes between frames that no index names have no meaning: a big blob that turned out to be known leaves such gaps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import enum
 import secrets
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from dsvc.errors import DamagedError, RefusedError
@@ -140,6 +140,10 @@ class PackWriter:
                 self._write(piece)
         self._rows.append((id, moved.offset))
         return moved
+
+    def unlist(self, ids: Set[ObjectId]) -> None:
+        """Leave what was added of these objects as gaps."""
+        self._rows = [row for row in self._rows if row[0] not in ids]
 
     def _write(self, *parts: bytes | memoryview) -> None:
         for part in parts:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from dsvc.errors import DamagedError, DsvcError, NotFoundError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog, State
-from dsvc.store.frame import FRAME_HEAD, FRAME_OVERHEAD, Entry
+from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_OVERHEAD, Entry
 from dsvc.store.head import Head
 from dsvc.store.ids import ObjectId
 from dsvc.store.index import ROW, Segment, pack_row, segment_name, write_segment
@@ -319,6 +319,13 @@ def _pieces(backend: Backend, pack: PackInfo, entry: Entry) -> Iterator[bytes]:
         piece = backend.read(pack.name, at, min(PIECE, end - at)) or bytes(min(PIECE, end - at))
         at += len(piece)
         yield piece
+
+
+def chunked_blobs(store: ObjectStore) -> Iterator[ObjectId]:
+    """The blobs of which the present head lists chunks."""
+    catalog = store.state.catalog
+    for number in range(len(catalog.manifest.segments)):
+        yield from (id for id, _, entry in _rows(catalog.segment(number)) if entry.codec == CHUNKED)
 
 
 def find_orphans(store: ObjectStore, wanted: Iterable[ObjectId]) -> list[str]:

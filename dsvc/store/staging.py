@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.chunklist import ChunkList
 from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PackClass, PackInfo, PackWriter
+from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter
 from dsvc.store.resuming import FinishedPack, Journal
 
 _BATCH_BYTES = 1 << 20
@@ -102,6 +101,7 @@ class Staging:
     def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
         with self._lock:
             writer = self._writer(PackClass.of(rows[0][1].kind))
+            self.has_lists |= any(entry.codec == CHUNKED for _, entry in rows)
             for id, entry in writer.append_run(run, rows):
                 self.objects[id] = Staged(writer, entry)
 
@@ -111,6 +111,7 @@ class Staging:
         if found is None:
             return False
         self.objects[id] = found
+        self.has_lists |= found.entry.codec == CHUNKED
         if isinstance(found.writer, FinishedPack) and not found.writer.is_adopted:
             found.writer.is_adopted = True
             self._adopted.append(found.writer)
@@ -176,6 +177,11 @@ class Staging:
         if len(self._closers) > _CLOSING:
             self._closers.pop(0).join()
 
+    def put_list(self, id: ObjectId, size: int, payload: bytes) -> None:
+        """Stage the list of the chunks of a blob of `size` bytes, in place of one that is staged or stored."""
+        self._append_now(id, Kind.BLOB, size, CHUNKED, payload)
+        self.has_lists = True
+
     def _finish(self, writer: PackWriter) -> None:
         info = writer.finish()
         if self.journal is not None:
@@ -183,16 +189,18 @@ class Staging:
             rows = [(id, one.entry) for id, one in held if isinstance(one, Staged) and one.writer is writer]
             self.journal.note(info, rows)
 
-    def put_list(self, id: ObjectId, chunks: ChunkList) -> None:
-        """Stage the list of a blob's chunks, in place of one that is staged or stored."""
-        self._append_now(id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
-        self.has_lists = True
+    def make_room(self, size: int) -> None:
+        """Close the growing pack of media unless it takes `size` bytes more: then `forget` finds all in packs that
+        hold nothing else, or in one that is not closed yet."""
+        self.drain()
+        writer = self._open.get(PackClass.MEDIA)
+        if writer is not None and writer.size + size + size // 64 >= PACK_TARGET:
+            self._close(PackClass.MEDIA)
 
     def forget(self, ids: Iterable[ObjectId]) -> None:
-        """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
+        """Drop staged objects: packs with nothing else go, in one that is not closed yet they leave gaps."""
         self.drain()
-        for id in ids:
-            self.objects.pop(id, None)
+        gone = {id for id in ids if self.objects.pop(id, None) is not None}
         used = {held.writer for held in self.objects.values() if isinstance(held, Staged)}
         for closer in self._closers:
             closer.join()
@@ -202,6 +210,8 @@ class Staging:
                 del self._open[writer.pack_class]
             self._packs.remove(writer)
             self._remove(writer)
+        for writer in self._open.values():
+            writer.unlist(gone)
 
     def _remove(self, writer: PackWriter) -> None:
         writer.abort()

@@ -39,8 +39,11 @@ class ObjectWriter:
         self._checked = self._base.catalog.manifest
         self._staging = Staging(store.backend)
         self._assumed: set[ObjectId] = set()
+        self._list_ids: dict[ObjectId, ObjectId] = {}
         self._attempted = False
         self._closed = False
+        # The blobs that were given to this transaction, whether they were stored already or not.
+        self.brought: set[ObjectId] = set()
 
     @property
     def base(self) -> Head | None:
@@ -55,6 +58,8 @@ class ObjectWriter:
         self._require_open()
         if id is None:
             id = object_id(kind, data)
+        if kind is Kind.BLOB:
+            self.brought.add(id)
         if id not in self._staging.objects and not self._known(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
@@ -64,6 +69,8 @@ class ObjectWriter:
     def put_packed(self, packed: Packed) -> None:
         """Stage an object of another store in the frame that it has there, which `has` said is not stored here."""
         self._require_open()
+        if packed.entry.kind == Kind.BLOB:
+            self.brought.add(packed.id)
         if packed.id not in self._staging.objects:
             self._staging.put_packed(packed)
 
@@ -91,7 +98,9 @@ class ObjectWriter:
         """
         self._require_open()
         if size > BIG:
-            return put_chunked(self, self._staging, pieces, size)
+            id, self._list_ids[id] = put_chunked(self, self._staging, pieces, size)
+            self.brought.add(id)
+            return id
         data = bytearray()
         for piece in pieces:
             data += piece
@@ -107,6 +116,15 @@ class ObjectWriter:
             self._assumed.add(id)
             return True
         return False
+
+    @property
+    def has_folded(self) -> bool:
+        """Whether a try to publish has copied objects of older packs into this transaction's."""
+        return bool(self._staging.folded)
+
+    def has_lost(self, id: ObjectId) -> bool:
+        """Whether this transaction's packs hold a copy of an object that was removed from the repository since."""
+        return id in self._staging.folded and not self._store.has(id)
 
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is staged or stored, and of a kind where one is given."""
@@ -158,6 +176,13 @@ class ObjectWriter:
             return None
         return ChunkList.decode(self._staged_data(id, held))
 
+    def list_id(self, id: ObjectId) -> ObjectId | None:
+        """The id of the list of a blob's chunks, as `put_blob` cut it or as it lies here; None where it lies whole."""
+        found = self._list_ids.get(id)
+        if found is None and (chunks := self.chunk_list(id)) is not None:
+            found = self._list_ids[id] = chunks.id
+        return found
+
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
         """A staged or stored blob in pieces of a few MiB at most, verified at the end."""
         if id not in self._staging.objects:
@@ -176,7 +201,7 @@ class ObjectWriter:
             self._lose_race()
         self._check_assumed(operation)
         merged = self._merge()
-        self._attempted = True
+        before, self._attempted = self._attempted, True
         if merged.written:
             write_manifest(self._backend, merged.manifest)
         old = self._base.head or Head(operation, merged.manifest.id)
@@ -185,6 +210,7 @@ class ObjectWriter:
             head = head.needing(CHUNKED_BLOBS)
         if not self._swap(head):
             self._discard(merged)
+            self._attempted = before  # it was refused: no head lists the packs
             self._lose_race()
         self._conclude(head, merged)
         return head

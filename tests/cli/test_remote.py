@@ -218,9 +218,8 @@ def test_remotes_are_listed_and_removed(
 
 
 def test_urls_that_are_refused(project: Path, dsvc: Run) -> None:
-    assert dsvc("remote", "add", "origin", "s3://bucket/pets", code=3).err == (
-        "error: s3://bucket/pets: remotes in object stores and on web servers come with a later release\n"
-        "hint: name a folder, which may lie on a network disk: dsvc remote add NAME PATH\n"
+    assert dsvc("remote", "add", "origin", "ftp://example.org/pets", code=3).err == (
+        "error: ftp://example.org/pets: no place of this kind is known\nhint: a path, or https, s3, gs, az, file\n"
     )
     refused = dsvc("remote", "add", "origin", "https://ada:hunter2@example.org/pets", code=3)
     assert "holds a user name or password, and is not kept" in refused.err and "hunter2" not in refused.err

@@ -86,7 +86,7 @@ def test_a_small_commit_beside_a_big_one_is_one_pack_and_one_segment() -> None:
 
 
 def test_full_packs_are_never_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("pack", "merge"):
+    for module in ("pack", "merge", "staging"):
         monkeypatch.setattr(f"dsvc.store.{module}.PACK_TARGET", 20_000)
     monkeypatch.setattr("dsvc.store.merge.SMALL_PACK", 10_000)
     backend = MemoryBackend()
