@@ -134,9 +134,9 @@ def _select(context: click.Context, _: click.Parameter, name: str | None) -> Non
         context.ensure_object(Session).dataset_name = name
 
 
-def shared_options(function: F) -> F:
-    """The options that may stand before and after a command's name."""
-    folder = click.option(
+def folder_option(function: F) -> F:
+    """The option that says where a command works, which may stand before and after its name."""
+    return click.option(
         "-C",
         "folder",
         metavar="DIR",
@@ -144,7 +144,11 @@ def shared_options(function: F) -> F:
         expose_value=False,
         is_eager=True,
         help="Work as if started in this folder.",
-    )
+    )(function)
+
+
+def shared_options(function: F) -> F:
+    """The options that may stand before and after a command's name."""
     dataset = click.option(
         "-d",
         "--dataset",
@@ -153,4 +157,4 @@ def shared_options(function: F) -> F:
         expose_value=False,
         help="Work on this dataset, and branch, not on the current one.",
     )
-    return folder(dataset(function))
+    return folder_option(dataset(function))
