@@ -78,6 +78,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "redo": ("undo", "Take back the last undo."),
         "op": ("undo", "List operations, and go back to one."),
         "check": ("check", "Verify that everything stored is whole."),
+        "gc": ("gc", "Free the room of what nothing needs any more."),
         "purge": ("purge", "Remove an input's media for good, from all history and from all remotes."),
     },
 }

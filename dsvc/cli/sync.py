@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.exit import Exit
+from dsvc.cli.fetch_media import expect_media, media_options, run_fetch_media
 from dsvc.cli.progress import progress
 from dsvc.cli.remote import chosen_remote, left_out, yes_option
 from dsvc.cli.render import json_option, out, plural, print_json, shown, size
@@ -21,23 +23,40 @@ if TYPE_CHECKING:
 
 @click.command("fetch")
 @click.argument("remote", type=TEXT, required=False)
+@media_options
 @yes_option
 @json_option
 @shared_options
 @pass_session
-def fetch_command(session: Session, remote: str | None, yes: bool, as_json: bool) -> None:
+def fetch_command(
+    session: Session,
+    remote: str | None,
+    media: str | None,
+    where: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
     """Bring what is new at a remote, and note where its branches and versions stand.
 
     They are revisions then: origin/pets:main, origin/pets@v1. Nothing else moves; `dsvc merge origin/pets:main` takes
     them in. Only what is not here yet travels, and all of it is seen here at once, or nothing. What came before a fetch
     broke off does not come again. What `dsvc clone --no-media` or --dataset left at the remote stays there.
 
+    With --media nothing of that is done: what the inputs of a revision name and is not here comes, from the first
+    remote that has it. What came stays, so that a fetch that broke off goes on where it was. The exit code is 1 where
+    no remote has some of it.
+
     \b
     JSON: {"remote", "url", "commits", "objects", "bytes", what came,
            "left_out": media that was purged,
            "changes": [{"name": such as "origin/pets:main", "dataset", "before": ID or null where it is new,
                         "commit": ID or null where it is gone}...]}
+          with --media {"files", "bytes", what came, "here", what was here already, "purged",
+           "missing": [KEY of an input whose media no remote has...], "dry_run"}
     """
+    if expect_media(media, where, dry_run):
+        return run_fetch_media(session, str(media), where, remote, yes, dry_run, as_json)
     from dsvc.remote.tracking import fetch
 
     repository = session.repository(signed=True)
@@ -48,6 +67,7 @@ def fetch_command(session: Session, remote: str | None, yes: bool, as_json: bool
         print_json(_fetched_json(chosen, fetched))
     else:
         _tell_fetched(repository, chosen, fetched)
+    return Exit.DONE
 
 
 def _hex(id: ObjectId | None) -> str | None:

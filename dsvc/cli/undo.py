@@ -10,6 +10,7 @@ import click
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.render import author_json, iso, json_option, out, print_json_list, shown, when
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import DsvcError
 
 if TYPE_CHECKING:
     from dsvc.core.operations import LoggedOperation
@@ -43,9 +44,13 @@ def redo_command(session: Session) -> None:
     from dsvc.core.operations import find_operation, redo
 
     repository = session.repository(signed=True)
-    undone = redo(repository).operation.inverts
+    done = redo(repository)
+    undone = done.operation.inverts
     assert undone is not None
-    out(f"did again: {_words(repository, find_operation(repository, undone.hex()))}")
+    try:
+        out(f"did again: {_words(repository, find_operation(repository, undone.hex()))}")
+    except DsvcError:  # it was collected, and what it had moved with it
+        out(f"took back: {_words(repository, done)}")
 
 
 @click.group("op")
@@ -65,18 +70,25 @@ def op_command() -> None:
 def log(session: Session, number: int | None, as_json: bool) -> None:
     """List the operations, the last first.
 
+    Where older ones were collected by `dsvc gc`, the last line says so.
+
     \b
-    JSON: {"operations": [{"id", "parents": [ID...], "author": {"name", "email"}, "time", "workspace", "command",
+    JSON: {"collected": whether there were older ones,
+           "operations": [{"id", "parents": [ID...], "author": {"name", "email"}, "time", "workspace", "command",
            "action": "undo", "redo", "restore" or null, "inverts": ID or null}]}
     """
-    from dsvc.core.operations import operations
+    from dsvc.core.operations import oldest_operation, operations
 
-    found = itertools.islice(operations(session.repository()), number)
+    repository = session.repository()
+    found = itertools.islice(operations(repository), number)
+    oldest = oldest_operation(repository)
     if as_json:
-        print_json_list({}, "operations", map(_json, found))
+        print_json_list({"collected": oldest is not None}, "operations", map(_json, found))
         return
     for id, operation in found:
         out(f"{id.short()}  {when(operation.time)}  {shown(operation.author.name)}  {shown(operation.command)}")
+        if id == oldest:
+            out("older operations were collected by dsvc gc")
 
 
 @op_command.command("restore")

@@ -65,7 +65,7 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
         what = "1 medium has" if len(links.going) == 1 else f"{len(links.going):,} media have"
         notes.append(f"{what} a tombstone, and their bytes are still here: purge again")
     return CheckReport(
-        sum(segment.rows for segment in store.state.catalog.manifest.segments),
+        store.state.catalog.count(),
         tuple(_with_dependents(repository, damage)),
         tuple(findings),
         sum(one.problem == "orphan" and one.message.startswith(FOLDERS) for one in found),

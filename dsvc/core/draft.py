@@ -147,7 +147,7 @@ class Draft:
             if self._commit is not None:
                 require_clean(refs, self.dataset)
             state = self._state
-            if self.dataset.repository.store.head.operation != self._seen:
+            if self.transaction.has_lost or self.dataset.repository.store.head.operation != self._seen:
                 state = load_state(store, refs, self.dataset)
                 for step in self._steps:
                     state = step(store, state)

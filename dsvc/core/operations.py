@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.files.tracking import renaming
 from dsvc.core.transaction import Refs
-from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
 from dsvc.model.view import (
@@ -25,6 +25,7 @@ from dsvc.model.view import (
     View,
     decode_ref,
     load_operation,
+    split_ref,
 )
 from dsvc.store.ids import ObjectId
 
@@ -40,12 +41,31 @@ class LoggedOperation(NamedTuple):
 
 
 def operations(repository: Repository) -> Iterator[LoggedOperation]:
-    """All operations, the last first."""
-    id: ObjectId | None = repository.store.head.operation
+    """All operations that are still there, the last first."""
+    store = repository.store
+    id: ObjectId | None = store.head.operation
+    before = store.state.catalog.manifest.collected
     while id is not None:
-        operation = load_operation(repository.store, id)
+        try:
+            operation = load_operation(store, id)
+        except DamagedError:
+            store.refresh()
+            if store.state.catalog.manifest.collected != before:
+                return  # a collection has cut the chain meanwhile
+            raise
         yield LoggedOperation(id, operation)
-        id = operation.parents[0] if operation.parents else None
+        id = operation.parents[0] if operation.parents and id != before.oldest else None
+
+
+def oldest_operation(repository: Repository) -> ObjectId | None:
+    """The operation before which others were collected, so that nothing is known of them; None where all are there."""
+    return repository.store.state.catalog.manifest.collected.oldest
+
+
+def _collected(repository: Repository) -> str:
+    """What an error adds where what it misses may have been collected."""
+    oldest = oldest_operation(repository)
+    return f"; what was before {oldest.short()} was collected" if oldest is not None else ""
 
 
 def find_operation(repository: Repository, prefix: str) -> LoggedOperation:
@@ -54,7 +74,7 @@ def find_operation(repository: Repository, prefix: str) -> LoggedOperation:
         raise UsageError(f"{prefix!r} is too short to name an operation", "give at least 4 digits; see: dsvc op log")
     found = [logged for logged in operations(repository) if logged.id.hex().startswith(prefix.lower())]
     if not found:
-        raise NotFoundError(f"no operation {prefix!r}", "see: dsvc op log")
+        raise NotFoundError(f"no operation {prefix!r}", f"see: dsvc op log{_collected(repository)}")
     if len(found) > 1:
         raise UsageError(f"{prefix!r} is ambiguous", ", ".join(logged.id.short() for logged in found[:5]))
     return found[0]
@@ -68,6 +88,9 @@ def undo(repository: Repository, prefix: str | None = None) -> LoggedOperation:
     target = find_operation(repository, prefix) if prefix else _last(repository)
     if not target.operation.parents:
         raise RefusedError("the repository's first operation cannot be undone")
+    if target.id == oldest_operation(repository):
+        message = f"{target.operation.command!r} cannot be undone: what was before it was collected by dsvc gc"
+        raise RefusedError(message, "dsvc gc keeps what operations of the last 30 days need, unless --keep says less")
     _invert(repository, target, "undo")
     return target
 
@@ -94,7 +117,7 @@ def restore(repository: Repository, prefix: str) -> LoggedOperation:
     def change(refs: Refs) -> None:
         wanted = Tree(repository.store, target.operation.view, repository.cache)
         for entry in diff_trees(refs.view.tree, wanted):
-            ref = ref_of(entry.key)
+            ref = split_ref(entry.key)
             if ref[0] != TOMBSTONE:  # what was purged is gone for good, and is not to come back
                 refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
 
@@ -117,7 +140,8 @@ def _last(repository: Repository) -> LoggedOperation:
         if logged.operation.inverts is None:
             return logged
         cancelled.add(logged.operation.inverts)
-    raise RefusedError("nothing to undo", "all that this workspace did is undone, or it did nothing; see: dsvc op log")
+    hint = "all that this workspace did is undone, or it did nothing; see: dsvc op log"
+    raise RefusedError("nothing to undo", hint + _collected(repository))
 
 
 def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple[Ref, bytes | None, bytes | None]]:
@@ -126,7 +150,7 @@ def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple
     before = Tree(repository.store, parent.view, repository.cache)
     after = Tree(repository.store, operation.view, repository.cache)
     for entry in diff_trees(before, after):
-        yield ref_of(entry.key), entry.old, entry.new
+        yield split_ref(entry.key), entry.old, entry.new
 
 
 def _invert(repository: Repository, target: LoggedOperation, action: str) -> None:
@@ -207,11 +231,6 @@ def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
 
 def _encoded(view: View, ref: Ref) -> bytes | None:
     return view.tree.get("\0".join(ref).encode())
-
-
-def ref_of(key: bytes) -> Ref:
-    """The ref of a key of a view's tree."""
-    return tuple(key.decode().split("\0"))
 
 
 def describe_ref(ref: Ref) -> str:

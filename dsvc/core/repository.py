@@ -38,9 +38,11 @@ from dsvc.store.objects import ObjectStore
 
 if TYPE_CHECKING:
     from dsvc.core.check import CheckReport
+    from dsvc.core.collecting.plan import Plan
     from dsvc.core.dataset import Dataset
     from dsvc.core.layout.updating import FolderUpdate
     from dsvc.core.operations import LoggedOperation
+    from dsvc.core.state import State
 
 FOLDER = ".dsvc"
 # Beside the folder in a project whose code is kept in Git; `dsvc.git.lockfile` reads and writes it.
@@ -111,7 +113,7 @@ class Repository:
             return store_operation(store, operation)
 
         with ObjectStore.create(backend).writer() as writer:
-            writer.publish(first(writer))
+            writer.publish(first(writer.history))
         return cls(backend, root, author)
 
     @classmethod
@@ -136,7 +138,7 @@ class Repository:
     def view(self) -> View:
         """The refs as they are now, whoever moved them last."""
         self.store.refresh()
-        return View(self.store, self.operation.view, self.cache)
+        return View(self.store.history, self.operation.view, self.cache)
 
     @property
     def operation(self) -> Operation:
@@ -207,6 +209,17 @@ class Repository:
 
         return explain(self, blob)
 
+    def collect(self, *, keep: int | None = None, grace: int | None = None, dry_run: bool = False) -> Plan:
+        """Remove what no ref and no operation younger than `keep` seconds reaches, and files left over for longer than
+        `grace` seconds; with `dry_run` only find out. Raises RefusedError, DamagedError. See `dsvc gc --help`."""
+        from dsvc.core.collecting.collector import GRACE, KEEP, REMOTE_GRACE, Collector
+
+        usual = GRACE if self.root is not None else REMOTE_GRACE
+        collector = Collector(
+            self, keep=KEEP if keep is None else keep, grace=usual if grace is None else grace, is_far=self.root is None
+        )
+        return collector.look() if dry_run else collector.run().plan
+
     def __repr__(self) -> str:
         return f"Repository({str(self.root)!r})"
 
@@ -247,6 +260,17 @@ class Repository:
         near = difflib.get_close_matches(name, names, 3) or names[:5]
         more = ", ..." if near == names[:5] and len(names) > 5 else ""
         return f"{lead}{', '.join(near)}{more}" if near else "make one: dsvc create NAME"
+
+    def at(self, revision: str = "HEAD") -> State:
+        """The state that a revision names, such as `pets@v1`; HEAD is of the current dataset. Raises NotFoundError,
+        UsageError."""
+        from dsvc.core.draft import committed_state
+        from dsvc.core.revisions import resolve
+        from dsvc.core.state import State
+        from dsvc.core.transaction import ReadOnly
+
+        found = resolve(self, revision)
+        return State(self, committed_state(ReadOnly(self.store), found.commit).roots, found)
 
     def create(self, name: str, description: str = "") -> Dataset:
         """Make a dataset and make it the current one. Raises RefusedError where it exists."""

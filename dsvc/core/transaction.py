@@ -13,7 +13,7 @@ from dsvc.core.purging.tombstones import require_unpurged
 from dsvc.model.node import Reader, Store
 from dsvc.model.tree import Tree
 from dsvc.model.view import AnyRef, Operation, Ref, View, encode_ref, load_operation, ref_key, store_operation
-from dsvc.store.head import HeadMovedError
+from dsvc.store.head import HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.writer import ObjectWriter
 
@@ -76,6 +76,8 @@ class Transaction:
         self.writer: ObjectWriter = repository.store.writer()
         # Where a swap was refused or unanswered, an operation that is listed must be ours and nobody else's.
         self._nonce = secrets.token_bytes(8)
+        # Whether a collection took what was found here, so that whatever can has to be put again.
+        self.has_lost = False
 
     @property
     def store(self) -> Store:
@@ -101,12 +103,12 @@ class Transaction:
         """Apply `change` to the refs and publish; where another operation came first, again on the new view.
 
         `change` may run several times, so its objects must be the same or cheap. A change that moves no ref makes
-        no operation.
+        no operation. What a collection took meanwhile is put again where `change` does so; else RefusedError is raised.
         """
         try:
             return self._attempt(change, inverts, action)
-        except HeadMovedError:
-            pass
+        except HeadMovedError as error:
+            self.has_lost |= isinstance(error, RemovedError)
         # Lost a race. Local writers now queue up, so that everyone gets a turn.
         tries = 0
         with self.writer.turn():
@@ -114,7 +116,8 @@ class Transaction:
                 self.repository.store.refresh()
                 try:
                     return self._attempt(change, inverts, action)
-                except HeadMovedError:
+                except HeadMovedError as error:
+                    self.has_lost |= isinstance(error, RemovedError)
                     # Nothing holds others off there. Who waits for different times seldom meets again.
                     tries += 1
                     time.sleep(random.uniform(0, min(_LONGEST, _SHORTEST * 2**tries)))
@@ -123,7 +126,7 @@ class Transaction:
         repository = self.repository
         parent = repository.store.head.operation
         before = load_operation(self.writer, parent)
-        refs = Refs(View(self.writer, before.view, repository.cache))
+        refs = Refs(View(self.writer.history, before.view, repository.cache))
         result = change(refs)
         if refs.changes:
             require_unpurged(refs, self.writer)
@@ -139,10 +142,15 @@ class Transaction:
                 action=action,
                 nonce=self._nonce,
             )
-            self.writer.publish(store_operation(self.writer, operation))
+            id = store_operation(self.writer, operation)
+            if self.writer.is_overtaken:
+                from dsvc.core.collecting.links import require_links
+
+                require_links(self.writer, refs)
+            self.writer.publish(id)
         return result
 
     def _store_view(self, refs: Refs) -> ObjectId:
         edits = {ref_key(ref): encode_ref(v) if v is not None else None for ref, v in refs.changes.items()}
         tree: Tree = refs.view.tree
-        return tree.edit(self.writer, edits)
+        return tree.edit(self.writer.history, edits)

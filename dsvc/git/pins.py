@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import NotFoundError
 from dsvc.git.lockfile import Locked
 from dsvc.git.pinning import path_in, readable
 from dsvc.git.working import GitRepository
 from dsvc.model.commit import Moment
+from dsvc.store.ids import ObjectId
 
 
 class Pin(NamedTuple):
@@ -38,6 +42,24 @@ def list_pins(project: Path | None, revision: str, dataset: str) -> Iterator[Pin
             before = [readable(git.read(parent, path)).get(dataset) for parent in git.parents(commit.id)]
             if line not in before and (line is not None or before):
                 yield _pin(commit, line)
+
+
+def locked_anywhere(project: Path | None) -> set[tuple[str, ObjectId]] | None:
+    """The datasets and commits that the project's lock names, as it is or as it was in any of Git's commits: behind
+    refs, stashes, and where HEAD was. None where the project is in no Git repository. Raises RefusedError."""
+    git = GitRepository.find(project) if project is not None else None
+    if git is None or project is None:
+        return None
+    with git:
+        path = path_in(git, project)
+        heads = {*git.refs().values(), *git.reflog(sys.maxsize)}
+        there = [head for head in sorted(heads) if git.has_commit(head)]
+        locks = {git.read(commit.id, path) for commit in git.walk(there, path)}
+        locks |= {git.read(head, path) for head in there}  # where a shallow clone ends, no commit changed it
+        locks |= set(git.stages(path).values())
+    with contextlib.suppress(OSError):
+        locks.add((project / LOCK_FILE).read_bytes())
+    return {(line.dataset, line.commit) for data in locks for line in readable(data).values()}
 
 
 def _pin(commit: Any, line: Locked | None) -> Pin:

@@ -100,6 +100,12 @@ class GitRepository:
         except KeyError:
             return None
 
+    def has_commit(self, id: bytes) -> bool:
+        """Whether an id is that of a commit that is here."""
+        from dulwich.objects import Commit
+
+        return id in self._repo and isinstance(self._repo[id], Commit)
+
     def parents(self, commit: bytes) -> list[bytes]:
         """A commit's parents; none where a shallow clone ends."""
         try:

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 from dsvc.errors import DamagedError
 from dsvc.model.records import Input, decode_media
+from dsvc.model.view import AnyRef, BranchRef, DraftRef, PinRef, RemoteRef, VersionRef
+from dsvc.store import codec
 from dsvc.store.ids import ObjectId
+
+# How canonical encodings write the blob of a media, and a leaf's pointer to a value that lies outside.
+_BLOB = b"\xa4blob\xc4\x20"
+_POINTERS = (b"\xc7\x21\x02\x00", b"\xc7\x21\x02\x01")
 
 
 def blobs_of(record: Input) -> Iterator[ObjectId]:
@@ -20,3 +26,50 @@ def blobs_of(record: Input) -> Iterator[ObjectId]:
             raise DamagedError(f"input {record.key!r} cannot be read") from error
         if blob is not None:
             yield blob
+
+
+def commits_of(ref: AnyRef) -> Iterator[ObjectId]:
+    """The commits that a ref names. A draft's snapshot is none of them."""
+    if isinstance(ref, BranchRef | VersionRef | PinRef | RemoteRef):
+        if ref.commit is not None:
+            yield ref.commit
+    elif isinstance(ref, DraftRef):
+        if ref.base is not None:
+            yield ref.base
+        yield from ref.sources.values()
+        yield from ref.merged
+
+
+def children_of(node: bytes) -> tuple[int, bytes] | None:
+    """The level of an inner node and the ids of its children, one after another; None where it is a leaf.
+
+    Quicker than to decode it, and for verified bytes of a node only. Raises DamagedError.
+    """
+    if node[:1] != b"\x95":
+        return None
+    fields = codec.unpack(node, "node")
+    if type(fields[0]) is not int or type(fields[2]) is not bytes or len(fields[2]) % ObjectId.SIZE:
+        raise DamagedError("a node is damaged")
+    return fields[0], fields[2]
+
+
+def find_blobs(data: bytes) -> bytes:
+    """The ids, one after another, of all blobs that a leaf or a value may name: each that it does, and seldom another.
+
+    It looks for how a record writes a blob and decodes nothing, so that one that keeps what is named is quick.
+    """
+    return b"".join(_behind(data, _BLOB))
+
+
+def find_values(leaf: bytes) -> bytes:
+    """The ids, one after another, of all values outside of a leaf that it may name, as `find_blobs` does."""
+    return b"".join(id for mark in _POINTERS for id in _behind(leaf, mark))
+
+
+def _behind(data: bytes, mark: bytes) -> Iterator[bytes]:
+    at = data.find(mark)
+    while at >= 0:
+        start = at + len(mark)
+        if start + ObjectId.SIZE <= len(data):
+            yield data[start : start + ObjectId.SIZE]
+        at = data.find(mark, at + 1)  # an id may by chance hold the mark, so nothing is skipped

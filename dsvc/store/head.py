@@ -23,6 +23,10 @@ class HeadMovedError(DsvcError):
     """Another operation was published first. Build on the new head and publish again."""
 
 
+class RemovedError(HeadMovedError):
+    """A collection was published first, and it took objects that this transaction had found."""
+
+
 @dataclass(frozen=True)
 class Head:
     """The present state of a repository: its last operation, and where its objects are listed."""

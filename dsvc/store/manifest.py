@@ -1,4 +1,4 @@
-"""The manifest: which index segments make up a repository, oldest first."""
+"""The manifest: which index segments and history packs make up a repository, oldest first, and what was collected."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from dsvc.errors import DamagedError
 from dsvc.store import codec
 from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
+from dsvc.store.pack import PackClass, PackInfo
+
+_OPTIONAL = {"history", "gone", "collected"}
 
 
 def manifest_name(id: ObjectId) -> str:
@@ -26,15 +29,51 @@ class SegmentInfo:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """What garbage collections left: how many there were, the grace of the last one in seconds, and the operation
+    where the chain of operations ends since they cut it; None where it is whole."""
+
+    count: int = 0
+    grace: int = 0
+    oldest: ObjectId | None = None
+
+    def limit(self, before: int) -> float:
+        """How old, in seconds, a file that nothing lists may be so that no collection can have taken it for left over;
+        there had been `before` collections when it was begun.
+
+        A collection lists such files before it swaps the head, and takes those as old as its grace. So it can't have
+        seen one that was begun after it; one that is younger than half its grace it has spared. Of collections before
+        the last one the grace is not known any more.
+        """
+        if self.count == before:
+            return float("inf")
+        return self.grace / 2 if self.count == before + 1 else -1.0
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """The segments of a repository, oldest and largest first."""
+    """The segments of a repository, oldest and largest first, its history packs, oldest first, and what garbage
+    collections left.
+
+    `gone` are packs that a segment lists still, but whose objects all lie elsewhere by now.
+    """
 
     segments: tuple[SegmentInfo, ...] = ()
+    history: tuple[PackInfo, ...] = ()
+    gone: frozenset[ObjectId] = frozenset()
+    collected: Collected = Collected()
 
     def encode(self) -> bytes:
         """The manifest file's bytes."""
         rows = [{"bytes": s.size, "id": bytes(s.id), "rows": s.rows} for s in self.segments]
-        return codec.encode({"format": 1, "segments": rows})
+        fields: dict[str, Any] = {"format": 1, "segments": rows}
+        if self.history:
+            fields["history"] = [{"bytes": pack.size, "id": bytes(pack.id)} for pack in self.history]
+        if self.gone:
+            fields["gone"] = [bytes(id) for id in sorted(self.gone)]
+        if self.collected.count:
+            fields["collected"] = _encoded(self.collected)
+        return codec.encode(fields)
 
     @property
     def id(self) -> ObjectId:
@@ -48,11 +87,18 @@ class Manifest:
         if derived_id(MANIFEST_CONTEXT, data) != id:
             raise DamagedError(f"{what} is damaged", "Restore it from a backup or a clone.")
         value = codec.decode(data, what)
-        if not isinstance(value, dict) or value.keys() != {"format", "segments"} or value["format"] != 1:
+        if not isinstance(value, dict) or value.keys() - _OPTIONAL != {"format", "segments"}:
             raise DamagedError(f"{what} is malformed")
-        if not isinstance(value["segments"], list):
+        lists = [value.get(name, []) for name in ("segments", "history", "gone")]
+        if value["format"] != 1 or not all(isinstance(rows, list) for rows in lists):
             raise DamagedError(f"{what} is malformed")
-        return cls(tuple(_segment(row, what) for row in value["segments"]))
+        segments, history, gone = lists
+        return cls(
+            tuple(_segment(row, what) for row in segments),
+            tuple(_history_pack(row, what) for row in history),
+            frozenset(_id(row, what) for row in gone),
+            _collected(value["collected"], what) if "collected" in value else Collected(),
+        )
 
 
 def _segment(row: Any, what: str) -> SegmentInfo:
@@ -62,6 +108,37 @@ def _segment(row: Any, what: str) -> SegmentInfo:
         ):
             return SegmentInfo(ObjectId(id), rows, size)
     raise DamagedError(f"{what} is malformed")
+
+
+def _encoded(collected: Collected) -> dict[str, Any]:
+    fields: dict[str, Any] = {"count": collected.count, "grace": collected.grace}
+    return fields | ({"oldest": bytes(collected.oldest)} if collected.oldest is not None else {})
+
+
+def _collected(fields: Any, what: str) -> Collected:
+    match fields:
+        case {"count": int(count), "grace": int(grace)} if count > 0 and grace >= 0:
+            oldest = fields.get("oldest")
+            if fields.keys() <= {"count", "grace", "oldest"} and (oldest is None or _is_id(oldest)):
+                return Collected(count, grace, ObjectId(oldest) if oldest is not None else None)
+    raise DamagedError(f"{what} is malformed")
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is bytes and len(value) == ObjectId.SIZE
+
+
+def _history_pack(row: Any, what: str) -> PackInfo:
+    match row:
+        case {"bytes": int(size), "id": bytes(id)} if len(row) == 2 and len(id) == ObjectId.SIZE and size > 0:
+            return PackInfo(ObjectId(id), size, PackClass.HISTORY)
+    raise DamagedError(f"{what} is malformed")
+
+
+def _id(raw: Any, what: str) -> ObjectId:
+    if not isinstance(raw, bytes) or len(raw) != ObjectId.SIZE:
+        raise DamagedError(f"{what} is malformed")
+    return ObjectId(raw)
 
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:

@@ -43,10 +43,11 @@ class FinishedPack:
 
 
 class Noted(NamedTuple):
-    """A pack that was finished, and what lies in it."""
+    """A pack that was finished, what lies in it, and how many collections of its place there were when it was begun."""
 
     info: PackInfo
     rows: list[tuple[ObjectId, Entry]]
+    collections: int
 
 
 class Journal:
@@ -54,10 +55,12 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.collections = 0  # how many the place has had when the transaction began
 
     def note(self, info: PackInfo, rows: Iterable[tuple[ObjectId, Entry]]) -> None:
         """Note a pack that is durable, and that no head lists yet."""
         fields = {"class": int(info.pack_class), "id": bytes(info.id), "size": info.size}
+        fields["collections"] = self.collections
         data = codec.encode(fields | {"rows": b"".join(pack_row(id, 0, entry) for id, entry in rows)})
         part = self._folder / f"part-{secrets.token_hex(8)}"
         with contextlib.suppress(OSError):
@@ -91,21 +94,24 @@ def _decode(data: bytes) -> Noted:
         raise ValueError("no note")
     fields = codec.decode(body, "note")
     rows = [(ObjectId(id), Entry(*entry)) for id, _, *entry in ROW.iter_unpack(fields["rows"])]
-    return Noted(PackInfo(ObjectId(fields["id"]), fields["size"], PackClass(fields["class"])), rows)
+    info = PackInfo(ObjectId(fields["id"]), fields["size"], PackClass(fields["class"]))
+    return Noted(info, rows, fields["collections"])
 
 
-def adoptable(journal: Journal, backend: Backend, catalog: Catalog) -> Iterator[tuple[FinishedPack, Noted]]:
-    """The noted packs that are there as they were, are young, and that no segment lists. Others are forgotten."""
+def adoptable(journal: Journal, backend: Backend, catalog: Catalog) -> Iterator[tuple[FinishedPack, Noted, float]]:
+    """The noted packs that are still there as they were, young, and listed by no segment, each with its age in seconds;
+    others are forgotten. One is too old, too, where a collection since may be about to remove it as left over."""
     noted = list(journal.load())
     if not noted:
         return
     present = {file.name: file for file in backend.files("packs/")}
     segments = (catalog.segment(number) for number in range(len(catalog.manifest.segments)))
     listed = {pack.id for segment in segments for pack in segment.packs}
-    oldest = backend.clock() - FRESH
+    now = backend.clock()
     for note in noted:
         file = present.get(note.info.name)
-        if file is None or file.size != note.info.size or file.modified < oldest or note.info.id in listed:
+        limit = min(FRESH, catalog.manifest.collected.limit(note.collections))
+        if file is None or file.size != note.info.size or now - file.modified > limit or note.info.id in listed:
             journal.forget([note.info.id])
         else:
-            yield FinishedPack(backend, note.info), note
+            yield FinishedPack(backend, note.info), note, now - file.modified

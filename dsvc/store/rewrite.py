@@ -168,10 +168,20 @@ class _Attempt:
         self._written.append(segment_name(made.id))
         self._segments.append(made)
 
+    def _manifest(self) -> Manifest:
+        """What is listed now, with the history packs and those that are gone, as far as a segment lists them."""
+        old = self.base.catalog.manifest
+        packs = [pack for info in self._segments for pack in Segment(self._backend, info).packs]
+        history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
+        order = {pack.id: number for number, pack in enumerate(old.history)}
+        history.sort(key=lambda pack: order.get(pack.id, len(order)))
+        gone = old.gone & {pack.id for pack in packs}
+        return replace(old, segments=tuple(self._segments), history=tuple(history), gone=gone)
+
     def publish(self) -> bool:
         """Swap the head; False where another one was faster. Where it raises, it may be either."""
         assert self.base.head is not None  # an empty repository has nothing to rewrite
-        manifest: Manifest = replace(self.base.catalog.manifest, segments=tuple(self._segments))
+        manifest = self._manifest()
         self._written.append(manifest_name(manifest.id))
         write_manifest(self._backend, manifest)
         head = replace(self.base.head, manifest=manifest.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -15,15 +16,24 @@ from dsvc.store.chunking import put_chunked, require_size
 from dsvc.store.chunklist import ChunkList
 from dsvc.store.cutting import BIG
 from dsvc.store.frame import CHUNKED, Entry, Packed, damaged, open_frame
-from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError
+from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
+from dsvc.store.pack import PackClass
 from dsvc.store.resuming import Journal, adoptable
 from dsvc.store.staging import Pending, Staged, Staging
 
 if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
+
+# Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def seconds() -> float:
+    """Seconds since some moment, whatever becomes of this machine's time of day."""
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 class ObjectWriter:
@@ -36,7 +46,9 @@ class ObjectWriter:
         self._store = store
         self._backend = store.backend
         self._base = store.state
+        self.began = seconds()
         self._checked = self._base.catalog.manifest
+        self._collected = self._checked.collected.count
         self._staging = Staging(store.backend)
         self._assumed: set[ObjectId] = set()
         self._list_ids: dict[ObjectId, ObjectId] = {}
@@ -50,8 +62,9 @@ class ObjectWriter:
         """The head that `publish` builds on; None for the first operation of a repository."""
         return self._base.head
 
-    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None) -> ObjectId:
-        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before.
+    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None, pack_class: PackClass | None = None) -> ObjectId:
+        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before, and a
+        class of packs where it is not the one of the kind.
 
         Raises RefusedError when there is no room, here or in a later call.
         """
@@ -63,7 +76,7 @@ class ObjectWriter:
         if id not in self._staging.objects and not self._known(id) and not self._staging.adopt(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
-            self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
+            self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
         return id
 
     def put_packed(self, packed: Packed) -> None:
@@ -84,8 +97,11 @@ class ObjectWriter:
         """Note packs as they are finished, and keep them where the transaction ends without being published; take up
         what an earlier one left so. Before anything is put."""
         self._staging.journal = journal
-        for pack, noted in self._store.follow(lambda catalog: list(adoptable(journal, self._backend, catalog))):
+        journal.collections = self._collected
+        began = self.began
+        for pack, noted, age in self._store.follow(lambda catalog: list(adoptable(journal, self._backend, catalog))):
             self._staging.adoptable |= {id: Staged(pack, entry) for id, entry in noted.rows}
+            self.began = min(self.began, began - age)
 
     def adopt(self, id: ObjectId) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
@@ -118,6 +134,11 @@ class ObjectWriter:
         return False
 
     @property
+    def history(self) -> HistoryWriter:
+        """Where the nodes of views are read and put: with history, not with the structure of datasets."""
+        return HistoryWriter(self, self._store)
+
+    @property
     def has_folded(self) -> bool:
         """Whether a try to publish has copied objects of older packs into this transaction's."""
         return bool(self._staging.folded)
@@ -130,6 +151,10 @@ class ObjectWriter:
         """Whether the object is staged or stored, and of a kind where one is given."""
         held = self._staging.objects.get(id)
         return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
+
+    def has_staged(self, id: ObjectId) -> bool:
+        """Whether the object is staged here."""
+        return id in self._staging.objects
 
     def staged(self, id: ObjectId) -> Packed | None:
         """An object that lies in one of this transaction's packs, verified; else None."""
@@ -199,16 +224,18 @@ class ObjectWriter:
         self._require_open()
         if self._backend.read_head() != self._base.raw:
             self._lose_race()
+        self._renew_packs()
         self._check_assumed(operation)
         merged = self._merge()
         before, self._attempted = self._attempted, True
+        began = seconds()
         if merged.written:
             write_manifest(self._backend, merged.manifest)
         old = self._base.head or Head(operation, merged.manifest.id)
         head = Head(operation, merged.manifest.id, old.must, old.may)
         if self._staging.has_lists:
             head = head.needing(CHUNKED_BLOBS)
-        if not self._swap(head):
+        if not self._swap(head, began):
             self._discard(merged)
             self._attempted = before  # it was refused: no head lists the packs
             self._lose_race()
@@ -224,7 +251,10 @@ class ObjectWriter:
             raise DamagedError(f"the index is incomplete: {error.message}", "Run `dsvc check`.") from error
 
     def _check_assumed(self, operation: ObjectId) -> None:
-        """Look again for what was found in an older catalog: a collection may have removed it since."""
+        """Look again for what was found in an older catalog: a collection may have removed it since.
+
+        Raises RemovedError, after which what is gone can be put again.
+        """
         catalog = self._base.catalog
         if operation not in self._staging.objects:
             self._assumed.add(operation)
@@ -232,30 +262,76 @@ class ObjectWriter:
             return
         gone = [id for id in self._assumed if not self._store.has(id)]
         if gone:
-            raise RefusedError(
+            self._assumed.difference_update(gone)
+            raise RemovedError(
                 f"object {gone[0]} was removed from the repository while this command ran",
                 "Nothing was changed. Run the command again.",
             )
         self._checked = catalog.manifest
 
-    def _swap(self, head: Head) -> bool:
+    def _renew_packs(self) -> None:
+        """Send finished packs again where a collection since may have taken them for left over."""
+        collected = self._base.catalog.manifest.collected
+        if seconds() - self.began <= collected.limit(self._collected):
+            return
+        began = seconds()
+        try:
+            self._staging.renew()
+        except (NotFoundError, DamagedError) as error:
+            message = "what this command wrote was collected as left over, since it took so long"
+            raise RefusedError(message, "Nothing was changed. Run the command again.") from error
+        self._collected, self.began = collected.count, began
+
+    def require(self, id: ObjectId, kind: Kind) -> None:
+        """Raise RefusedError unless an object, which the caller has found some time ago, is staged or stored."""
+        if not self.has(id, kind):
+            raise RefusedError(
+                f"{kind.name.lower()} {id} was removed from the repository while this command ran",
+                "Nothing was changed. Run the command again.",
+            )
+
+    def structure(self) -> Iterator[tuple[ObjectId, Kind]]:
+        """The objects that are staged, but for blobs, each with its kind."""
+        self._staging.drain()
+        for id, held in list(self._staging.objects.items()):
+            if _kind_of(held) != Kind.BLOB:
+                yield id, Kind(_kind_of(held))
+
+    def is_elsewhere(self, id: ObjectId) -> bool:
+        """Whether a blob that is not here can be brought from elsewhere."""
+        return self._store.elsewhere is not None and self._store.elsewhere.has(id)
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether there was a collection since the repository was opened, so that what was found may be gone."""
+        return self._store.is_overtaken
+
+    def _swap(self, head: Head, began: float) -> bool:
         try:
             if self._backend.swap_head(self._base.raw, head.encode()):
                 return True
         except Exception:  # no answer is neither yes nor no
-            if self._took_effect(head):
+            if self._took_effect(head, began):
                 return True
             raise
-        return self._took_effect(head)
+        return self._took_effect(head, began)
 
-    def _took_effect(self, head: Head) -> bool:
+    def _took_effect(self, head: Head, began: float) -> bool:
         """Whether the head is ours, or was: our operation is listed only where our swap succeeded."""
         self._store.refresh()
         state = self._store.state
         if state.head == head:
             return True
-        staged = head.operation in self._staging.objects
-        return staged and self._store.follow(lambda catalog: catalog.find(head.operation)) is not None
+        if head.operation not in self._staging.objects:
+            return False
+        if self._store.follow(lambda catalog: catalog.find(head.operation)) is not None:
+            return True
+        collected = state.catalog.manifest.collected
+        if collected.count != self._base.catalog.manifest.collected.count and seconds() - began > collected.grace / 2:
+            # Then a later operation may be there, and ours behind it collected.
+            message = "it is not known whether this command took effect: the repository was collected meanwhile"
+            raise RefusedError(message, "See whether it did, and run it again if not: dsvc log.")
+        return False
 
     def _conclude(self, head: Head, merged: Merged) -> None:
         """Read from the new head, and remove what it made superfluous: never before the swap."""
@@ -264,7 +340,7 @@ class ObjectWriter:
         self._closed = True
         self._staging.close(drop=False)
         self._staging.published()
-        superseded = list(merged.superseded)
+        superseded = [*merged.superseded, *self._staging.dropped]
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))
         self._delete(superseded)
@@ -305,6 +381,24 @@ class ObjectWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class HistoryWriter:
+    """A writer whose objects go to history packs, whatever their kind."""
+
+    def __init__(self, writer: ObjectWriter, store: ObjectStore) -> None:
+        self._writer = writer
+        self._store = store
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
+        if self._writer.has_staged(id):
+            return self._writer.get(id, kind)
+        return self._store.get_history(id, kind)
+
+    def put(self, kind: Kind, data: bytes) -> ObjectId:
+        """Stage an object, unless it is staged or stored already."""
+        return self._writer.put(kind, data, pack_class=PackClass.HISTORY)
 
 
 def _kind_of(held: Pending | Staged) -> int:

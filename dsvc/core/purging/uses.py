@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsvc.core.operations import operations, ref_of, renamed
+from dsvc.core.operations import operations, renamed
 from dsvc.model.commit import Commit, load_commit
 from dsvc.model.node import Inner, decode_node, load_value
 from dsvc.model.reach import blobs_of
@@ -26,6 +26,7 @@ from dsvc.model.view import (
     RemoteRef,
     VersionRef,
     decode_ref,
+    split_ref,
 )
 from dsvc.store.ids import Kind, ObjectId
 
@@ -64,9 +65,9 @@ class Histories:
             view = Tree(self._store, logged.operation.view, self._repository.cache)
             moved: list[tuple[Ref, bytes | None, bytes | None]]
             if newer is None:
-                moved = [(ref_of(key), value, None) for key, value in view]
+                moved = [(split_ref(key), value, None) for key, value in view]
             else:
-                moved = [(ref_of(entry.key), entry.old, entry.new) for entry in diff_trees(view, newer)]
+                moved = [(split_ref(entry.key), entry.old, entry.new) for entry in diff_trees(view, newer)]
             renaming = renamed(moved) if newer is not None else None
             if renaming is not None:
                 names[renaming.old] = names.pop(renaming.new, renaming.new)

@@ -1,0 +1,1 @@
+"""Garbage collection: what nothing reaches any more goes."""
