@@ -75,7 +75,7 @@ class ObjectWriter:
             id = object_id(kind, data)
         if kind is Kind.BLOB:
             self.brought.add(id)
-        if id not in self._staging.objects and not self._known(id):
+        if id not in self._staging.objects and not self._known(id) and not self._staging.adopt(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
