@@ -26,7 +26,7 @@ from .buckets import Bucket
 from .proxy import HOWS, How, Proxy
 from .workspaces import ADA, head, is_whole, project, say
 
-STEP = 1 if os.environ.get("DSVC_CUTS") == "all" else 9
+STEP = 1 if os.environ.get("DSVC_CUTS") == "all" else 3
 FOR_GOOD = 300
 
 
