@@ -91,6 +91,7 @@ class ObjectWriter:
         """Stage objects of another store whose verified frames lie one after the other in `run`, at the offsets that
         `rows` say; `has` said of each that it is not stored here."""
         self._require_open()
+        self.brought.update(id for id, entry in rows if entry.kind == Kind.BLOB)
         self._staging.put_run(run, rows)
 
     def resume(self, journal: Journal) -> None:
@@ -105,7 +106,11 @@ class ObjectWriter:
 
     def adopt(self, id: ObjectId) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
-        return self._staging.adopt(id)
+        if not self._staging.adopt(id):
+            return False
+        if _kind_of(self._staging.objects[id]) == Kind.BLOB:
+            self.brought.add(id)
+        return True
 
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
