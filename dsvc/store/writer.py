@@ -18,6 +18,7 @@ from dsvc.store.cutting import BIG
 from dsvc.store.frame import CHUNKED, Entry, Packed, damaged, open_frame
 from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
+from dsvc.store.limits import require_allowed
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
 from dsvc.store.pack import PackClass
@@ -69,6 +70,7 @@ class ObjectWriter:
         Raises RefusedError when there is no room, here or in a later call.
         """
         self._require_open()
+        require_allowed(kind, len(data))
         if id is None:
             id = object_id(kind, data)
         if kind is Kind.BLOB:
