@@ -39,6 +39,7 @@ SCRIPTS = (
     "version_growth",
     "remote_folder",
     "lazy_media",
+    "large_files",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
