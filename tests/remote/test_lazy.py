@@ -243,6 +243,19 @@ def test_purged(bare: Repository, store: Path) -> None:
         bare.store.get(blobs(bare)[1], Kind.BLOB)
 
 
+def test_purged_while_it_was_fetched(bare: Repository, tmp_path: Path) -> None:
+    """What was purged after it came is not stored."""
+    blob = blobs(bare)[0]
+    bare.store.get(blob, Kind.BLOB)
+
+    def bury(refs: Any) -> None:
+        refs.set(tombstone_of(blob), TombstoneRef("a face", ADA, Moment(0, 0), 240))
+
+    dsvc.open(tmp_path / "bare", author=ADA).change("purge", bury)
+    bare.store.close()
+    assert not dsvc.open(tmp_path / "bare").store.has_media(blob)
+
+
 def _forget_media(store: Path) -> None:
     """Put a clone without media in a remote's place."""
     hollow = bare_clone(store, store.with_name("hollow"))
