@@ -272,8 +272,8 @@ class ObjectStore:
 
     @elsewhere.setter
     def elsewhere(self, elsewhere: Elsewhere) -> None:
-        own = weakref.ref(self)
-        self._arrivals = Arrivals(elsewhere, Keeper(self.backend), lambda id: (me := own()) is None or me.has_media(id))
+        own, keeper = weakref.ref(self), Keeper(self.backend, elsewhere.purged)
+        self._arrivals = Arrivals(elsewhere, keeper, lambda id: (me := own()) is None or me.has_media(id))
         # What came is kept also where nobody says that the work is done.
         weakref.finalize(self, self._arrivals.close)
 
