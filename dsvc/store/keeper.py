@@ -23,8 +23,10 @@ T = TypeVar("T")
 class Keeper:
     """Stages blobs, and publishes them many at a time. May be used from several threads."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, guard: Callable[[ObjectWriter], None]) -> None:
+        """`guard` is asked before anything is published, and raises a DsvcError where that may not be."""
         self._backend = backend
+        self._guard = guard
         self._lock = threading.RLock()
         self._writer: ObjectWriter | None = None
         self._staged = 0
@@ -85,7 +87,7 @@ class Keeper:
             if writer is None:
                 return self.failure is None
             try:
-                _publish(writer)
+                self._publish(writer)
             except (DsvcError, OSError, RuntimeError) as error:  # the last: no thread begins while Python ends
                 self._drop(error)
                 return False
@@ -98,21 +100,20 @@ class Keeper:
         if writer is not None:
             writer.close()
 
+    def _publish(self, writer: ObjectWriter) -> None:
+        """Publish with the operation that stands, whichever that is by then."""
+        try:
+            return self._attempt(writer)
+        except HeadMovedError:
+            pass
+        with writer.turn():
+            while True:
+                try:
+                    return self._attempt(writer)
+                except HeadMovedError:
+                    continue
 
-def _publish(writer: ObjectWriter) -> None:
-    """Publish with the operation that stands, whichever that is by then."""
-    try:
-        return _attempt(writer)
-    except HeadMovedError:
-        pass
-    with writer.turn():
-        while True:
-            try:
-                return _attempt(writer)
-            except HeadMovedError:
-                continue
-
-
-def _attempt(writer: ObjectWriter) -> None:
-    if writer.base is not None:
-        writer.publish(writer.base.operation)
+    def _attempt(self, writer: ObjectWriter) -> None:
+        if writer.base is not None:
+            self._guard(writer)
+            writer.publish(writer.base.operation)
