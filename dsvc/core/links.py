@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from dsvc.core.operations import describe_ref
 from dsvc.errors import DamagedError
 from dsvc.model.commit import load_commit
-from dsvc.model.node import Inner, Reader, decode_node, load_value
+from dsvc.model.node import Child, Inner, Reader, decode_node, keeps_promise, load_value
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import Media, decode_input
 from dsvc.model.snapshot import load_roots
@@ -181,16 +181,18 @@ class Links:
         self.broken.append(Broken("blob", blob.short(), text, blob))
 
     def _tree(self, root: ObjectId, name: str, visit: Callable[[bytes, bytes], None] | None = None) -> None:
-        queue = [root]
+        queue: list[tuple[ObjectId, Child | None, int]] = [(root, None, 0)]
         while queue:
-            id = queue.pop()
+            id, promised, level = queue.pop()
             if id in self.seen:
                 continue
             self.seen.add(id)
             try:
                 node = decode_node(self._objects.get(id, Kind.NODE), id)
+                if promised is not None and not keeps_promise(node, promised, level):
+                    raise DamagedError(f"node {id.short()} is not what its parent says")
                 if isinstance(node, Inner):
-                    queue += [child.id for child in node.children]
+                    queue += [(child.id, child, node.level - 1) for child in node.children]
                     continue
             except DamagedError as error:
                 self._break("node", id, error, name)

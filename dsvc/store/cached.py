@@ -48,7 +48,8 @@ class CachedBackend:
         if found is not None:
             return found
         data = self.distant.read(name, offset, length)
-        if offset == 0 and length is None and len(data) <= _LARGEST:
+        is_whole = offset == 0 and (length is None or len(data) < length)
+        if is_whole and len(data) <= _LARGEST:
             self.shelf.put(name, data)
         return data
 
@@ -59,7 +60,7 @@ class CachedBackend:
             if found is not None:
                 return found
             if size <= SMALL:
-                return self.read(name)[offset : offset + length]
+                return self.read(name, 0, size + 1)[offset : offset + length]
             self._by_blocks.add(name)
         end = min(offset + length, size)
         if end <= offset:

@@ -15,6 +15,7 @@ import msgpack
 from msgpack import ExtType, Timestamp
 
 from dsvc.errors import DamagedError
+from dsvc.store.limits import FEW_BYTES, MAX_ITEMS
 
 MAX_DEPTH = 64
 BIG_INTEGER = 1
@@ -101,6 +102,8 @@ def pack(value: Any) -> bytes:
 
 def unpack(data: bytes | memoryview, what: str = "object") -> Any:
     """Unpack what need not be known to be canonical: the fast half of `decode`. Raises DamagedError."""
+    if len(data) > FEW_BYTES and count_items(data, MAX_ITEMS) > MAX_ITEMS:
+        raise DamagedError(f"{what} has more than {MAX_ITEMS:,} parts")
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=unpack_extension)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
@@ -174,3 +177,42 @@ def unpack_extension(code: int, data: bytes) -> Any:
     if -(1 << 63) <= value < 1 << 64 or _pack_big(value).data != data:
         raise ValueError("an integer that is not in its shortest form")
     return value
+
+
+def _sizes() -> list[tuple[int, int, int]]:
+    """By an encoding's first byte: how many bytes of length follow, how many bytes there are beside, and whether the
+    length counts parts (1) or bytes (0)."""
+    table = [(0, 0, 0)] * 256
+    table[0xC4:0xC7] = table[0xD9:0xDC] = [(1, 0, 0), (2, 0, 0), (4, 0, 0)]
+    table[0xC7:0xCA] = [(1, 1, 0), (2, 1, 0), (4, 1, 0)]
+    table[0xCA:0xCC] = [(0, 4, 0), (0, 8, 0)]
+    table[0xCC:0xD0] = table[0xD0:0xD4] = [(0, 1, 0), (0, 2, 0), (0, 4, 0), (0, 8, 0)]
+    table[0xD4:0xD9] = [(0, 2, 0), (0, 3, 0), (0, 5, 0), (0, 9, 0), (0, 17, 0)]
+    table[0xDC:0xE0] = [(2, 0, 1), (4, 0, 1)] * 2
+    table[0x80:0xA0] = [(0, 0, 1)] * 32
+    return table
+
+
+_SIZES = _sizes()
+
+
+def count_items(data: bytes | memoryview, most: int) -> int:
+    """How many elements of lists and entries of maps an encoding has in all, by what its heads say; counted no further
+    than to beyond `most`. Nothing is built for it. What is cut off counts as far as it goes."""
+    at, end, found = 0, len(data), 0
+    while at < end and found <= most:
+        head = data[at]
+        at += 1
+        if head < 0x80 or head >= 0xE0:
+            continue
+        if 0xA0 <= head < 0xC0:
+            at += head & 31
+            continue
+        width, beside, parts = _SIZES[head]
+        length = int.from_bytes(data[at : at + width], "big") if width else head & 15 if parts else 0
+        at += width + beside
+        if parts:
+            found += length
+        else:
+            at += length
+    return found

@@ -18,6 +18,7 @@ from dsvc.store.cutting import BIG
 from dsvc.store.frame import CHUNKED, Entry, Packed, damaged, open_frame
 from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
+from dsvc.store.limits import require_allowed
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
 from dsvc.store.pack import PackClass
@@ -69,11 +70,12 @@ class ObjectWriter:
         Raises RefusedError when there is no room, here or in a later call.
         """
         self._require_open()
+        require_allowed(kind, len(data))
         if id is None:
             id = object_id(kind, data)
         if kind is Kind.BLOB:
             self.brought.add(id)
-        if id not in self._staging.objects and not self._known(id):
+        if id not in self._staging.objects and not self._known(id) and not self._staging.adopt(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
