@@ -341,3 +341,18 @@ def test_what_came_from_elsewhere_is_not_kept_once_it_was_purged(faces: Dataset,
     assert held(tmp_path / "lazy" / ".dsvc" / "packs", NEW) == [] and not repository.store.has(blob)
     with pytest.raises(PurgedError, match="they asked"):
         repository.store.get(blob, Kind.BLOB)
+
+
+def test_copies_in_the_cache_go(faces: Dataset, tmp_path: Path) -> None:
+    repository = faces.repository
+    found = repository.store.state.catalog.find(object_id(Kind.BLOB, NEW))
+    assert found is not None and repository.cache_folder is not None
+    copy = repository.cache_folder / "remotes" / "1234" / found.pack.name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((tmp_path / "ours/.dsvc" / found.pack.name).read_bytes() + b"checksum")
+    other = copy.with_name("other")
+    other.write_bytes(b"another pack")
+    faces.repository.checkout("HEAD~1", tmp_path / "ours" / "laid", link="hard")
+    assert held(repository.cache_folder, NEW)
+    (receipt,) = run(faces).places.values()
+    assert receipt.cached == 2 and other.exists() and held(repository.cache_folder, NEW) == []
