@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -98,23 +98,24 @@ class ObjectWriter:
         self.brought.update(id for id, entry in rows if entry.kind == Kind.BLOB)
         self._staging.put_run(run, rows)
 
-    def resume(self, journal: Journal) -> None:
+    def resume(self, journal: Journal, purged: Collection[ObjectId] = ()) -> None:
         """Note packs as they are finished, and keep them where the transaction ends without being published; take up
-        what an earlier one left so. Before anything is put."""
+        what an earlier one left so, but for packs that hold `purged` blobs. Before anything is put."""
         self._staging.journal = journal
         journal.collections = self._collected
         began = self.began
         for pack, noted, age in self._store.follow(lambda catalog: list(adoptable(journal, self._backend, catalog))):
+            if any(id in purged for id, _ in noted.rows):
+                continue  # it may be removed any moment
             self._staging.adoptable |= {id: Staged(pack, entry) for id, entry in noted.rows}
             self.began = min(self.began, began - age)
 
     def adopt(self, id: ObjectId) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
-        if not self._staging.adopt(id):
-            return False
-        if _kind_of(self._staging.objects[id]) == Kind.BLOB:
+        is_adopted = self._staging.adopt(id)
+        if is_adopted and _kind_of(self._staging.objects[id]) == Kind.BLOB:
             self.brought.add(id)
-        return True
+        return is_adopted
 
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
