@@ -170,7 +170,7 @@ def _guarded(session: Session, work: Callable[[], int]) -> int:
     except Exception as error:
         from dsvc.cli.failure import tell
 
-        return tell(error)
+        return tell(session.fitting(error))
 
 
 def _invoke(arguments: list[str], session: Session) -> int:

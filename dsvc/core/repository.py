@@ -84,7 +84,7 @@ class Repository:
             raise RefusedError(f"{path} holds a repository already", "use it as it is: dsvc list")
         if has_packs(folder):
             message = f"{folder} holds a repository's packs but no head, which names them"
-            raise RefusedError(message, "bring the file head back from a backup, or move the folder away")
+            raise RefusedError(message, "bring the head back: dsvc check --repair; or move the folder away")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n")
@@ -123,6 +123,9 @@ class Repository:
         for folder in (start, *start.parents):
             if _has_head(folder / FOLDER):
                 return cls(LocalBackend(folder / FOLDER), folder, author)
+            if has_packs(folder / FOLDER):
+                message = f"{folder / FOLDER} holds a repository's packs but no head, which names them"
+                raise NotRepositoryError(message, "bring the head back: dsvc check --repair")
             if (folder / LOCK_FILE).is_file():
                 raise NotRepositoryError(f"{folder} has a {LOCK_FILE}, and its data is not here yet", "dsvc pull")
         raise NotRepositoryError(f"no dsvc repository in {start} or above", "make one with: dsvc init")

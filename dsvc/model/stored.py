@@ -68,6 +68,7 @@ def _is_embeddings(value: Any) -> bool:
 _REFERENCE: Mapping[str, Form] = {"etag": _TEXT, "hash": _is_id, "mtime": _INT, "place": _TEXT, "size": _INT}
 _MEDIA: Mapping[str, Form] = {
     "blob": _is_id,
+    "chunks": _is_id,
     "duration": _NUMBER,
     "fps": _NUMBER,
     "height": _INT,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.core.repository import Repository
 from dsvc.errors import RefusedError, RemoteError
+from dsvc.remote.caching import with_copies
 from dsvc.remote.guarded import GuardedBackend, blaming
 from dsvc.remote.places import open_place
 from dsvc.remote.settings import Remote, note_used, require_trusted, was_used
@@ -31,7 +32,7 @@ def open_remote(repository: Repository, remote: Remote, *, create: bool = False,
         gone = f"is its disk mounted? if it is gone for good: dsvc remote remove {remote.name}, and add it again"
         hint = gone if was_used(repository, remote) else error.hint
         raise RemoteError(f"remote {remote.name}: {error.message}", hint) from error
-    backend: Backend = GuardedBackend(place, remote.name)
+    backend = with_copies(GuardedBackend(place, remote.name), remote.url, repository.cache_folder)
     with blaming(remote.name):
         if create and backend.read_head() is None:
             backend = MemoryBackend() if dry_run else backend

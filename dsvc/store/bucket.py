@@ -10,7 +10,7 @@ import mmap
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dsvc.errors import NotFoundError, RefusedError, RemoteError
@@ -70,10 +70,21 @@ class _BucketUpload:
 
 
 class BucketBackend:
-    """The objects below a prefix of a bucket, as a backend. `store` is one of obstore, `place` names it to people."""
+    """The objects below a prefix of a bucket, as a backend. `store` is one of obstore, `place` names it to people.
 
-    def __init__(self, store: Any, prefix: str = "", place: str = "the object store") -> None:
+    `open_uploads` opens a store for sending much, where that takes another one.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        prefix: str = "",
+        place: str = "the object store",
+        open_uploads: Callable[[], Any] | None = None,
+    ) -> None:
         self._store = store
+        self._open_uploads = open_uploads
+        self._uploads: Any = None
         self._prefix = prefix.strip("/")
         self.attempts = Attempts(place)
         self._turn = threading.RLock()
@@ -131,12 +142,20 @@ class BucketBackend:
         """Write a file whole, in one request unless it is very big."""
         import obstore
 
-        size, path = len(data), self._path(name)
+        size, path, store = len(data), self._path(name), self._store_for(len(data))
         part = max(_PART, size // _MOST_PARTS)
         options: Any = {"use_multipart": True, "chunk_size": part, "max_concurrency": 2}
         if size <= _WHOLE:
             options = {"use_multipart": False}
-        self.attempts.do(lambda: obstore.put(self._store, path, data, **options))
+        self.attempts.do(lambda: obstore.put(store, path, data, **options))
+
+    def _store_for(self, size: int) -> Any:
+        """The store for sending so many bytes."""
+        if size <= _IN_MEMORY or self._open_uploads is None:
+            return self._store
+        with self._turn:
+            self._uploads = self._uploads or self._open_uploads()
+            return self._uploads
 
     def delete(self, name: str) -> None:
         """Remove a file."""

@@ -12,6 +12,7 @@ from dsvc.store.profiles import log_in, read_aws
 CLOUD = ("s3", "gs", "az")
 _CONNECT = timedelta(seconds=5)
 _WHOLE = timedelta(minutes=10)  # for a request and its answer: a pack of 64 MiB at 1 Mbit/s
+_STALL = timedelta(seconds=40)  # without a byte of the answer
 
 
 class CloudSettings(NamedTuple):
@@ -36,15 +37,18 @@ def import_obstore() -> Any:
     return obstore
 
 
-def open_bucket(kind: str, bucket: str, settings: CloudSettings, retries: int = 0) -> Any:
+def open_bucket(kind: str, bucket: str, settings: CloudSettings, retries: int = 0, *, for_uploads: bool = False) -> Any:
     """A store of obstore for a bucket of S3 ("s3"), Google ("gs") or a container of Azure ("az"); no request is made.
 
-    `retries` are those that the client makes by itself. Raises RefusedError.
+    `retries` are those that the client makes by itself. One `for_uploads` waits for an answer as long as it takes to
+    send much; others end when nothing comes. Raises RefusedError.
     """
     import_obstore()
     from obstore.store import AzureStore, GCSStore
 
     client: dict[str, Any] = {"connect_timeout": _CONNECT, "timeout": _WHOLE, "user_agent": "dsvc"}
+    if not for_uploads:
+        client["read_timeout"] = _STALL
     options: dict[str, Any] = {"client_options": client, "retry_config": {"max_retries": retries}}
     try:
         if kind == "gs":

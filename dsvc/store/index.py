@@ -87,6 +87,15 @@ class Segment:
         self._buckets: dict[int, bytes] = {}
         self._cached = 0
 
+    @classmethod
+    def info_of(cls, backend: Backend, id: ObjectId) -> SegmentInfo:
+        """What a manifest says of a segment, by the segment's file alone. Raises NotFoundError or DamagedError."""
+        size = backend.size(segment_name(id))
+        foot = backend.read(segment_name(id), max(0, size - FOOT.size), FOOT.size)
+        if len(foot) != FOOT.size:
+            raise DamagedError(f"index segment {id.short()} is damaged: it ends too early")
+        return SegmentInfo(id, FOOT.unpack(foot)[0], size)
+
     def _damaged(self, why: str) -> DamagedError:
         return DamagedError(f"index segment {self.info.id.short()} is damaged: {why}", "Run `dsvc check`.")
 

@@ -169,6 +169,8 @@ class ObjectStore:
         return self._blob(id).raw
 
     def _blob(self, id: ObjectId) -> Entry:
+        if self._arrivals is not None and (packed := self._arrivals.ahead(id)) is not None:
+            return packed.entry
         try:
             return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
         except NotFoundError as error:
@@ -208,8 +210,7 @@ class ObjectStore:
             raise ValueError("a range begins at 0 or later, and has no negative length")
         chunks = self.chunk_list(id)
         if chunks is not None:
-            self.prefetch([part.id for part in chunks.parts(start, length)])
-            return read_range(self._chunk, id, chunks, start, length)
+            return read_range(self._chunk, id, chunks, start, length, self.prefetch)
         return cut_range(self.open_blob(id), start, length)
 
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
@@ -228,8 +229,7 @@ class ObjectStore:
         return stream_payload(lambda at, length: self._piece(id, at, length), size, id, "the repository")
 
     def _pieces(self, id: ObjectId, chunks: ChunkList) -> Iterator[bytes]:
-        self.prefetch([part.id for part in chunks.parts()])
-        yield from read_pieces(self._chunk, id, chunks)
+        yield from read_pieces(self._chunk, id, chunks, self.prefetch)
         if self._arrivals is not None and not self._arrivals.is_here(id):
             packed = self.get_packed(id, Kind.BLOB)
             assert packed is not None  # whatever its size

@@ -75,7 +75,7 @@ class ObjectWriter:
             id = object_id(kind, data)
         if kind is Kind.BLOB:
             self.brought.add(id)
-        if id not in self._staging.objects and not self._known(id):
+        if id not in self._staging.objects and not self._known(id) and not self._staging.adopt(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
@@ -93,6 +93,7 @@ class ObjectWriter:
         """Stage objects of another store whose verified frames lie one after the other in `run`, at the offsets that
         `rows` say; `has` said of each that it is not stored here."""
         self._require_open()
+        self.brought.update(id for id, entry in rows if entry.kind == Kind.BLOB)
         self._staging.put_run(run, rows)
 
     def resume(self, journal: Journal) -> None:

@@ -100,7 +100,9 @@ def attempt(work: object) -> RemoteError | None:
     return None
 
 
-WAYS = [(how, 1) for how in HOWS] + [(how, FOR_GOOD) for how in ("drop", "lost", 500)]
+ONCE: tuple[How, ...] = HOWS if STEP == 1 else ("drop", "lost", "half", 500)
+ON: tuple[How, ...] = ("drop", "lost", 500) if STEP == 1 else ("lost",)
+WAYS = [(how, 1) for how in ONCE] + [(how, FOR_GOOD) for how in ON]
 ways = pytest.mark.parametrize(("how", "times"), WAYS, ids=[f"{how}-{'once' if n == 1 else 'on'}" for how, n in WAYS])
 
 
@@ -128,6 +130,25 @@ def test_a_push_is_done_once_or_not_at_all(how: How, times: int, line: Line, tmp
             break
     # One answer that fails is asked for again; a connection that stays away is told.
     assert number > STEP and (failed == 0 if times == 1 else failed > 0)
+
+
+@pytest.mark.parametrize("times", [1, FOR_GOOD], ids=["once", "on"])
+def test_a_push_whose_swap_is_cut(times: int, line: Line, tmp_path: Path) -> None:
+    """The one request that decides, in every way."""
+    ours = project(tmp_path / "ours")
+    remote = add_remote(ours.repository, "origin", line.url)
+    push(ours.repository, remote, "pets", "main")
+    for how in HOWS:
+        old, new = head(ours), say(ours, str(how))
+        before = pushes(line.there())
+        line.proxy.reset()
+        line.proxy.break_next("PUT", "/head", how, lambda how=how: line.proxy.break_at(1, how, times - 1))
+        error = attempt(lambda: push(ours.repository, remote, "pets", "main"))
+        assert line.proxy.broken and (error is None) >= (times == 1)
+        line.proxy.reset()
+        assert stands(line.there()) in ((old, new) if error else (new,)) and is_whole(line.there())
+        push(ours.repository, remote, "pets", "main")
+        assert stands(line.there()) == new and is_whole(line.there()) and pushes(line.there()) == before + 1
 
 
 @ways

@@ -97,7 +97,9 @@ def test_every_file_that_the_key_ever_had_goes_and_commits_stay(faces: Dataset, 
         assert media is not None and media.blob is not None
         assert repository.store.get(media.blob, Kind.BLOB)
     state = faces.at("HEAD~1")
-    with pytest.raises(PurgedError, match=r"^media [0-9a-f]{12} was purged on \d{4}-\d\d-\d\d by Ada: they asked$"):
+    with pytest.raises(
+        PurgedError, match=r"^images/0.txt: media [0-9a-f]{12} was purged on \d{4}-\d\d-\d\d by Ada: they asked$"
+    ):
         state[KEY].read_bytes()
     again = run(faces, remotes=(store,))
     assert {name: swept.packs for name, swept in again.places.items()} == {"": 0, "origin": 0}

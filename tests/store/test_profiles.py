@@ -77,6 +77,7 @@ def home(tmp_path: Path) -> dict[str, str]:
         ({"AWS_ACCESS_KEY_ID": "x", "AWS_PROFILE": "office"}, Aws()),
         ({"AWS_ACCESS_KEY_ID": "x", "AWS_PROFILE": "lab"}, Aws("https://all.example.org", "eu-central-1")),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/x"}, Aws(None, "eu-west-1")),
+        ({"AWS_SKIP_SIGNATURE": "true", "AWS_PROFILE": "office"}, Aws()),
     ],
 )
 def test_the_environment_and_the_profile(environment: dict[str, str], expected: Aws, home: dict[str, str]) -> None:
