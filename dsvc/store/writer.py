@@ -224,6 +224,8 @@ class ObjectWriter:
         elif catalog.manifest == self._checked:
             return
         gone = [id for id in self._assumed if not self._store.has(id)]
+        if operation in gone:
+            raise _removed(operation, Kind.OPERATION)
         if gone:
             self._assumed.difference_update(gone)
             raise RemovedError(
@@ -248,10 +250,7 @@ class ObjectWriter:
     def require(self, id: ObjectId, kind: Kind) -> None:
         """Raise RefusedError unless an object, which the caller has found some time ago, is staged or stored."""
         if not self.has(id, kind):
-            raise RefusedError(
-                f"{kind.name.lower()} {id} was removed from the repository while this command ran",
-                "Nothing was changed. Run the command again.",
-            )
+            raise _removed(id, kind)
 
     def structure(self) -> Iterator[tuple[ObjectId, Kind]]:
         """The objects that are staged, but for blobs, each with its kind."""
@@ -348,3 +347,10 @@ class ObjectWriter:
 
 def _kind_of(held: Pending | Staged) -> int:
     return held.kind if isinstance(held, Pending) else held.entry.kind
+
+
+def _removed(id: ObjectId, kind: Kind) -> RefusedError:
+    return RefusedError(
+        f"{kind.name.lower()} {id} was removed from the repository while this command ran",
+        "Nothing was changed. Run the command again.",
+    )
