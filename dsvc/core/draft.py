@@ -7,7 +7,7 @@ as they come, so their errors show at once; where another writer came first, the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -40,6 +40,7 @@ from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empt
 from dsvc.model.validate import check_annotation
 from dsvc.model.view import DATASET, DRAFT, DraftRef, View
 from dsvc.store import codec
+from dsvc.store.head import RemovedError
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -136,8 +137,10 @@ class Draft:
 
     def apply(self, step: Step) -> None:
         """Take one step, and keep it for replays."""
-        self._state = step(self.transaction.writer, self._state)
-        self._steps.append(step)
+        while True:
+            with suppress(RemovedError):  # a collection took what was found there; now it is put again
+                self._state = step(self.transaction.writer, self._state)
+                return self._steps.append(step)
 
     def finish(self) -> None:
         """Publish the edits."""

@@ -19,7 +19,7 @@ from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.keeper import Keeper
 from dsvc.store.manifest import Manifest, read_manifest
 from dsvc.store.pack import PIECE, read_frame, stream_payload
-from dsvc.store.writer import ObjectWriter
+from dsvc.store.writer import ObjectWriter, removed
 
 T = TypeVar("T")
 _LISTED = 1 << 20  # chunks whose lists are kept in memory
@@ -277,6 +277,8 @@ class ObjectStore:
     def _absence(self, id: ObjectId, kind: Kind, error: NotFoundError) -> DsvcError:
         """The error for what is missing."""
         known = self._arrivals.elsewhere.explain(id) if self._arrivals is not None and kind is Kind.BLOB else None
+        if known is None and self.is_overtaken:
+            return removed(id, kind)
         return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
 
     # ----

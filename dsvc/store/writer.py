@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
+from dsvc.errors import CollectedError, DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.store.catalog import Catalog, State
 from dsvc.store.chunked import read_pieces
 from dsvc.store.chunking import put_chunked, require_size
@@ -26,6 +26,7 @@ from dsvc.store.staging import Pending, Staged, Staging
 if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
 
+_AGAIN = "Nothing was changed. Run the command again."
 # Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -139,7 +140,7 @@ class ObjectWriter:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
         held = self._staging.objects.get(id)
         if held is None:
-            return self._store.get(id, kind)
+            return self._stored(id, kind)
         if _kind_of(held) != kind:
             raise damaged(id, kind, "this transaction", "it is of another kind")
         if isinstance(held, Pending):
@@ -148,6 +149,15 @@ class ObjectWriter:
         if held.entry.codec == CHUNKED:
             return b"".join(read_pieces(self._chunk, id, ChunkList.decode(data)))
         return data
+
+    def _stored(self, id: ObjectId, kind: Kind) -> bytes:
+        try:
+            return self._store.get(id, kind)
+        except CollectedError as error:
+            if id not in self._assumed:
+                raise
+            self._assumed.discard(id)  # so that the next `put` stages it
+            raise RemovedError(error.message, error.hint) from error
 
     def _staged_data(self, id: ObjectId, held: Staged) -> bytes:
         frame = held.writer.read(held.entry.offset, held.entry.length)
@@ -225,13 +235,10 @@ class ObjectWriter:
             return
         gone = [id for id in self._assumed if not self._store.has(id)]
         if operation in gone:
-            raise _removed(operation, Kind.OPERATION)
+            raise removed(operation, Kind.OPERATION)
         if gone:
             self._assumed.difference_update(gone)
-            raise RemovedError(
-                f"object {gone[0]} was removed from the repository while this command ran",
-                "Nothing was changed. Run the command again.",
-            )
+            raise RemovedError(f"object {gone[0]} was removed from the repository while this command ran", _AGAIN)
         self._checked = catalog.manifest
 
     def _renew_packs(self) -> None:
@@ -244,13 +251,13 @@ class ObjectWriter:
             self._staging.renew()
         except (NotFoundError, DamagedError) as error:
             message = "what this command wrote was collected as left over, since it took so long"
-            raise RefusedError(message, "Nothing was changed. Run the command again.") from error
+            raise CollectedError(message, _AGAIN) from error
         self._collected, self.began = collected.count, began
 
     def require(self, id: ObjectId, kind: Kind) -> None:
-        """Raise RefusedError unless an object, which the caller has found some time ago, is staged or stored."""
+        """Raise CollectedError unless an object, which the caller has found some time ago, is staged or stored."""
         if not self.has(id, kind):
-            raise _removed(id, kind)
+            raise removed(id, kind)
 
     def structure(self) -> Iterator[tuple[ObjectId, Kind]]:
         """The objects that are staged, but for blobs, each with its kind."""
@@ -349,8 +356,6 @@ def _kind_of(held: Pending | Staged) -> int:
     return held.kind if isinstance(held, Pending) else held.entry.kind
 
 
-def _removed(id: ObjectId, kind: Kind) -> RefusedError:
-    return RefusedError(
-        f"{kind.name.lower()} {id} was removed from the repository while this command ran",
-        "Nothing was changed. Run the command again.",
-    )
+def removed(id: ObjectId, kind: Kind) -> CollectedError:
+    """The error for an object that a collection took meanwhile."""
+    return CollectedError(f"{kind.name.lower()} {id} was removed from the repository while this command ran", _AGAIN)
