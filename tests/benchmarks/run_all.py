@@ -38,6 +38,7 @@ SCRIPTS = (
     "stored_size",
     "version_growth",
     "remote_folder",
+    "gc",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
