@@ -82,8 +82,11 @@ def open(path: str | Path = ".", author: Author | None = None) -> Repository:
     from pathlib import Path
 
     from dsvc.core.repository import Repository
+    from dsvc.remote.lazy import attach
 
-    return Repository.open(Path(path), author)
+    repository = Repository.open(Path(path), author)
+    attach(repository)
+    return repository
 
 
 def init(path: str | Path = ".", author: Author | None = None) -> Repository:

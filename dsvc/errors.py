@@ -46,6 +46,10 @@ class NotFoundError(DsvcError):
     """What was named is not there."""
 
 
+class PurgedError(NotFoundError):
+    """Media that was purged, for good. The message says when, by whom and why."""
+
+
 class NotRepositoryError(NotFoundError):
     """No `.dsvc` folder here or above."""
 

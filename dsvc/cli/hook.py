@@ -37,8 +37,10 @@ class _Here:
         """Its repository, signed as the command's are."""
         from dsvc.cli.author import find_author
         from dsvc.core.repository import Repository
+        from dsvc.remote.lazy import attach
 
         repository = Repository.open(self.folder)
+        attach(repository)
         repository.author = find_author(self.folder, repository.workspace.author)
         return repository
 

@@ -69,7 +69,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Share": {
         "remote": ("remote", "Name the places that datasets are shared through."),
         "clone": ("clone", "Make a repository with all that a remote has."),
-        "push": ("sync", "Bring the current branch to a remote, with its versions."),
+        "push": ("push", "Bring the current dataset to a remote."),
         "fetch": ("sync", "Bring what is new at a remote, and note where its branches and versions stand."),
         "pull": ("pull", "Bring what dsvc.lock names; without one, what the remote has of the current branch."),
     },
@@ -79,6 +79,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "op": ("undo", "List operations, and go back to one."),
         "check": ("check", "Verify that everything stored is whole."),
         "gc": ("gc", "Free the room of what nothing needs any more."),
+        "purge": ("purge", "Remove an input's media for good, from all history and from all remotes."),
     },
 }
 COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}

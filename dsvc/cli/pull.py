@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsvc.cli.arguments import TEXT
 from dsvc.cli.checkout import keep_folders
 from dsvc.cli.exit import Exit
 from dsvc.cli.locking import chosen_lines, followed_lines
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 
 @click.command("pull")
+@click.argument("remote", type=TEXT, required=False)
 @click.option("--yes", is_flag=True, help="Use a remote that came with the project without asking.")
 @json_option
 @shared_options
 @pass_session
-def pull_command(session: Session, yes: bool, as_json: bool) -> int:
+def pull_command(session: Session, remote: str | None, yes: bool, as_json: bool) -> int:
     """Bring what dsvc.lock names; without one, what the remote has of the current branch.
 
     What is not here is fetched, and the datasets and the folders that are laid out move to it. In a fresh clone of the
@@ -35,8 +37,8 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     once. Staged changes are laid over what comes. A dataset with commits that nothing else keeps stays where it is, and
     is named; exit 1.
 
-    Without dsvc.lock the default remote's branch of the same name is fetched and merged into the current one, as
-    `dsvc fetch` and `dsvc merge` do, and the versions on it come along.
+    Without dsvc.lock, or where REMOTE is named, the remote's branch of the same name is fetched and merged into the
+    current one, as `dsvc fetch` and `dsvc merge` do, and the versions on it come along.
 
     \b
     JSON: {"made": whether the repository was made,
@@ -46,8 +48,8 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     is_new = _begin()
     repository = session.repository(signed=True)
     path = (repository.root or Path()) / LOCK_FILE
-    if not path.exists():
-        return _pull_branch(repository, yes, as_json)
+    if remote is not None or not path.exists():
+        return _pull_branch(repository, remote, yes, as_json)
     chosen = repository.workspace.chosen
     found = _follow(repository, path, yes)
     lacking = [one.target.dataset for one in found if one.what == "missing"]
@@ -66,14 +68,14 @@ def pull_command(session: Session, yes: bool, as_json: bool) -> int:
     return Exit.NO if any(one.what in ("left", "unfit") for one in found) else Exit.DONE
 
 
-def _pull_branch(repository: Repository, yes: bool, as_json: bool) -> int:
+def _pull_branch(repository: Repository, remote: str | None, yes: bool, as_json: bool) -> int:
     from dsvc.cli.pulling import pull_current
     from dsvc.remote.settings import list_remotes
 
     if not list_remotes(repository):
         hint = "name a remote: dsvc remote add origin PATH; or write the lock: dsvc lock"
         raise NotFoundError(f"there is no {LOCK_FILE} that says what to bring, and no remote to ask", hint)
-    pull_current(repository, yes, as_json)
+    pull_current(repository, remote, yes, as_json)
     keep_folders(repository)
     return Exit.DONE
 
@@ -128,21 +130,18 @@ def _follow(repository: Repository, path: Path, yes: bool) -> list[Followed]:
 def _agree(repository: Repository, yes: bool) -> bool:
     """See whether remotes that came with the project may be used; whether any more may than before. Raises
     RefusedError where nobody can be asked."""
-    from dsvc.remote.settings import is_trusted, list_remotes, trust
+    from dsvc.remote.settings import full_place, is_trusted, list_remotes, trust
 
     agreed = False
     for remote in list_remotes(repository):
         if is_trusted(repository, remote):
             continue
+        place = shown(full_place(repository, remote))
         if not yes:
             if not _is_terminal():
-                message = (
-                    f"remote {remote.name} came with the project, and was not used here yet: {shown(remote.place)}"
-                )
+                message = f"remote {remote.name} came with the project, and was not used here yet: {place}"
                 raise RefusedError(message, "if that is the right place: dsvc pull --yes")
-            if not click.confirm(
-                f"fetch from {shown(remote.place)}, which dsvc.toml names as {remote.name}?", err=True
-            ):
+            if not click.confirm(f"fetch from {place}, which dsvc.toml names as {remote.name}?", err=True):
                 continue
         trust(repository, remote)
         agreed = True

@@ -1,4 +1,4 @@
-"""What `dsvc pull` does without a lock: a fetch from the default remote, and a merge of the current branch."""
+"""What `dsvc pull` does without a lock: a fetch from a remote, and a merge of the current branch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.merge import tell_merged
 from dsvc.cli.progress import progress
-from dsvc.cli.remote import agree
+from dsvc.cli.remote import chosen_remote, left_out
 from dsvc.cli.render import out, plural, print_json, shown, size
 
 if TYPE_CHECKING:
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from dsvc.store.ids import ObjectId
 
 
-def pull_current(repository: Repository, yes: bool, as_json: bool) -> None:
-    """Pull the current branch, and tell what came. Raises NotFoundError, RefusedError, RemoteError."""
+def pull_current(repository: Repository, name: str | None, yes: bool, as_json: bool) -> None:
+    """Pull the current branch from a remote, and tell what came. Raises NotFoundError, RefusedError, RemoteError."""
     from dsvc.remote.pulling import pull_branch
-    from dsvc.remote.settings import find_remote
 
-    dataset, remote = repository.dataset(), find_remote(repository)
-    agree(repository, remote, yes)
+    dataset, remote = repository.dataset(), chosen_remote(repository, name, yes)
     before = dataset.head
     with progress() as report:
         done = pull_branch(dataset, remote, report)
@@ -38,6 +36,7 @@ def _tell(dataset: Dataset, remote: Remote, done: Pulled, before: ObjectId | Non
     came = f"{plural(fetched.commits, 'commit')}, {plural(fetched.objects, 'object')}, {size(fetched.bytes)}"
     if fetched.objects:
         out(f"received {came} from {remote.name}: {shown(remote.place)}")
+    left_out(fetched.left_out, f"here or at {remote.name}")
     for name, version in done.versions:
         out(f"{name}@{version}: new")
     for name, version in done.kept:

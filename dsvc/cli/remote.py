@@ -26,8 +26,9 @@ yes_option = click.option("--yes", is_flag=True, help="Agree to use a remote tha
 def remote_command() -> None:
     """Name the places that datasets are shared through.
 
-    A remote is a repository in a folder: on a network disk, or a colleague's project. The first one that was added is
-    the default. The team's remotes stand in dsvc.toml, which belongs into Git; this workspace's own in .dsvc.
+    A remote is a repository in another place: a folder, on a network disk or of a colleague's project; a bucket; or a
+    web server, for reading. The first one that was added is the default. The team's remotes stand in dsvc.toml, which
+    belongs into Git; this workspace's own in .dsvc.
     """
 
 
@@ -41,7 +42,8 @@ def remote_add(session: Session, name: str, url: str, local: bool) -> None:
     """Name a remote, and trust it.
 
     URL is a folder, by path or as file://: of a project that has .dsvc, or one that is empty or new, where the first
-    push makes a repository. A relative path is kept relative to the project, `~` is the home folder.
+    push makes a repository; or a place in a bucket: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX; or
+    https:// for one that is only read. A relative path is kept relative to the project, `~` is the home folder.
     """
     from dsvc.remote.settings import add_remote
 
@@ -126,14 +128,16 @@ def remote_remove(session: Session, name: str, dry_run: bool) -> None:
 def agree(repository: Repository, remote: Remote, yes: bool) -> None:
     """See that a remote may be used here: one that came with the project, once somebody has said yes. Asks on a
     terminal. Raises RefusedError where nobody agrees."""
-    from dsvc.remote.settings import is_trusted, require_trusted, trust
+    from dsvc.remote.settings import full_place, is_trusted, require_trusted, trust
 
     if is_trusted(repository, remote):
         return
     if not yes:
         if not is_watched():
             require_trusted(repository, remote)
-        question = f"remote {shown(remote.name)} came with the project: {shown(remote.place)}\nuse it?"
+        question = (
+            f"remote {shown(remote.name)} came with the project: {shown(full_place(repository, remote))}\nuse it?"
+        )
         if not click.confirm(question, err=True):
             raise RefusedError("the remote is not used", "name another one: dsvc remote add NAME PATH --local")
     trust(repository, remote)
@@ -142,3 +146,18 @@ def agree(repository: Repository, remote: Remote, yes: bool) -> None:
 def is_watched() -> bool:
     """Whether somebody sits at a terminal, who can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def chosen_remote(repository: Repository, name: str | None, yes: bool) -> Remote:
+    """The remote of a name, or the default one, which may be used here. Raises NotFoundError, RefusedError."""
+    from dsvc.remote.settings import find_remote
+
+    remote = find_remote(repository, name)
+    agree(repository, remote, yes)
+    return remote
+
+
+def left_out(count: int, where: str) -> None:
+    """Tell of media that did not travel, since it was purged."""
+    if count:
+        out(f"{count:,} media {'was' if count == 1 else 'were'} purged {where}: left out")

@@ -38,8 +38,10 @@ class Session:
     def repository(self, author: Author | None = None, *, signed: bool = False) -> Repository:
         """Open the repository of the folder; with `signed`, find out who signs. Raises NotRepositoryError."""
         from dsvc.core.repository import LOCK_FILE, Repository
+        from dsvc.remote.lazy import attach
 
         repository = Repository.open(Path())
+        attach(repository)
         if selected := self.dataset_name or os.environ.get("DSVC_DATASET"):
             from dsvc.core.selection import parse_selection
 
@@ -62,6 +64,12 @@ class Session:
         opened = self._opened
         if opened is None or opened.root is None:
             return Exit.DONE
+        try:
+            return self._follow(opened)
+        finally:
+            opened.store.close()  # media that came is kept
+
+    def _follow(self, opened: Repository) -> int:
         if opened.store.head.operation == self._before and opened.workspace.kept == self._selected:
             return Exit.DONE
         if self._lock is not None:
@@ -81,6 +89,7 @@ class Session:
         text = "interrupted; nothing changed"
         if self._opened is not None:
             try:
+                self._opened.store.close()
                 self._opened.store.refresh()
                 if self._opened.store.head.operation != self._before:
                     text = "interrupted, after the change was made; take it back with: dsvc undo"

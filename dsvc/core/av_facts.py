@@ -181,5 +181,7 @@ def with_known(old: Media | None, found: Media) -> Media:
         found = replace(found, reference=old.reference)
     if old is None or old.blob is None or old.blob != found.blob:
         return found
+    if old.chunks is None or found.chunks is None:  # says nothing new of the same bytes
+        found = replace(found, chunks=old.chunks)
     facts = {name: getattr(old, name) for name in MediaFacts._fields if getattr(found, name) is None}
     return replace(found, **{name: value for name, value in facts.items() if value is not None})

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import codecs
 import re
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from dsvc.core.av_facts import DEMUXERS, Bounded, open_container, pyav
 from dsvc.core.media import SIZED, media_kind
+from dsvc.core.mediafile import open_blob
 from dsvc.model.records import Media
 from dsvc.store.ids import ObjectId
 from dsvc.store.objects import ObjectStore
 
 # Pillow's own limit for pictures that are no attack: 270 MB of RGB.
 MAX_DECODED = 89_478_485
-_IN_MEMORY = 32 << 20  # bytes: a larger file goes to a temporary one
 _TEXT_PIECE = 1 << 20
 _PIXELS = re.compile(r"\((\d+) pixels\)")
 _NO_PILLOW = "since Pillow is not here: pip install 'dsvc[images]'"
@@ -126,13 +125,6 @@ class MediaChecker:
     def _skip(self, kind: str, why: str) -> None:
         self._skipped[kind, why] += 1
 
-    def _open(self, blob: ObjectId) -> BinaryIO:
-        file = cast(BinaryIO, tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - the caller closes it
-        for piece in self._store.open_blob(blob):
-            file.write(piece)
-        file.seek(0)
-        return file
-
     # ---- images
 
     def _image(self, blob: ObjectId, media: Media) -> str | None:
@@ -152,7 +144,7 @@ class MediaChecker:
         if feature is not None and not features.check(feature):
             self._skip("image", f"since there is no decoder for {media.type} here")
             return None
-        with self._open(blob) as file:
+        with open_blob(self._store, blob) as file:
             return _wrong_image(file)
 
     # ---- videos and sounds
@@ -166,7 +158,7 @@ class MediaChecker:
         if av is None:
             self._skip(kind, _NO_PYAV)
             return None
-        with self._open(blob) as file:
+        with open_blob(self._store, blob) as file:
             try:
                 with open_container(av, Bounded(file), demuxer) as container:
                     return self._first_frame(container, kind)

@@ -385,6 +385,7 @@ def _encode_fresh(media: Media) -> bytes:
         return encode_input(Input(key="", media=media))
     fields = (
         ("blob", media.blob),
+        ("chunks", media.chunks),
         ("duration", media.duration),
         ("fps", media.fps),
         ("height", media.height),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsvc.core.proving import proving
 from dsvc.core.registry import container, exporter
 from dsvc.errors import InvalidRecordsError, RefusedError, UsageError
 
@@ -43,7 +44,7 @@ def export_state(
         raise UsageError("one .json file has no place for media", "name a folder or a .zip")
     if ".dsvc" in path.absolute().parts:
         raise RefusedError(f"{path} lies in a repository's own folder", "name another place")
-    with container().open_target(path, kind, force) as target:
+    with container().open_target(path, kind, force) as target, proving(walk):
         report = writer.export(walk, target, media=media)
         # A package's own exporter may know of no losses.
         losses = tuple(getattr(report, "losses", ()))

@@ -14,6 +14,7 @@ from dsvc.errors import RefusedError, UsageError
 from dsvc.model.extras import forget_spelling
 from dsvc.model.node import Store
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
+from dsvc.model.stored import stored_fields
 from dsvc.store import codec
 
 if TYPE_CHECKING:
@@ -99,5 +100,5 @@ def _require_free(snapshot: Snapshot, key: str, moves: Mapping[str, str]) -> Non
 
 def with_other_key(value: bytes) -> bytes:
     """An encoded input without what its source said of its key: exports would write that in place of the new one."""
-    fields = codec.decode(value, "input")
+    fields = stored_fields(value, "input")
     return codec.encode(fields) if forget_spelling(fields) else value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,7 @@ from dsvc.model.view import (
     View,
     decode_ref,
     load_operation,
+    split_ref,
 )
 from dsvc.store.ids import ObjectId
 
@@ -115,8 +117,9 @@ def restore(repository: Repository, prefix: str) -> LoggedOperation:
     def change(refs: Refs) -> None:
         wanted = Tree(repository.store, target.operation.view, repository.cache)
         for entry in diff_trees(refs.view.tree, wanted):
-            ref = _ref(entry.key)
-            refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
+            ref = split_ref(entry.key)
+            if ref[0] != TOMBSTONE:  # what was purged is gone for good, and is not to come back
+                refs.set(ref, decode_ref(ref[0], entry.new) if entry.new is not None else None)
 
     with repository.transaction(f"op restore {target.id.short()}") as transaction:
         transaction.run(change, inverts=None, action="restore")
@@ -147,11 +150,15 @@ def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple
     before = Tree(repository.store, parent.view, repository.cache)
     after = Tree(repository.store, operation.view, repository.cache)
     for entry in diff_trees(before, after):
-        yield _ref(entry.key), entry.old, entry.new
+        yield split_ref(entry.key), entry.old, entry.new
 
 
 def _invert(repository: Repository, target: LoggedOperation, action: str) -> None:
     moved = list(changed_refs(repository, target.operation))
+    purged = [ref for ref, _, _ in moved if ref[0] == TOMBSTONE]
+    moved = [one for one in moved if one[0][0] != TOMBSTONE]
+    if purged and not moved:
+        raise _purge_stays(repository, target)
 
     def change(refs: Refs) -> None:
         stuck = [ref for ref, _, new in moved if _encoded(refs.view, ref) != new]
@@ -167,26 +174,36 @@ def _invert(repository: Repository, target: LoggedOperation, action: str) -> Non
             elif ref[0] == BRANCH and old is None:
                 _require_clean(refs, ref, target)
 
-    names = _renamed(moved)
+    names = renamed(moved)
     settings = renaming(repository.workspace, names.new, names.old) if names is not None else nullcontext()
     command = f"{action} {target.id.short()} ({target.operation.command})"
     with settings, repository.transaction(command) as transaction:
         transaction.run(change, inverts=target.id, action=action)
 
 
-class _Renaming(NamedTuple):
+def _purge_stays(repository: Repository, target: LoggedOperation) -> RefusedError:
+    """The refusal to take a purge back; it names the operation before."""
+    own = itertools.dropwhile(lambda one: one.id != target.id, _own(repository))
+    before = next((one for one in own if one.id != target.id), None)
+    hint = f"what came before it can be undone by its id: dsvc undo --op {before.id.short()}" if before else None
+    return RefusedError(f"{target.operation.command!r} cannot be taken back: the bytes are gone", hint)
+
+
+class Renaming(NamedTuple):
+    """The names of a dataset before and after an operation."""
+
     old: str
     new: str
 
 
-def _renamed(moved: list[tuple[Ref, bytes | None, bytes | None]]) -> _Renaming | None:
+def renamed(moved: Sequence[tuple[Ref, bytes | None, bytes | None]]) -> Renaming | None:
     """The names of a dataset before and after, if all that moves of refs make is another name for it."""
     gone = {_nameless(ref): old for ref, old, new in moved if new is None}
     come = {_nameless(ref): new for ref, old, new in moved if old is None}
     names = [[ref[1] for ref, *sides in moved if ref[0] == DATASET and sides[at] is None] for at in (1, 0)]
     if gone != come or len(gone) + len(come) != len(moved) or [len(found) for found in names] != [1, 1]:
         return None
-    return _Renaming(names[0][0], names[1][0])
+    return Renaming(names[0][0], names[1][0])
 
 
 def _nameless(ref: Ref) -> Ref:
@@ -214,10 +231,6 @@ def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
 
 def _encoded(view: View, ref: Ref) -> bytes | None:
     return view.tree.get("\0".join(ref).encode())
-
-
-def _ref(key: bytes) -> Ref:
-    return tuple(key.decode().split("\0"))
 
 
 def describe_ref(ref: Ref) -> str:

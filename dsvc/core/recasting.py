@@ -9,6 +9,7 @@ import msgspec
 from dsvc.errors import DamagedError
 from dsvc.model.extras import CATEGORY_LISTS, rename_listed
 from dsvc.model.rewrite import Entry
+from dsvc.model.stored import stored_fields
 from dsvc.store import codec
 
 Names = Mapping[str, str | None]
@@ -92,7 +93,7 @@ class Recast:
         old = self._fields[concept]
         if value.count(old) == 1:  # then it is the field itself: a canonical encoding has it
             return value.replace(old, new)
-        fields = codec.decode(value, "annotation")
+        fields = stored_fields(value, "annotation")
         fields["c"] = self._names[concept]
         return codec.encode(fields)
 
@@ -136,7 +137,7 @@ def _placed(owner: bytes, value: bytes) -> tuple[bytes | None, str | None]:
 
 def _content(value: bytes) -> bytes:
     """What an annotation says beside its concept, without its number."""
-    fields = codec.decode(value, "annotation")
+    fields = stored_fields(value, "annotation")
     return codec.encode({name: item for name, item in fields.items() if name not in ("c", "n")})
 
 
@@ -153,7 +154,7 @@ class Relist:
         changes: dict[int, bytes | None] = {}
         hits = {at for needle in self._needles for at, (_, value) in enumerate(chunk) if needle in value}
         for at in hits:
-            fields = codec.decode(chunk[at][1], "input")
+            fields = stored_fields(chunk[at][1], "input")
             if rename_listed(fields, self._names):
                 changes[at] = codec.encode(fields)
         self.inputs += len(changes)

@@ -12,7 +12,7 @@ from dsvc.core.files.tracking import renaming
 from dsvc.core.names import check_name
 from dsvc.core.transaction import Refs, Transaction
 from dsvc.core.workspace import Workspace
-from dsvc.errors import NotFoundError, NotRepositoryError, RefusedError
+from dsvc.errors import DsvcError, NotFoundError, NotRepositoryError, RefusedError
 from dsvc.model.commit import Author, Moment
 from dsvc.model.node import Store
 from dsvc.model.tree import NodeCache, empty_tree
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.layout.updating import FolderUpdate
     from dsvc.core.operations import LoggedOperation
+    from dsvc.core.state import State
 
 FOLDER = ".dsvc"
 # Beside the folder in a project whose code is kept in Git; `dsvc.git.lockfile` reads and writes it.
@@ -72,6 +73,7 @@ class Repository:
         self.author = author or self.workspace.author
         self.now = clock
         self.store = ObjectStore(backend)
+        self.store.explain = self._explain
         self.cache = NodeCache(folder=lambda: self.cache_folder)
 
     @classmethod
@@ -111,7 +113,7 @@ class Repository:
             return store_operation(store, operation)
 
         with ObjectStore.create(backend).writer() as writer:
-            writer.publish(first(writer))
+            writer.publish(first(writer.history))
         return cls(backend, root, author)
 
     @classmethod
@@ -136,7 +138,7 @@ class Repository:
     def view(self) -> View:
         """The refs as they are now, whoever moved them last."""
         self.store.refresh()
-        return View(self.store, self.operation.view, self.cache)
+        return View(self.store.history, self.operation.view, self.cache)
 
     @property
     def operation(self) -> Operation:
@@ -201,6 +203,12 @@ class Repository:
 
         return check(self, media=media)
 
+    def _explain(self, blob: ObjectId) -> DsvcError | None:
+        """The error for media that was purged."""
+        from dsvc.core.purging.tombstones import explain
+
+        return explain(self, blob)
+
     def collect(self, *, keep: int | None = None, grace: int | None = None, dry_run: bool = False) -> Plan:
         """Remove what no ref and no operation younger than `keep` seconds reaches, and files left over for longer than
         `grace` seconds; with `dry_run` only find out. Raises RefusedError, DamagedError. See `dsvc gc --help`."""
@@ -252,6 +260,17 @@ class Repository:
         near = difflib.get_close_matches(name, names, 3) or names[:5]
         more = ", ..." if near == names[:5] and len(names) > 5 else ""
         return f"{lead}{', '.join(near)}{more}" if near else "make one: dsvc create NAME"
+
+    def at(self, revision: str = "HEAD") -> State:
+        """The state that a revision names, such as `pets@v1`; HEAD is of the current dataset. Raises NotFoundError,
+        UsageError."""
+        from dsvc.core.draft import committed_state
+        from dsvc.core.revisions import resolve
+        from dsvc.core.state import State
+        from dsvc.core.transaction import ReadOnly
+
+        found = resolve(self, revision)
+        return State(self, committed_state(ReadOnly(self.store), found.commit).roots, found)
 
     def create(self, name: str, description: str = "") -> Dataset:
         """Make a dataset and make it the current one. Raises RefusedError where it exists."""

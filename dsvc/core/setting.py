@@ -16,6 +16,7 @@ from dsvc.model.facts import stored_path
 from dsvc.model.node import Store
 from dsvc.model.numbers import pack_numbers
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
+from dsvc.model.stored import stored_fields
 from dsvc.store import codec
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def plan_fields(
     edits: dict[bytes, bytes | None] = {}
     report = SetReport()
     for key, value in selected(snapshot, keys, where):
-        record = codec.decode(value, "input")
+        record = stored_fields(value, "input")
         fields.lay_over(record)
         made = codec.encode(record)
         if made == value:

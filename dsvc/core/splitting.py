@@ -23,6 +23,7 @@ from dsvc.model.incoming import Problems
 from dsvc.model.node import Store
 from dsvc.model.records import plain_number
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
+from dsvc.model.stored import stored_fields
 from dsvc.store import codec
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _hashed(
     problems = Problems()
     group = re.compile(rule.group) if rule.group is not None else None
     for key, encoded in entries:
-        fields = codec.decode(encoded, "input")
+        fields = stored_fields(encoded, "input")
         if keep and ("split" in fields or "split" in clashing(fields)):
             report.kept += 1
             continue

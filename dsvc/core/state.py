@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from dsvc.core.keys import display
 from dsvc.core.revisions import Revision
-from dsvc.errors import NotFoundError
+from dsvc.errors import NotFoundError, RefusedError, RemoteError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Concept, Input
 from dsvc.model.snapshot import Roots, Snapshot
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 class SampleView:
     """One input with its annotations, and its bytes on demand."""
 
-    __slots__ = ("_state", "annotations", "input")
+    __slots__ = ("_reading", "_state", "annotations", "input")
 
-    def __init__(self, state: State, sample: Sample) -> None:
+    def __init__(self, state: State, sample: Sample, reading: Callable[[], None] | None = None) -> None:
         self._state = state
+        self._reading = reading
         self.input = sample.input
         self.annotations = sample.annotations
 
@@ -39,9 +41,22 @@ class SampleView:
         """The input's key."""
         return self.input.key
 
-    def read_bytes(self) -> bytes:
-        """The media's bytes, verified: see `State.read_media` for the errors."""
-        return b"".join(self._state.read_media(self.input))
+    def read_bytes(self, start: int = 0, length: int | None = None) -> bytes:
+        """The media's bytes, verified, or `length` of them from `start`: see `State.read_media` for the errors.
+
+        Of a big file, only what covers these is read.
+        """
+        if start == 0 and length is None:
+            if self._reading is not None:
+                self._reading()
+            return b"".join(self._state.read_media(self.input))
+        with self.open() as file:
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    def open(self) -> BinaryIO:
+        """The media as a file that can be read and sought in; of a big one, only what is read there is read."""
+        return self._state.open_media(self.input)
 
     def __repr__(self) -> str:
         return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
@@ -100,16 +115,27 @@ class State:
     def read_media(self, record: Input) -> Iterator[bytes]:
         """The bytes of an input, in pieces, verified: those that are stored, else those of the place it refers to.
 
-        Raises NotFoundError where there are none, and for a place RefusedError, RemoteError: see `read_reference`.
+        Raises NotFoundError where there are none, RemoteError where a remote has them that is out of reach, and for a
+        place RefusedError too: see `read_reference`.
         """
         media = record.media
         if media is not None and media.blob is not None:
-            return self.read_blob(media.blob)
+            return _named(record.key, media.blob, self.read_blob)
         if media is None or media.reference is None:
             raise NotFoundError(f"{record.key}: the repository does not hold its bytes", "add them: dsvc add PATH")
         from dsvc.core.references.references import read_reference
 
         return read_reference(self._places, record.key, media.reference)
+
+    def open_media(self, record: Input) -> BinaryIO:
+        """The bytes of an input as a file to read and to seek in, verified. Raises what `read_media` does."""
+        from dsvc.core.mediafile import open_blob, require_list, spooled
+
+        media = record.media
+        if media is None or media.blob is None:
+            return spooled(self.read_media(record))
+        require_list(self.repository.store, media)
+        return open_blob(self.repository.store, media.blob)
 
     @cached_property
     def _places(self) -> Places:
@@ -134,7 +160,10 @@ class State:
         return f"State({self.revision.dataset}{name}, {counts})"
 
     def __iter__(self) -> Iterator[SampleView]:
-        return (SampleView(self, sample) for sample in self.snapshot.samples())
+        from dsvc.core.ahead import Ahead, sample_media
+
+        ahead = Ahead(self.repository.store, self.snapshot.samples(), sample_media)
+        return (SampleView(self, sample, ahead.read) for sample in ahead)
 
     def __getitem__(self, at: int | str) -> SampleView:
         """The sample of an index or an input key. Raises IndexError, NotFoundError."""
@@ -195,4 +224,16 @@ class State:
             from dsvc.core.filters.matching import Matching
 
             walk = Matching(self, where, progress)
+        if media:
+            from dsvc.core.ahead import WithMedia
+
+            walk = WithMedia(walk, self.repository.store)
         return export_state(walk, format, Path(target), media=media, force=force, strict=strict)
+
+
+def _named(key: str, blob: ObjectId, read: Callable[[ObjectId], Iterator[bytes]]) -> Iterator[bytes]:
+    """The bytes of an input's blob; an error of what is not here names the input."""
+    try:
+        yield from read(blob)
+    except (NotFoundError, RefusedError, RemoteError) as error:
+        raise type(error)(f"{display(key)}: {error.message}", error.hint) from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from dsvc.core.purging.tombstones import require_unpurged
 from dsvc.model.node import Reader, Store
 from dsvc.model.tree import Tree
 from dsvc.model.view import AnyRef, Operation, Ref, View, encode_ref, load_operation, ref_key, store_operation
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
 
 T = TypeVar("T")
+_SHORTEST, _LONGEST = 0.02, 2.0  # seconds between two tries to publish where others are faster
 
 
 class ReadOnly:
@@ -106,6 +110,7 @@ class Transaction:
         except HeadMovedError as error:
             self.has_lost |= isinstance(error, RemovedError)
         # Lost a race. Local writers now queue up, so that everyone gets a turn.
+        tries = 0
         with self.writer.turn():
             while True:
                 self.repository.store.refresh()
@@ -113,14 +118,18 @@ class Transaction:
                     return self._attempt(change, inverts, action)
                 except HeadMovedError as error:
                     self.has_lost |= isinstance(error, RemovedError)
+                    # Nothing holds others off there. Who waits for different times seldom meets again.
+                    tries += 1
+                    time.sleep(random.uniform(0, min(_LONGEST, _SHORTEST * 2**tries)))
 
     def _attempt(self, change: Callable[[Refs], T], inverts: ObjectId | None, action: str | None) -> T:
         repository = self.repository
         parent = repository.store.head.operation
         before = load_operation(self.writer, parent)
-        refs = Refs(View(self.writer, before.view, repository.cache))
+        refs = Refs(View(self.writer.history, before.view, repository.cache))
         result = change(refs)
         if refs.changes:
+            require_unpurged(refs, self.writer)
             operation = Operation(
                 view=self._store_view(refs),
                 parents=(parent,),
@@ -144,4 +153,4 @@ class Transaction:
     def _store_view(self, refs: Refs) -> ObjectId:
         edits = {ref_key(ref): encode_ref(v) if v is not None else None for ref, v in refs.changes.items()}
         tree: Tree = refs.view.tree
-        return tree.edit(self.writer, edits)
+        return tree.edit(self.writer.history, edits)

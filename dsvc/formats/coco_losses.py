@@ -13,7 +13,7 @@ from dsvc.formats.coco_rows import Stored
 from dsvc.formats.counted import counted
 from dsvc.model.extras import ABSENT
 from dsvc.model.records import Concept, Number
-from dsvc.store import codec
+from dsvc.model.stored import stored_fields
 
 NO_FIELD = "which COCO has no field for"
 # Fields of an input that COCO has none for.
@@ -54,7 +54,7 @@ def summarize(value: bytes) -> Summary:
     try:
         return _decode(value)
     except msgspec.MsgspecError:  # its number is beyond 64 bits
-        number: Number = codec.decode(value, "input")["number"]
+        number: Number = stored_fields(value, "input")["number"]
         found = msgspec.msgpack.decode(value, type=dict[str, msgspec.Raw])
         found.pop("number", None)
         rest = _decode(msgspec.msgpack.encode(found))

@@ -13,6 +13,7 @@ from dsvc.formats.coco_losses import Losses, summarize
 from dsvc.formats.coco_numbers import Numbering
 from dsvc.formats.coco_rows import Stored, has_shape
 from dsvc.formats.counted import counted
+from dsvc.formats.said import said_by_sources
 from dsvc.model.records import Annotation, Number
 from dsvc.model.walk import Walk
 
@@ -37,6 +38,15 @@ class File(NamedTuple):
         return self.task if self.split is None else f"{self.task}_{quote(self.split, safe='')}"
 
 
+class _Said(msgspec.Struct):
+    """What a source has said of itself."""
+
+    fields: dict[str, Any]
+    task: str
+    absent: list[str] = []
+    split: str | None = None
+
+
 class Plan:
     """The plan of one export. `numbers` has encoded image numbers by encoded key, `concepts` numbers by concept.
 
@@ -49,8 +59,7 @@ class Plan:
         self._is_single = single
         # Rows of annotations of whole images that were made here, for a file of their own beside the present one.
         self.labels: list[bytes] = []
-        sources = walk.meta.get("coco", {})
-        self._sources = [sources[name] for name in sorted(sources)]
+        self._sources = said_by_sources(walk.meta, "coco", _Said)
         self.losses = Losses(with_splits)
         self.left_out: set[bytes] = set()
         # The split of each image, where there is a file for each.

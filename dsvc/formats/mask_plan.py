@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dsvc.errors import DamagedError
 from dsvc.formats.counted import counted
 from dsvc.formats.mask_form import GRAY, RGB, Form, fixed_form, form_of, widened
 from dsvc.formats.mask_losses import annotation_losses, concept_losses
@@ -22,6 +23,7 @@ from dsvc.formats.mask_values import (
     new_classes,
 )
 from dsvc.formats.masks import MAX_PIXELS
+from dsvc.formats.said import said_by_sources
 from dsvc.model.records import Annotation, Input
 from dsvc.model.walk import Walk
 
@@ -48,13 +50,16 @@ class Plan:
             self.lose(*concept_losses(concept))
         if walk.meta.keys() - {"mask"}:
             self.lose("datasets lost what files of other formats said of the whole")
-        sources = walk.meta.get("mask", {})
-        self.values = self._choose_values(walk, [sources[name] for name in sorted(sources)])
+        sources = said_by_sources(walk.meta, "mask", dict)
+        try:
+            self.values = self._choose_values(walk, sources)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise DamagedError("what the sources of masks said of themselves cannot be read") from error
         keys = [key.decode() for key, _ in walk.input_entries()]
         self._keys = set(keys)
         self._stems = Counter(map(stem, keys))
 
-    def _choose_values(self, walk: Walk, sources: list[Source]) -> Values:
+    def _choose_values(self, walk: Walk, sources: Sequence[Source]) -> Values:
         """The sources' own values where they agree, else new ones."""
         names = Names(walk.concepts())
         kinds = {source["kind"] for source in sources}
@@ -75,7 +80,7 @@ class Plan:
         self.form = widened(self.form, max(value for value in classes if isinstance(value, int)))
         return ClassValues(names, classes, self.form)
 
-    def _take_forms(self, sources: list[Source], otherwise: Form) -> None:
+    def _take_forms(self, sources: Sequence[Source], otherwise: Form) -> None:
         """The forms of the sources' files; `form`, that of new ones, is theirs if they have but one."""
         rows = {name: fields for source in sources for name, fields in source["forms"].items()}
         self._forms = {name: form for name, fields in rows.items() if (form := form_of(name, fields)) is not None}
@@ -136,7 +141,7 @@ def _sentences(counts: Counter[str]) -> Iterator[str]:
     return (counted(count, what) for what, count in sorted(counts.items()))
 
 
-def _layers(walk: Walk, names: Names, sources: list[Source]) -> list[str]:
+def _layers(walk: Walk, names: Names, sources: Sequence[Source]) -> list[str]:
     """What the concepts are called that binary masks have: in the sources, and in masks that were made since."""
     made = {one.concept for sample in walk.samples() for one in sample.annotations if _has_mask(one)}
     known = {name for source in sources for name in source["concepts"] if names.now(name) is not None}

@@ -159,7 +159,7 @@ def _write_media(walk: Walk, target: Target, plan: Plan) -> int:
             plan.lose("inputs have no bytes in the repository")
             continue
         with target.add(f"images/{record.key}", media.size) as out:
-            for piece in walk.read_blob(media.blob):
+            for piece in walk.read_media(record):
                 out.write(piece)
         written += 1
     return written

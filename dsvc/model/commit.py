@@ -14,6 +14,8 @@ from dsvc.store.ids import Kind, ObjectId
 
 # In a commit's notes: the commit of which it took a part.
 TAKEN_FROM = "taken_from"
+# Times are from the year 1 to the year 9999, and clocks are less than a day off UTC.
+FIRST_SECOND, LAST_SECOND, MINUTES_A_DAY = -62_135_596_800, 253_402_300_799, 24 * 60
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -99,6 +101,8 @@ def _is_sound(commit: Commit) -> bool:
 
 
 def is_signature(author: Author, time: Moment) -> bool:
-    """Whether who and when are texts and numbers, wherever they came from."""
+    """Whether who and when are texts and numbers within their bounds, wherever they came from."""
     texts, numbers = (author.name, author.email), (time.seconds, time.offset)
-    return all(type(text) is str for text in texts) and all(type(number) is int for number in numbers)
+    if not all(type(text) is str for text in texts) or not all(type(number) is int for number in numbers):
+        return False
+    return FIRST_SECOND <= time.seconds <= LAST_SECOND and abs(time.offset) < MINUTES_A_DAY

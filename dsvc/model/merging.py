@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from dsvc.errors import DamagedError
 from dsvc.model.facts import EXISTS, GROUPS, SHAPE, Facts, Fields, Values, facts_of, fields_of, values_of
+from dsvc.model.stored import stored_fields
 from dsvc.store import codec
 
 Prefer = Literal["ours", "theirs"]
@@ -42,8 +43,8 @@ def merge_record(base: Value, ours: Value, theirs: Value, prefer: Prefer | None 
         return theirs
     if ours is None or theirs is None:
         return _one_sided(base, ours, theirs, prefer)
-    mine, other = facts_of(codec.decode(ours, "record")), facts_of(codec.decode(theirs, "record"))
-    was = facts_of(codec.decode(base, "record")) if base is not None else None
+    mine, other = facts_of(stored_fields(ours, "record")), facts_of(stored_fields(theirs, "record"))
+    was = facts_of(stored_fields(base, "record")) if base is not None else None
     merged = merge_facts(was or {}, mine, other, prefer)
     exists = _merge_existence(was, mine, other, prefer)
     if len(exists) > 1:
@@ -60,7 +61,7 @@ def _one_sided(base: Value, ours: Value, theirs: Value, prefer: Prefer | None) -
         return None
     if prefer is not None:
         return ours if prefer == "ours" else theirs
-    facts = facts_of(codec.decode(left, "record"))
+    facts = facts_of(stored_fields(left, "record"))
     facts[EXISTS] = _BOTH
     return codec.encode(fields_of(facts))
 

@@ -25,6 +25,7 @@ MAX_INLINE = 4096
 MAX_KEY = 4096
 POINTER_SIZE = 33
 MAX_LEVEL = 40
+MAX_ENTRIES = 1 << 53  # below one child
 # The first key, "!", of the map that a conflicted record is; it follows the map's head of one byte or three.
 _CONFLICT_MARK = b"\xa1!"
 
@@ -129,21 +130,34 @@ def decode_node(data: bytes, id: ObjectId) -> Node:
     what = f"node {id.short()}"
     fields = codec.decode(data, what)
     try:
-        if fields[0] == 0:
-            _, keys, values = fields
+        level, keys = fields[:2]
+        if type(level) is not int or not _are_keys(keys):
+            raise ValueError("its keys make no sense")
+        if level == 0:
+            _, _, values = fields
             others = [value for value in values if type(value) is not bytes]
             node: Node = Leaf(keys, values, bool(others))
-            sound = len(keys) == len(values) and all(map(_is_pointer, others))
+            sound = type(values) is list and len(keys) == len(values) and all(map(_is_pointer, others))
+            sound = sound and all(len(value) <= MAX_INLINE for value in values if type(value) is bytes)
         else:
-            level, keys, ids, counts, conflicts = fields
+            _, _, ids, counts, conflicts = fields
             columns = zip(keys, _ids(ids), counts, conflicts, strict=True)
             node = Inner(level, keys, [Child(*column) for column in columns])
-            sound = 0 < level <= MAX_LEVEL and len(keys) > 0
+            sound = 0 < level <= MAX_LEVEL and len(keys) > 0 and all(map(_is_count, counts, conflicts))
         if not sound or not all(map(bytes.__lt__, keys, keys[1:])):
             raise ValueError("entries out of order")
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise DamagedError(f"{what} is damaged: {error}") from error
     return node
+
+
+def _are_keys(keys: Any) -> bool:
+    return type(keys) is list and {*map(type, keys)} <= {bytes} and max(map(len, keys), default=0) <= MAX_KEY
+
+
+def _is_count(entries: Any, conflicts: Any) -> bool:
+    """Whether a child may have so many entries, and so many in conflict."""
+    return type(entries) is type(conflicts) is int and 0 <= conflicts <= entries <= MAX_ENTRIES
 
 
 def _ids(joined: bytes) -> list[ObjectId]:
@@ -152,7 +166,8 @@ def _ids(joined: bytes) -> list[ObjectId]:
 
 
 def _is_pointer(value: Any) -> bool:
-    return type(value) is ExtType and value.code == codec.OUTSIDE_VALUE and len(value.data) == 1 + ObjectId.SIZE
+    is_one = type(value) is ExtType and value.code == codec.OUTSIDE_VALUE and len(value.data) == POINTER_SIZE
+    return is_one and value.data[0] <= 1
 
 
 def store_value(store: Store, value: bytes) -> Any:

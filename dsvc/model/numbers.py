@@ -99,6 +99,8 @@ def unpack_numbers(data: bytes) -> Sequence[float]:
     values.frombytes(data[1:])
     if _SWAP:
         values.byteswap()
+    if number >= FLOAT32 and not all(map(math.isfinite, values)):
+        raise DamagedError("packed numbers are damaged")
     if exponent == 0:
         return values.tolist()
     scale = _SCALES[exponent]
@@ -134,6 +136,8 @@ def unpack_ragged(packed: list[bytes], separator: float) -> npt.NDArray[np.float
         part = np.frombuffer(body, dtype=np.dtype(_TYPECODES[head >> 4]).newbyteorder("<"))
         before = np.cumsum(counts[rows]) - counts[rows]
         places = np.repeat(starts[rows] - before, counts[rows]) + np.arange(len(part))
+        if head >> 4 >= FLOAT32 and not np.isfinite(part).all():
+            raise DamagedError("packed numbers are damaged")
         values[places] = part / _SCALES[head & 15] if head & 15 else part
     return values
 
@@ -163,6 +167,8 @@ def unpack_joined(packed: list[bytes]) -> tuple[npt.NDArray[np.float64], npt.NDA
         whole = len(kinds) == 1
         part = body if whole else body[np.repeat(chosen, lengths)]
         numbers = part.view(np.dtype(_TYPECODES[head >> 4]).newbyteorder("<")).astype(np.float64)
+        if head >> 4 >= FLOAT32 and not np.isfinite(numbers).all():
+            raise DamagedError("packed numbers are damaged")
         if head & 15:
             numbers /= _SCALES[head & 15]
         values[slice(None) if whole else np.repeat(chosen, counts)] = numbers

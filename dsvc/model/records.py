@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from dsvc.errors import DamagedError
 from dsvc.model.numbers import pack_numbers, unpack_numbers
+from dsvc.model.stored import stored_fields
 from dsvc.store import codec
 from dsvc.store.ids import ANNOTATION_CONTEXT, NUMBER_CONTEXT, ObjectId, derived_id
 
@@ -43,9 +44,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):
-    """An input's bytes and what their header says: MIME type, bytes, pixels, seconds, frames a second."""
+    """An input's bytes and what their header says: MIME type, bytes, pixels, seconds, frames a second.
+
+    `chunks` is the id of the list of the blob's chunks, of a big one.
+    """
 
     blob: ObjectId | None = None
+    chunks: ObjectId | None = None
     reference: Reference | None = None
     type: str | None = None
     size: int | None = None
@@ -205,7 +210,10 @@ def encode_input(record: Input) -> bytes:
 def encode_media(media: Media) -> dict[str, Any]:
     """The media group as a map."""
     fields = _present(
-        {name: getattr(media, name) for name in ("blob", "fps", "duration", "height", "size", "type", "width")}
+        {
+            name: getattr(media, name)
+            for name in ("blob", "chunks", "fps", "duration", "height", "size", "type", "width")
+        }
     )
     if media.reference is not None:
         reference = media.reference
@@ -307,7 +315,7 @@ def decode_clashes(fields: Mapping[str, Any]) -> Clashes:
 
 def decode_concept(tree_key: bytes, value: bytes) -> Concept:
     """The concept of a tree entry. Raises DamagedError."""
-    fields = _decode(value, "concept", tree_key)
+    fields = stored_fields(value, "concept", tree_key)
     try:
         skeleton = fields.get("skeleton")
         return Concept(
@@ -326,7 +334,7 @@ def decode_concept(tree_key: bytes, value: bytes) -> Concept:
 
 def decode_input(tree_key: bytes, value: bytes) -> Input:
     """The input of a tree entry. Raises DamagedError."""
-    fields = _decode(value, "input", tree_key)
+    fields = stored_fields(value, "input", tree_key)
     try:
         media, geo, embeddings = fields.get("media"), fields.get("geo"), fields.get("embeddings")
         return Input(
@@ -350,8 +358,9 @@ def decode_input(tree_key: bytes, value: bytes) -> Input:
 def decode_media(fields: dict[str, Any]) -> Media:
     """The media group of its map. Raises TypeError or ValueError on a damaged one."""
     fields = dict(fields)
-    if "blob" in fields:
-        fields["blob"] = ObjectId(fields["blob"])
+    for name in ("blob", "chunks"):
+        if name in fields:
+            fields[name] = ObjectId(fields[name])
     reference = fields.pop("reference", None)
     if reference is not None:
         if "hash" in reference:
@@ -362,9 +371,9 @@ def decode_media(fields: dict[str, Any]) -> Media:
 
 def decode_annotation(tree_key: bytes, value: bytes) -> Annotation:
     """The annotation of a tree entry. Raises DamagedError."""
-    key, annotation = split_annotation_key(tree_key)
-    fields = _decode(value, "annotation", tree_key)
+    fields = stored_fields(value, "annotation", tree_key)
     try:
+        key, annotation = split_annotation_key(tree_key)
         get = fields.get
         return Annotation(
             key=key,
@@ -427,13 +436,6 @@ def _pair(data: bytes | None) -> tuple[float, float] | None:
 
 def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
     return tuple(values) if values is not None else None
-
-
-def _decode(value: bytes, what: str, tree_key: bytes) -> dict[str, Any]:
-    fields = codec.decode(value, what)
-    if type(fields) is not dict:
-        raise _damaged(what, tree_key)
-    return fields
 
 
 def _damaged(what: str, tree_key: bytes) -> DamagedError:

@@ -56,7 +56,10 @@ def decode_roots(data: bytes, id: ObjectId) -> Roots:
     """The snapshot of its bytes. Raises DamagedError."""
     fields = codec.decode(data, f"snapshot {id.short()}")
     try:
-        return Roots(meta=fields["meta"], **{name: ObjectId(fields[name]) for name in TREES})
+        meta = fields["meta"]
+        if type(meta) is not dict or not all(type(said) is dict for said in meta.values()):
+            raise TypeError("no map of maps")
+        return Roots(meta=meta, **{name: ObjectId(fields[name]) for name in TREES})
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"snapshot {id.short()} is damaged") from error
 

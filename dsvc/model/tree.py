@@ -98,11 +98,22 @@ class Tree:
         return self.get(key) is not None
 
     def _child(self, node: Inner, at: int) -> Node:
-        child = node.children[at]
-        below = self.node(child.id)
-        if below.level != node.level - 1 or not below.keys or below.keys[-1] != child.key:
+        return self.below(node.children[at], node.level - 1)
+
+    def below(self, child: Child, level: int, after: bytes | None = None) -> Node:
+        """A child's node, if it is what its parent says, and all its keys come after one that came before."""
+        node = self.node(child.id)
+        if node.level != level or node.keys[-1:] != [child.key] or node.count != child.entries:
             raise DamagedError(f"node {child.id.short()} is not what its parent says")
-        return below
+        if after is not None:
+            self.check_order(node.keys, after)
+        return node
+
+    def check_order(self, keys: list[bytes], after: bytes) -> None:
+        """Raise DamagedError where the first of some keys is not beyond one that came before: so no walk goes in
+        circles, and none gives a key twice."""
+        if keys and keys[0] <= after:
+            raise DamagedError(f"a tree is damaged: its key {keys[0][:80]!r} comes twice, or too late")
 
     def items(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Entries with start <= key < end, in order."""
@@ -132,7 +143,7 @@ class Tree:
     def leaves(self) -> Iterator[Child]:
         """The names of all leaves, in order. A tree that is one leaf gives none."""
         stack: list[Iterator[Child]] = []
-        root = self.node(self.root)
+        root, last = self.node(self.root), b""
         if isinstance(root, Inner):
             stack.append(iter(root.children))
         while stack:
@@ -140,17 +151,23 @@ class Tree:
             if child is None:
                 stack.pop()
             elif len(stack) == root.level:
+                self.check_order([child.key], last)
+                last = child.key
                 yield child
             else:
-                below = self.node(child.id)
-                assert isinstance(below, Inner)
+                below = self.below(child, root.level - len(stack), last)
+                assert isinstance(below, Inner)  # its level is above 0
                 stack.append(iter(below.children))
 
     def _leaves(self, start: bytes) -> Iterator[Leaf]:
         stack: list[tuple[Node, int]] = [(self.node(self.root), -1)]
+        last: bytes | None = None
         while stack:
             node, at = stack.pop()
             if isinstance(node, Leaf):
+                if last is not None:
+                    self.check_order(node.keys, last)
+                last = node.keys[-1] if node.keys else last
                 yield node
                 continue
             at = find(node.keys, start) if at < 0 else at
@@ -166,10 +183,13 @@ class Tree:
             yield Child(root.keys[-1] if root.keys else b"", self.root, root.count, root.conflicts)
             return
         stack: list[Node] = [root]
+        last = b""
         while stack:
             node = stack.pop()
             assert isinstance(node, Inner)
             if node.level == 2:
+                self.check_order(node.keys, last)
+                last = node.keys[-1]
                 yield from node.children
             else:
                 stack += [self._child(node, at) for at in range(len(node.children) - 1, -1, -1)]
@@ -190,13 +210,15 @@ class Tree:
 
     def conflicting(self) -> Iterator[tuple[bytes, bytes]]:
         """The entries that hold a conflict, in order. Reads no nodes but those on the way to them."""
-        stack = [self.node(self.root)]
+        stack: list[tuple[Child | None, int]] = [(None, 0)]
+        last = b""
         while stack:
-            node = stack.pop()
+            child, level = stack.pop()
+            node = self.node(self.root) if child is None else self.below(child, level, last)
             if isinstance(node, Inner):
-                below = [at for at, child in enumerate(node.children) if child.conflicts]
-                stack.extend(self._child(node, at) for at in reversed(below))
+                stack.extend((child, node.level - 1) for child in reversed(node.children) if child.conflicts)
             else:
+                last = node.keys[-1] if node.keys else last
                 for key, value in zip(node.keys, node.values, strict=True):
                     if has_conflict(value):
                         yield key, load_value(self.store, value)
@@ -357,7 +379,7 @@ class _Cursor:
         while isinstance(node, Inner) and node.level > self._level:
             at = min(find(node.keys, key), len(node.keys) - 1)
             self._path.append((node, at))
-            node = self._tree.node(node.children[at].id)
+            node = self._tree.below(node.children[at], node.level - 1)
         return node
 
     @property
@@ -371,5 +393,7 @@ class _Cursor:
             node, at = self._path.pop()
             if at + 1 < len(node.keys):
                 self._path.append((node, at + 1))
-                return self._descend(self._tree.node(node.children[at + 1].id), b"")
+                found = self._descend(self._tree.below(node.children[at + 1], node.level - 1), b"")
+                self._tree.check_order(found.keys, node.keys[at])
+                return found
         return None

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from dsvc.errors import DamagedError
 from dsvc.model.node import Leaf, load_value
 from dsvc.model.tree import Tree
 
@@ -25,6 +26,7 @@ class Side:
         self.tree = tree
         # No key that is still to come is lower.
         self.low = b""
+        self._is_begun = False
         root = tree.node(tree.root)
         self.stack: list[tuple[int, bytes, Any]] = []
         if root.count:
@@ -32,8 +34,12 @@ class Side:
 
     def open(self) -> None:
         """Replace the node on top by its entries."""
-        _, _, id = self.stack.pop()
+        level, key, id = self.stack.pop()
         node = self.tree.node(id)
+        if node.level != level or node.keys[-1:] != [key]:
+            raise DamagedError(f"node {id.short()} is not what its parent says")
+        if self._is_begun:
+            self.tree.check_order(node.keys, self.low)
         if isinstance(node, Leaf):
             pairs = zip(reversed(node.keys), reversed(node.values), strict=True)
             self.stack.extend((-1, key, value) for key, value in pairs)
@@ -44,6 +50,7 @@ class Side:
     def take(self) -> Any:
         """Leave what is on top behind, and give it."""
         _, self.low, item = self.stack.pop()
+        self._is_begun = True
         return item
 
     def leave(self, owners: Sequence[bytes]) -> bool:

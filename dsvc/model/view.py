@@ -98,6 +98,21 @@ def ref_key(ref: Ref) -> bytes:
     return "\0".join(ref).encode()
 
 
+# How many parts the refs of a kind have.
+_NAMES = {DATASET: 2, BRANCH: 3, VERSION: 3, DRAFT: 4, PIN: 3, REMOTE: 5, TOMBSTONE: 2}
+
+
+def split_ref(key: bytes) -> Ref:
+    """The ref of a tree key. Raises DamagedError where it is none, or has too few names or too many."""
+    try:
+        ref = tuple(key.decode().split("\0"))
+    except UnicodeDecodeError as error:
+        raise DamagedError("a ref has a name that is no text") from error
+    if _NAMES.get(ref[0], len(ref)) != len(ref):
+        raise DamagedError(f"a {ref[0]} ref is damaged: it has {len(ref) - 1} names")
+    return ref
+
+
 def encode_ref(ref: AnyRef) -> bytes:
     """The value of a ref."""
     match ref:
@@ -180,10 +195,7 @@ class View:
     def list(self, *prefix: str) -> Iterator[tuple[Ref, AnyRef]]:
         """The refs whose key begins with these parts, in order."""
         for key, value in self.tree.prefix(ref_key(prefix) + b"\0"):
-            try:
-                ref = tuple(key.decode().split("\0"))
-            except UnicodeDecodeError as error:
-                raise DamagedError(f"a {prefix[0]} ref has a name that is no text") from error
+            ref = split_ref(key)
             yield ref, decode_ref(ref[0], value)
 
 
@@ -237,7 +249,7 @@ def load_operation(store: Reader, id: ObjectId) -> Operation:
     """The operation of an id. Raises DamagedError."""
     fields = codec.decode(store.get(id, Kind.OPERATION), f"operation {id.short()}")
     try:
-        return Operation(
+        operation = Operation(
             view=ObjectId(fields["view"]),
             parents=tuple(ObjectId(parent) for parent in fields["parents"]),
             author=Author(*fields["author"]),
@@ -248,5 +260,9 @@ def load_operation(store: Reader, id: ObjectId) -> Operation:
             action=fields.get("action"),
             nonce=fields.get("nonce", b""),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"operation {id.short()} is damaged") from error
+    texts = (operation.workspace, operation.command, operation.action or "")
+    if not is_signature(operation.author, operation.time) or not all(type(text) is str for text in texts):
+        raise DamagedError(f"operation {id.short()} is damaged")
+    return operation

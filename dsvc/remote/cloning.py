@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.repository import FOLDER, MAIN, Repository
+from dsvc.core.workspace import Workspace
 from dsvc.errors import RefusedError
 from dsvc.model.view import BRANCH
+from dsvc.remote.journals import has_notes
 from dsvc.remote.places import check_url, open_place
-from dsvc.remote.settings import DEFAULT_NAME, Remote, add_remote, list_remotes
+from dsvc.remote.settings import DEFAULT_NAME, Remote, add_remote, list_remotes, remove_remote
 from dsvc.remote.tracking import FetchedAll, bring
 
 if TYPE_CHECKING:
@@ -27,20 +29,29 @@ class Cloned(NamedTuple):
     dataset: str | None
 
 
-def clone(url: str, folder: Path, author: Author | None = None, progress: Progress | None = None) -> Cloned:
+def clone(
+    url: str,
+    folder: Path,
+    author: Author | None = None,
+    progress: Progress | None = None,
+    *,
+    media: bool = True,
+    datasets: tuple[str, ...] = (),
+) -> Cloned:
     """Make a repository in a folder with the datasets, branches and versions of a remote, which it calls `origin`.
 
-    A path must be absolute. One that broke off is taken up again. Raises RefusedError where there is a repository
-    already, RemoteError; then nothing was made.
+    Without `media` that stays there, and with `datasets` all but these do; later fetches leave it there, too. A path
+    must be absolute. One that broke off is taken up again. Raises RefusedError where there is a repository already,
+    NotFoundError where the remote lacks a dataset, RemoteError; then nothing was made, unless much came already.
     """
-    open_place(check_url(url), None)  # before anything is made here
+    open_place(check_url(url), None, workspace=Workspace(folder / FOLDER))  # before anything is made here
     is_new = not (folder / FOLDER).exists()
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    repository, remote = _begin(url, folder, author)
+    repository, remote = _begin(url, folder, author, media, datasets)
     try:
         fetched = bring(repository, remote, f"clone {url}", adopt=True, progress=progress)
     except BaseException:
-        if is_new:
+        if is_new and not has_notes(repository, remote):
             _take_back(folder, made)
         raise
     dataset = next((found.name for found in repository.datasets()), None)
@@ -50,7 +61,9 @@ def clone(url: str, folder: Path, author: Author | None = None, progress: Progre
     return Cloned(repository, fetched, dataset)
 
 
-def _begin(url: str, folder: Path, author: Author | None) -> tuple[Repository, Remote]:
+def _begin(
+    url: str, folder: Path, author: Author | None, media: bool, datasets: tuple[str, ...]
+) -> tuple[Repository, Remote]:
     """The repository and its remote, new ones or those of a clone that broke off."""
     if not (folder / FOLDER / "head").exists():
         repository = Repository.init(folder, author)
@@ -60,7 +73,11 @@ def _begin(url: str, folder: Path, author: Author | None) -> tuple[Repository, R
     is_begun = repository.workspace.chosen is None and all(remote.url == url for remote in own)
     if not is_begun or (not own and any(repository.datasets())):
         raise RefusedError(f"{folder} holds a repository already", "clone to another folder: dsvc clone URL FOLDER")
-    return repository, own[0] if own else add_remote(repository, DEFAULT_NAME, url, local=True)
+    if own and (own[0].media, own[0].datasets) == (media, datasets):
+        return repository, own[0]
+    for remote in own:  # begun with other wishes
+        remove_remote(repository, remote.name)
+    return repository, add_remote(repository, DEFAULT_NAME, url, local=True, media=media, datasets=datasets)
 
 
 def _take_back(folder: Path, made: list[Path]) -> None:

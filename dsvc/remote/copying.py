@@ -18,17 +18,14 @@ from dsvc.model.node import Child, Inner, Leaf, Node, decode_node
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_concept, decode_input
 from dsvc.model.snapshot import decode_roots
+from dsvc.remote.carrying import Carrier
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.remote.reading import Found
     from dsvc.remote.source import Source
     from dsvc.store.writer import ObjectWriter
 
-BIG = 16 << 20  # a bigger blob goes piece by piece
 _INNER, _LEAVES, _OUTSIDE = 256, 8192, 64  # how many are taken at once: inner nodes, leaves, leaves with values outside
-_BLOBS = 1 << 17  # how many are wanted before they are brought
-_TOLD = 1 << 20  # bytes between two reports of progress
 T = TypeVar("T")
 
 
@@ -42,9 +39,10 @@ class _Step(NamedTuple):
 
 
 class Copier:
-    """Stages what a transaction of one store needs of another. The counts are those of what travelled.
+    """Stages what a transaction of one store needs of another. The counts are those of what travelled, and
+    of purged blobs that were left out.
 
-    Without `media` no blob is taken; those that are `purged` never are, and are counted in `left_out`.
+    Without `media` no blob is taken; those that are `purged` never are.
     """
 
     def __init__(
@@ -57,33 +55,28 @@ class Copier:
         purged: Collection[ObjectId] = (),
     ) -> None:
         self._source = source
-        self._writer = writer
-        self._progress = progress
-        self._media = media
-        self._purged = frozenset(purged)
-        self._wanted: dict[ObjectId, bytes] = {}  # blobs, and the key of an input that names them
-        self._told = 0
+        self._carrier = Carrier(source, writer, progress, media=media, purged=frozenset(purged))
         self.commits: set[ObjectId] = set()
-        self.left_out: set[ObjectId] = set()
-        self.objects = 0
-        self.bytes = 0
+        self.objects = self.bytes = self.left_out = 0
 
     def copy(self, commits: Iterable[ObjectId]) -> None:
         """Stage what these commits reach and what is not there yet."""
         try:
             self._trees(self._roots(self._commits(commits)))
-            self._bring_blobs(is_last=True)
+            self._carrier.bring_blobs(is_last=True)
         finally:
             self._source.close()
-        self._tell(self.bytes)
+        self.objects, self.bytes = self._carrier.objects, self._carrier.bytes
+        self.left_out = len(self._carrier.left_out)
+        self._carrier.tell(self.bytes)
 
     def _commits(self, heads: Iterable[ObjectId]) -> list[ObjectId]:
         """Commits that are not there, and their snapshots."""
         snapshots: dict[ObjectId, None] = {}
         queue = sorted(heads)
         while queue:
-            wanted, queue = self._lacking(queue, Kind.COMMIT), []
-            for id, data in self._bring(wanted, Kind.COMMIT):
+            wanted, queue = self._carrier.lacking(queue, Kind.COMMIT), []
+            for id, data in self._carrier.bring(wanted, Kind.COMMIT):
                 commit = self._decoded(decode_commit, data, id)
                 self.commits.add(id)
                 snapshots[commit.snapshot] = None
@@ -92,7 +85,7 @@ class Copier:
 
     def _roots(self, snapshots: list[ObjectId]) -> list[_Step]:
         steps = []
-        for id, data in self._bring(self._lacking(snapshots, Kind.SNAPSHOT), Kind.SNAPSHOT):
+        for id, data in self._carrier.bring(self._carrier.lacking(snapshots, Kind.SNAPSHOT), Kind.SNAPSHOT):
             roots = self._decoded(decode_roots, data, id)
             steps.append(_Step(roots.concepts, None, 0, self._concepts))
             steps.append(_Step(roots.inputs, None, 0, self._inputs))
@@ -115,7 +108,7 @@ class Copier:
         """Bring some nodes; the steps to their children."""
         known = {step.id: step for step in reversed(steps)}
         outside: list[tuple[_Step, Leaf]] = []
-        for id, data in self._bring(self._lacking(known, Kind.NODE), Kind.NODE):
+        for id, data in self._carrier.bring(self._carrier.lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]
             node = self._decoded(decode_node, data, id)
             if step.promised is not None and not _keeps(node, step.promised, step.level):
@@ -134,9 +127,9 @@ class Copier:
         """Look at leaves of which some values lie outside, which are brought first."""
         names = [value.data[1:] for _, leaf in leaves for value in leaf.values if type(value) is not bytes]
         ids = [ObjectId(name) for name in dict.fromkeys(names)]
-        lacking = self._lacking(ids, Kind.VALUE)
-        values = dict(self._bring(lacking, Kind.VALUE))
-        values |= {id: self._held(id, Kind.VALUE) for id in ids if id not in values}
+        lacking = self._carrier.lacking(ids, Kind.VALUE)
+        values = dict(self._carrier.bring(lacking, Kind.VALUE))
+        values |= {id: self._carrier.held(id, Kind.VALUE) for id in ids if id not in values}
         for step, leaf in leaves:
             resolved = (value if type(value) is bytes else values[ObjectId(value.data[1:])] for value in leaf.values)
             step.take(leaf, list(resolved))
@@ -157,9 +150,9 @@ class Copier:
     def _inputs(self, leaf: Leaf, values: list[bytes]) -> None:
         for key, value in zip(leaf.keys, values, strict=True):
             for blob in self._blobs(key, value):
-                self._blob(blob, key)
-        if len(self._wanted) >= _BLOBS:
-            self._bring_blobs(is_last=False)
+                self._carrier.want(blob, key)
+        if self._carrier.has_many:
+            self._carrier.bring_blobs()
 
     def _blobs(self, key: bytes, value: bytes) -> list[ObjectId]:
         try:
@@ -169,74 +162,9 @@ class Copier:
         except (DamagedError, RefusedError) as error:
             raise self._source.failure(DamagedError(error.message, error.hint)) from error
 
-    def _blob(self, id: ObjectId, key: bytes) -> None:
-        """Note a blob that is to be brought."""
-        self._want(id, key)
-
-    def _want(self, id: ObjectId, key: bytes) -> None:
-        if id in self._purged:
-            self.left_out.add(id)
-        elif self._media and id not in self._wanted and not self._writer.has(id, Kind.BLOB):
-            self._wanted[id] = key
-
-    def _bring_blobs(self, *, is_last: bool) -> None:
-        """Bring the blobs that are wanted, in the order in which they lie."""
-        wanted, self._wanted = self._wanted, {}
-        found: list[Found] = []
-        ids = [id for id in wanted if not self._writer.adopt(id)]
-        with self._source.blamed():
-            places = self._source.locate(ids, Kind.BLOB)
-        for id, place in zip(ids, places, strict=True):
-            if place is None:
-                raise self._source.lack(wanted[id].decode())
-            found.append(place)
-        left = sum(one.entry.length for one in found)
-        total = self.bytes + left if is_last else None
-        for big in [one for one in found if one.entry.raw > BIG and one.entry.raw == one.entry.stored]:
-            self._writer.put_blob(self._source.pieces(big.id), big.entry.raw)
-            self._count(1, big.entry.length, total)
-        for run in self._source.runs(one for one in found if one.entry.raw <= BIG or one.entry.raw != one.entry.stored):
-            self._writer.put_run(run.data, run.rows)
-            self._count(len(run.rows), len(run.data), total)
-
-    def _lacking(self, ids: Iterable[ObjectId], kind: Kind) -> list[ObjectId]:
-        """Those of some objects that are not there, each once."""
-        return [id for id in dict.fromkeys(ids) if not self._writer.has(id, kind)]
-
-    def _bring(self, ids: list[ObjectId], kind: Kind) -> Iterator[tuple[ObjectId, bytes]]:
-        """Stage structure that is not there, and give its bytes, in this order. What was packed by a transaction that
-        broke off does not travel again."""
-        adopted = {id for id in ids if self._writer.adopt(id)}
-        taken = ids if self._source.is_near else [id for id in ids if id not in adopted]
-        packed = self._source.objects(taken, kind)
-        for id in ids:
-            if id in adopted and not self._source.is_near:
-                yield id, self._writer.get(id, kind)
-                continue
-            one = next(packed)
-            if id not in adopted:
-                self._writer.put_packed(one)
-                self._count(1, len(one.frame))
-            yield id, one.data
-
-    def _held(self, id: ObjectId, kind: Kind) -> bytes:
-        """An object that is there already: read where it is near."""
-        return next(self._source.objects([id], kind)).data if self._source.is_near else self._writer.get(id, kind)
-
     def _decoded(self, decode: Callable[[bytes, ObjectId], T], data: bytes, id: ObjectId) -> T:
         with self._source.blamed():
             return decode(data, id)
-
-    def _count(self, objects: int, size: int, total: int | None = None) -> None:
-        self.objects += objects
-        self.bytes += size
-        if self.bytes - self._told >= _TOLD:
-            self._tell(total)
-
-    def _tell(self, total: int | None) -> None:
-        self._told = self.bytes
-        if self._progress is not None:
-            self._progress(self._source.verb, self.bytes, total)
 
 
 def _keeps(node: Node, promised: Child, level: int) -> bool:

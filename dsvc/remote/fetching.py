@@ -9,10 +9,10 @@ from dsvc.core.names import NAME
 from dsvc.core.revisions import reachable
 from dsvc.errors import DamagedError, RemoteError
 from dsvc.model.view import BRANCH, DATASET, VERSION, AnyRef, PinRef, Ref, VersionRef, View, pin_of
-from dsvc.remote.copying import Copier
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
 from dsvc.remote.source import Source
+from dsvc.remote.travel import receiver, seen, unite_tombstones
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Fetched(NamedTuple):
     """What came: how many commits, objects and bytes. `missing` are those that the remote doesn't have either.
 
     `versions` came, by dataset and name; `kept` are those whose name stands for something else here: that stays.
+    `left_out` counts the media that was purged and stayed there.
     """
 
     commits: int
@@ -39,6 +40,7 @@ class Fetched(NamedTuple):
     missing: Wanted
     versions: Versions
     kept: Versions
+    left_out: int = 0
 
 
 def fetch_commits(repository: Repository, remote: Remote, wanted: Wanted, progress: Progress | None = None) -> Fetched:
@@ -52,18 +54,21 @@ def fetch_commits(repository: Repository, remote: Remote, wanted: Wanted, progre
     with repository.transaction(f"fetch {remote.name}") as transaction:
         has = {id: transaction.writer.has(id, Kind.COMMIT) for ids in wanted.values() for id in ids}
         missing = {id for id, is_here in has.items() if not is_here and not source.has_commit(id)}
-        copier = Copier(source, transaction.writer, progress)
+        with blaming(remote.name):
+            copier = receiver(transaction, there, remote, source, progress)
         copier.copy(has.keys() - missing)
         fetched = {dataset: ids - missing for dataset, ids in wanted.items() if ids - missing}
         with blaming(remote.name):
-            news = _news(repository, there.view, fetched, copier.commits)
+            view = seen(there)
+            news = _news(repository, view, fetched, copier.commits)
 
         def change(refs: Refs) -> tuple[Versions, Versions]:
+            unite_tombstones(refs, view)
             return take_in(refs, news)
 
         versions, kept = transaction.run(change)
     lacking = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
-    return Fetched(len(copier.commits), copier.objects, copier.bytes, lacking, versions, kept)
+    return Fetched(len(copier.commits), copier.objects, copier.bytes, lacking, versions, kept, copier.left_out)
 
 
 def source_of(there: Repository, remote: Remote) -> Source:

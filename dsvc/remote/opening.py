@@ -26,7 +26,7 @@ def open_remote(repository: Repository, remote: Remote, *, create: bool = False,
     # Where one was before and none is now, a disk is missing, say; one made anew would take the pushes in its place.
     create = create and not was_used(repository, remote)
     try:
-        place = open_place(remote.url, repository.root, create=create)
+        place = open_place(remote.url, repository.root, create=create, workspace=repository.workspace)
     except RemoteError as error:
         gone = f"is its disk mounted? if it is gone for good: dsvc remote remove {remote.name}, and add it again"
         hint = gone if was_used(repository, remote) else error.hint

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from dsvc.core.merging.graph import Graph
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, PinRef, Ref, VersionRef, View, pin_of
-from dsvc.remote.copying import Copier
 from dsvc.remote.fetching import Versions, Wanted, versions_on
 from dsvc.remote.guarded import OwnDamageError, blaming, owning
 from dsvc.remote.opening import open_remote
 from dsvc.remote.source import Source
+from dsvc.remote.travel import seen, sender, unite_tombstones
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from dsvc.remote.settings import Remote
 
 # What became of a branch at the remote: it is new there, went forward, stands where it stood, since what was pushed is
-# behind it, or has gone another way, so that a fetch and a merge are needed.
-Move = Literal["new", "forward", "current", "diverged"]
+# behind it, has gone another way, so that a fetch and a merge are needed, or was moved back or aside all the same.
+Move = Literal["new", "forward", "current", "diverged", "forced"]
 
 
 class Moved(NamedTuple):
@@ -40,7 +40,8 @@ class Pushed(NamedTuple):
     """What went: how many commits, objects and bytes. `missing` are those that neither side has.
 
     `branches` says of each dataset what became of its branch there; a dataset is absent where none of its commits is on
-    the branch that is current here. `versions` are new there, by dataset and name.
+    the branch that is current here. `versions` are new there, by dataset and name. `left_out` counts the media that was
+    purged and stayed here.
     """
 
     commits: int
@@ -49,6 +50,7 @@ class Pushed(NamedTuple):
     missing: Wanted
     branches: Mapping[str, Moved]
     versions: Versions
+    left_out: int = 0
 
 
 # Where branches should stand: dataset -> branch and commit.
@@ -74,7 +76,7 @@ def push_commits(
     with blaming(remote.name), there.transaction(f"push from {repository.workspace.id}") as transaction:
         source = own_source(repository, remote)
         missing = {id for ids in wanted.values() for id in ids if not source.has_commit(id)}
-        copier = Copier(source, transaction.writer, progress)
+        copier = sender(transaction, repository, remote, source, progress)
         copier.copy({id for ids in wanted.values() for id in ids} - missing)
         missing = {id for id in missing if not transaction.writer.has(id, Kind.COMMIT)}
         plans = [
@@ -83,14 +85,17 @@ def push_commits(
             if ids - missing
         ]
 
+        ours = seen(repository)
+
         def change(refs: Refs) -> tuple[dict[str, Moved], Versions]:
             require_free(refs, [version for plan in plans for version in plan.versions], remote)
             moves = {plan.dataset: move for plan in plans if (move := plan.carry_out(refs)) is not None}
+            unite_tombstones(refs, ours)
             return moves, set_versions(refs, [version for plan in plans for version in plan.versions])
 
         branches, versions = transaction.run(change)
     lacking = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
-    return Pushed(len(copier.commits), copier.objects, copier.bytes, lacking, branches, versions)
+    return Pushed(len(copier.commits), copier.objects, copier.bytes, lacking, branches, versions, copier.left_out)
 
 
 def own_source(repository: Repository, remote: Remote) -> Source:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dsvc.core.clouds import agreed_targets, team_target
+from dsvc.core.keys import display
 from dsvc.core.names import check_name
 from dsvc.core.nearest import near_names
-from dsvc.core.references.places import shown_place
+from dsvc.core.references.places import scheme, shown_place
+from dsvc.core.repository import LOCK_FILE
 from dsvc.core.workspace import FILE, TEAM_FILE
 from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.remote.places import check_url
@@ -20,11 +23,16 @@ DEFAULT_NAME = "origin"
 
 class Remote(NamedTuple):
     """Another place with this repository's layout. `is_team` tells that the team's file names it, so that it may have
-    come with the code."""
+    come with the code.
+
+    A fetch leaves media there unless `media`, and brings `datasets` and no others, where any are named.
+    """
 
     name: str
     url: str
     is_team: bool
+    media: bool = True
+    datasets: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -40,12 +48,20 @@ def list_remotes(repository: Repository) -> list[Remote]:
     found: dict[str, Remote] = {}
     for table, is_team in repository.workspace.sections(SECTION):
         for name, fields in table.items():
-            url = fields.get("url") if isinstance(fields, dict) else None
-            if not isinstance(url, str) or not url:
-                file = TEAM_FILE if is_team else FILE
-                raise DamagedError(f"{file}: remote {name!r} has no url", f'write: [{SECTION}.{name}] url = "PATH"')
-            found[name] = Remote(name, url, is_team)
+            found[name] = _remote(name, fields if isinstance(fields, dict) else {}, is_team)
     return list(found.values())
+
+
+def _remote(name: str, fields: dict[str, Any], is_team: bool) -> Remote:
+    url, media, datasets = fields.get("url"), fields.get("media", True), fields.get("datasets", [])
+    file = TEAM_FILE if is_team else FILE
+    if not isinstance(url, str) or not url:
+        raise DamagedError(f"{file}: remote {name!r} has no url", f'write: [{SECTION}.{name}] url = "PATH"')
+    if not isinstance(media, bool):
+        raise DamagedError(f"{file}: media of remote {name!r} is neither true nor false", "write: media = false")
+    if not isinstance(datasets, list) or not all(isinstance(dataset, str) for dataset in datasets):
+        raise DamagedError(f"{file}: datasets of remote {name!r} is no list of names", 'write: datasets = ["NAME"]')
+    return Remote(name, url, is_team, media, tuple(datasets))
 
 
 def find_remote(repository: Repository, name: str | None = None) -> Remote:
@@ -66,7 +82,15 @@ def find_remote(repository: Repository, name: str | None = None) -> Remote:
     raise NotFoundError(f"no remote named {name!r}", hint)
 
 
-def add_remote(repository: Repository, name: str, url: str, *, local: bool = False) -> Remote:
+def add_remote(
+    repository: Repository,
+    name: str,
+    url: str,
+    *,
+    local: bool = False,
+    media: bool = True,
+    datasets: tuple[str, ...] = (),
+) -> Remote:
     """Name a remote in the team's file, or with `local` in the workspace's, and trust it. Raises RefusedError."""
     check_name(name, "remote")
     known = {remote.name: remote.place for remote in list_remotes(repository)}
@@ -74,11 +98,22 @@ def add_remote(repository: Repository, name: str, url: str, *, local: bool = Fal
         hint = f"take it away first: dsvc remote remove {name}"
         raise RefusedError(f"there is a remote {name!r} already: {known[name]}", hint)
     workspace = repository.workspace
-    remote = Remote(name, check_url(url), not local)
+    remote = Remote(name, check_url(url), not local, media, datasets)
+    fields: dict[str, Any] = {"url": remote.url}
+    fields |= {} if media else {"media": False}
+    fields |= {"datasets": list(datasets)} if datasets else {}
     save = workspace.saving if local else workspace.saving_team
-    with save(**{SECTION: lambda table: {**(table or {}), name: {"url": remote.url}}}):
+    with save(**{SECTION: lambda table: {**(table or {}), name: fields}}):
         trust(repository, remote)
     return remote
+
+
+def pull_hint(repository: Repository, remote: Remote) -> str:
+    """The command that merges what a remote has of the current branch."""
+    known = list_remotes(repository)
+    is_default = bool(known) and known[0].name == remote.name
+    has_lock = repository.root is not None and (repository.root / LOCK_FILE).exists()  # which a bare pull follows
+    return "dsvc pull" if is_default and not has_lock else f"dsvc pull {remote.name}"
 
 
 def remove_remote(repository: Repository, name: str, *, dry_run: bool = False) -> Remote:
@@ -96,21 +131,38 @@ def remove_remote(repository: Repository, name: str, *, dry_run: bool = False) -
 
 
 def is_trusted(repository: Repository, remote: Remote) -> bool:
-    """Whether somebody here has named a remote, or agreed to it."""
-    return not remote.is_team or remote.url in _noted(repository, "remotes")
+    """Whether somebody here has named a remote, or agreed to it, and to the endpoint that the team's file gives it."""
+    target = team_target(repository.workspace, scheme(remote.url))
+    agreed = target is None or target in agreed_targets(repository.workspace)
+    return agreed and (not remote.is_team or remote.url in _noted(repository, "remotes"))
 
 
 def require_trusted(repository: Repository, remote: Remote) -> None:
     """Raises RefusedError where a remote came with the repository and nobody here has agreed to it."""
     if not is_trusted(repository, remote):
-        message = f"remote {remote.name} came with the project, and was not used here yet: {remote.place}"
+        place = full_place(repository, remote)
+        if remote.is_team:
+            message = f"remote {remote.name} came with the project, and was not used here yet: {place}"
+        else:
+            message = f"remote {remote.name} leads to a place that came with the project: {place}"
         raise RefusedError(message, "if that is the right place, say --yes")
 
 
+def full_place(repository: Repository, remote: Remote) -> str:
+    """The URL as it may be shown, with the endpoint or account that the team's file gives it."""
+    target = team_target(repository.workspace, scheme(remote.url))
+    return remote.place if target is None else f"{remote.place} at {display(target)}"
+
+
 def trust(repository: Repository, remote: Remote) -> None:
-    """Agree to a remote: it is used in this workspace without asking, as long as its URL stays."""
-    if not is_trusted(repository, remote):
-        _note(repository, "remotes", remote)
+    """Agree to a remote: it is used in this workspace without asking, as long as its URL and its endpoint stay."""
+    if is_trusted(repository, remote):
+        return
+    if remote.url not in _noted(repository, "remotes"):
+        _note(repository, "remotes", remote.url)
+    target = team_target(repository.workspace, scheme(remote.url))
+    if target is not None and target not in agreed_targets(repository.workspace):
+        _note(repository, "targets", target)
 
 
 def was_used(repository: Repository, remote: Remote) -> bool:
@@ -121,13 +173,13 @@ def was_used(repository: Repository, remote: Remote) -> bool:
 def note_used(repository: Repository, remote: Remote) -> None:
     """Note that a repository was found at a remote."""
     if not was_used(repository, remote):
-        _note(repository, "used", remote)
+        _note(repository, "used", remote.url)
 
 
-def _note(repository: Repository, name: str, remote: Remote) -> None:
+def _note(repository: Repository, name: str, place: str) -> None:
     def change(table: Any) -> dict[str, Any]:
         kept = table if isinstance(table, dict) else {}
-        return {**kept, name: [*kept.get(name, []), remote.url]}
+        return {**kept, name: [*kept.get(name, []), place]}
 
     repository.workspace.save(trusted=change)
 

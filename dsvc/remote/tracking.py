@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from dsvc.core.nearest import near_names
 from dsvc.core.operations import describe_ref
+from dsvc.errors import NotFoundError
 from dsvc.model.view import BRANCH, DATASET, REMOTE, VERSION, AnyRef, BranchRef, Ref, RemoteRef, VersionRef
-from dsvc.remote.copying import Copier
 from dsvc.remote.fetching import is_named, source_of
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
+from dsvc.remote.travel import receiver, seen, unite_tombstones
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -30,12 +32,14 @@ class Seen(NamedTuple):
 
 
 class FetchedAll(NamedTuple):
-    """What a fetch brought: how many commits, objects and bytes, and what is different at the remote."""
+    """What a fetch brought: how many commits, objects and bytes, and what is different at the remote. `left_out` counts
+    the media that was purged and stayed there."""
 
     commits: int
     objects: int
     bytes: int
     changes: list[Seen]
+    left_out: int = 0
 
 
 def fetch(repository: Repository, remote: Remote, progress: Progress | None = None) -> FetchedAll:
@@ -50,24 +54,40 @@ def bring(
     repository: Repository, remote: Remote, command: str, *, adopt: bool = False, progress: Progress | None = None
 ) -> FetchedAll:
     """A fetch, under the name of a command. With `adopt`, the datasets, branches and versions there become this
-    repository's own, where it has none of the name."""
+    repository's own, where it has none of the name. Raises NotFoundError where the remote lacks a dataset that is
+    wanted of it."""
     there = open_remote(repository, remote)
     with repository.transaction(command) as transaction:
         with blaming(remote.name):
-            view = there.view
+            view = seen(there)
             theirs = {ref: value for kind in (DATASET, BRANCH, VERSION) for ref, value in view.list(kind)}
+            copier = receiver(transaction, there, remote, source_of(there, remote), progress)
         theirs = {ref: value for ref, value in theirs.items() if is_named(ref)}
+        theirs = _wanted(remote, theirs)
         tracked = _tracked(remote, theirs)
-        copier = Copier(source_of(there, remote), transaction.writer, progress)
         copier.copy({ref.commit for ref in tracked.values()})
 
         def change(refs: Refs) -> list[Seen]:
             for ref, value in theirs.items() if adopt else ():
                 refs.set(ref, refs.get(*ref) or value)
+            unite_tombstones(refs, view)
             return _note(refs, remote, tracked)
 
         changes = transaction.run(change)
-    return FetchedAll(len(copier.commits), copier.objects, copier.bytes, changes)
+    return FetchedAll(len(copier.commits), copier.objects, copier.bytes, changes, copier.left_out)
+
+
+def _wanted(remote: Remote, theirs: dict[Ref, AnyRef]) -> dict[Ref, AnyRef]:
+    """Of a remote's refs, those of the datasets that are wanted of it."""
+    if not remote.datasets:
+        return theirs
+    for name in remote.datasets:
+        if (DATASET, name) not in theirs:
+            names = [ref[1] for ref in theirs if ref[0] == DATASET]
+            near = near_names(name, names) or names[:8]
+            hint = f"there is: {', '.join(near)}" if near else "nothing was pushed there yet"
+            raise NotFoundError(f"{remote.name} has no dataset {name!r}", hint)
+    return {ref: value for ref, value in theirs.items() if ref[1] in remote.datasets}
 
 
 def _tracked(remote: Remote, theirs: Mapping[Ref, AnyRef]) -> dict[Ref, RemoteRef]:
@@ -84,6 +104,8 @@ def tracking_ref(remote: Remote, ref: Ref) -> Ref:
 
 def _note(refs: Refs, remote: Remote, standing: Mapping[Ref, RemoteRef]) -> list[Seen]:
     before = {ref: cast(RemoteRef, value) for ref, value in refs.list(REMOTE, remote.name)}
+    if remote.datasets:  # of others, nothing is known
+        before = {ref: value for ref, value in before.items() if ref[2] in remote.datasets}
     changes = []
     for ref in sorted(before.keys() | standing.keys()):
         old, new = before.get(ref), standing.get(ref)

@@ -7,13 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
 from dsvc.store.elsewhere import Elsewhere
-from dsvc.store.frame import Packed
+from dsvc.store.frame import CHUNKED, Packed
 from dsvc.store.ids import ObjectId
 from dsvc.store.keeper import Keeper
 
 WHOLE = 16 << 20  # bytes: a bigger blob comes in pieces
 _HELD = 64 << 20  # bytes of blobs that came and may still be read
-_WINDOWS = 2  # that were announced, and of which nothing was missing yet
+_WINDOWS = 8  # that were announced, and of which nothing was missing yet
 
 
 class Arrivals:
@@ -98,12 +98,17 @@ class Arrivals:
             self._forget(stream)
             return
         self._expected.pop(packed.id, None)
-        if self._keeper is not None:
-            self._keeper.keep(packed)
+        if packed.entry.codec != CHUNKED:
+            self.keep(packed)
         self._came[packed.id] = packed
         self._held += _weight(packed)
         while self._held > _HELD and len(self._came) > 1:
             self._held -= _weight(self._came.popitem(last=False)[1])
+
+    def keep(self, packed: Packed) -> None:
+        """Store a blob that came. The list of a big one's chunks only when these are here: then all of it is."""
+        if self._keeper is not None:
+            self._keeper.keep(packed)
 
     def _forget(self, stream: Iterator[Packed]) -> None:
         self._expected = {id: other for id, other in self._expected.items() if other is not stream}
@@ -113,6 +118,11 @@ class Arrivals:
         if self._keeper is not None and self._keeper.keep_pieces(self.elsewhere.pieces(id), size):
             return None
         return self.elsewhere.pieces(id)
+
+    @property
+    def not_kept(self) -> Exception | None:
+        """Why what comes is not stored, if it is not."""
+        return self._keeper.failure if self._keeper is not None else None
 
     def close(self) -> None:
         """Store what came; more may come later."""

@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
-from dsvc.errors import DsvcError, NotFoundError, RefusedError, RemoteError
+from dsvc.errors import DsvcError, NotFoundError, RemoteError
 
 T = TypeVar("T")
 
 PATIENCE = 60.0  # seconds of new attempts at a place that has answered before
 FIRST_PATIENCE = 6.0  # the same at a place that never has: a name or a port may be wrong
-_PAUSE = 0.2  # seconds before the second attempt at most; doubles with each
+PAUSE = 0.2  # seconds before the second attempt at most; doubles with each
 _LONGEST = 8.0
+_AT_ONCE = 1.0  # seconds
 
 _STATUS = re.compile(r"status code: (\d{3})(?: ([A-Za-z -]+))?")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
@@ -38,7 +39,7 @@ _BROKEN = (
     ("ConnectionReset", "the connection broke"),
     ("BrokenPipe", "the connection broke"),
 )
-_CREDENTIALS_HINT = "log in with the cloud's own tools (S3: aws configure, or AWS_PROFILE), and see your rights there"
+CREDENTIALS_HINT = "log in with the cloud's own tools (S3: aws configure, or AWS_PROFILE), and see your rights there"
 
 
 class RefusedConditionError(DsvcError):
@@ -87,7 +88,7 @@ def read_trouble(error: Exception) -> Trouble:
     """What an error of the client means."""
     text = str(error)
     if any(mark in text for mark in _METADATA):
-        return Trouble(False, "no credentials were found", _CREDENTIALS_HINT)
+        return Trouble(False, "no credentials were found", CREDENTIALS_HINT)
     if any(mark in text for mark in _NO_BUCKET):
         return Trouble(False, "there is no such bucket", "see its name, or make it with the cloud's own tools")
     if found := _REGION.search(text):
@@ -103,7 +104,7 @@ def _read_status(error: Exception, text: str) -> Trouble:
     if found and found[1] == "RequestTimeTooSkewed":
         return Trouble(False, "this machine's clock is wrong", "set the clock; requests are signed with the time")
     if type(error).__name__ in _DENIED or status in (401, 403) or (found and "Token" in found[1]):
-        return Trouble(False, f"the credentials do not allow it{code}", _CREDENTIALS_HINT)
+        return Trouble(False, f"the credentials do not allow it{code}", CREDENTIALS_HINT)
     if status is None:
         return _read_connection(error, text)
     passing = status in _PASSING or (status >= 500 and status not in (501, 505))
@@ -128,14 +129,22 @@ def _read_connection(error: Exception, text: str) -> Trouble:
 class Attempts:
     """Does requests to one place, which errors name; again after a growing, random pause while the trouble may pass.
 
-    `patience` and `first_patience` bound the time, in seconds, in which new attempts are made. For several threads.
+    `patience` and `first_patience` bound the time, in seconds, in which new attempts are made; `has_answered` tells
+    which one counts. For several threads.
     """
 
-    def __init__(self, place: str, patience: float = PATIENCE, first_patience: float = FIRST_PATIENCE) -> None:
+    def __init__(
+        self,
+        place: str,
+        patience: float | None = None,
+        first_patience: float | None = None,
+        denied_hint: str = CREDENTIALS_HINT,
+    ) -> None:
         self.place = place
-        self.patience = patience
-        self.first_patience = first_patience
-        self._has_answered = False
+        self.has_answered = False
+        self._denied_hint = denied_hint
+        self._patience = PATIENCE if patience is None else patience
+        self._first_patience = FIRST_PATIENCE if first_patience is None else first_patience
 
     def do(self, request: Callable[[], T]) -> T:
         """What the request gives. Raises NotFoundError, RemoteError."""
@@ -143,12 +152,13 @@ class Attempts:
         while True:
             try:
                 found = request()
-            except DsvcError:
-                raise
             except Exception as error:
+                # A bug of ours is no trouble of the place's.
+                if not isinstance(error, OSError) and not type(error).__module__.startswith("obstore"):
+                    raise
                 self._give_up_or_wait(error, pauses)
             else:
-                self._has_answered = True
+                self.has_answered = True
                 return found
 
     def write_if(self, request: Callable[[], T]) -> T:
@@ -170,7 +180,7 @@ class Attempts:
     def _give_up_or_wait(self, error: Exception, pauses: Iterator[float]) -> None:
         """Raises what the error means, unless it may pass and there is time left."""
         answered = status_of(str(error)) is not None or is_missing(error)
-        self._has_answered = self._has_answered or answered
+        self.has_answered = self.has_answered or answered
         if is_missing(error):
             raise NotFoundError(f"{self.place}: the file does not exist") from error
         trouble = read_trouble(error)
@@ -180,10 +190,10 @@ class Attempts:
         time.sleep(pause)
 
     def _pauses(self) -> Iterator[float]:
-        began, longest = time.monotonic(), _PAUSE
+        began, longest = time.monotonic(), PAUSE
         while True:
             pause = random.uniform(longest / 2, longest)
-            patience = self.patience if self._has_answered else self.first_patience
+            patience = self._patience if self.has_answered else self._first_patience
             if time.monotonic() - began + pause > patience:
                 return
             yield pause
@@ -193,7 +203,28 @@ class Attempts:
         """The error for people."""
         if isinstance(error, DsvcError):
             return error
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno:
-            return RefusedError(f"{error.filename or 'a temporary file'}: {error.strerror}", "see the disk's room")
         trouble = read_trouble(error)
-        return RemoteError(f"{self.place}: {trouble.what}", trouble.hint)
+        hint = self._denied_hint if trouble.hint == CREDENTIALS_HINT else trouble.hint
+        return RemoteError(f"{self.place}: {trouble.what}", hint)
+
+
+class PeekedHead:
+    """A head that is asked for by `ask`. Opening a place looks at it once; who reads it at once afterwards gets that
+    answer, and every other read asks anew."""
+
+    def __init__(self, ask: Callable[[], bytes | None]) -> None:
+        self._ask = ask
+        self._peeked: tuple[float, bytes | None] | None = None
+
+    def peek(self) -> bytes | None:
+        """Ask, and keep the answer for the next read."""
+        raw = self._ask()
+        self._peeked = time.monotonic(), raw
+        return raw
+
+    def read(self) -> bytes | None:
+        """The head's bytes; None where there is none."""
+        peeked, self._peeked = self._peeked, None
+        if peeked is not None and time.monotonic() - peeked[0] < _AT_ONCE:
+            return peeked[1]
+        return self._ask()

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dsvc.errors import NotFoundError, RefusedError, RemoteError
-from dsvc.store.attempts import Attempts, RefusedConditionError, is_beyond_end, is_missing
+from dsvc.store.attempts import Attempts, PeekedHead, RefusedConditionError, is_beyond_end, is_missing
 from dsvc.store.backend import FOLDERS, FileInfo, Upload
 
 HEAD = "head"
@@ -37,13 +37,13 @@ class _BucketUpload:
         self._lock = threading.Lock()
 
     def write(self, data: bytes | memoryview) -> None:
-        with self._lock, self._backend.on_disk():
+        with self._lock, _on_disk():
             self._file.seek(self._size)
             self._file.write(data)
             self._size += len(data)
 
     def read(self, offset: int, length: int) -> bytes:
-        with self._lock, self._backend.on_disk():
+        with self._lock, _on_disk():
             self._file.seek(offset)
             return self._file.read(length)
 
@@ -59,7 +59,7 @@ class _BucketUpload:
             self._file.seek(0)
             self._backend.put(name, self._file.read())
             return
-        with self._backend.on_disk():
+        with _on_disk():
             self._file.flush()
             # The pages of the file are sent as they are; a copy of each pack in memory would be 64 MiB.
             whole = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -77,18 +77,11 @@ class BucketBackend:
         self._prefix = prefix.strip("/")
         self.attempts = Attempts(place)
         self._turn = threading.RLock()
+        self._head = PeekedHead(self._ask_head)
         self._seen: tuple[bytes, Any] | None = None  # a head, and by what the store tells that it still is there
 
     def _path(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
-
-    @contextlib.contextmanager
-    def on_disk(self) -> Iterator[None]:
-        """Tell what goes wrong with a temporary file on this machine."""
-        try:
-            yield
-        except OSError as error:
-            raise self.attempts.told(error) from error
 
     @contextlib.contextmanager
     def _naming(self, name: str) -> Iterator[None]:
@@ -203,8 +196,15 @@ class BucketBackend:
 
     # ---- the head
 
+    def peek_head(self) -> bytes | None:
+        """The head's bytes; the next `read_head` gives the same, if it comes at once."""
+        return self._head.peek()
+
     def read_head(self) -> bytes | None:
         """Get the head, and note by what the store tells it from others."""
+        return self._head.read()
+
+    def _ask_head(self) -> bytes | None:
         import obstore
 
         def ask() -> tuple[bytes, Any] | None:
@@ -227,7 +227,7 @@ class BucketBackend:
         with self._turn:
             seen = self._seen
             if expected is None or seen is None or seen[0] != expected:
-                if self.read_head() != expected:
+                if self._ask_head() != expected:
                     return False
                 seen = self._seen
             if expected is None:
@@ -241,7 +241,7 @@ class BucketBackend:
             result = self.attempts.write_if(lambda: self._put_if(HEAD, new, mode))
         except RefusedConditionError as error:
             # What is there may come from an attempt whose answer was lost.
-            return error.is_doubtful and self.read_head() == new
+            return error.is_doubtful and self._ask_head() == new
         self._seen = (new, _version(result))
         return True
 
@@ -274,6 +274,16 @@ class BucketBackend:
         """Hold off the other threads that use this backend; nobody else can be."""
         with self._turn:
             yield
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    """Tell what goes wrong with a temporary file on this machine."""
+    try:
+        yield
+    except OSError as error:
+        message = f"a temporary file cannot be written: {error.strerror or error}"
+        raise RefusedError(message, "free some space, or name a folder that has room: TMPDIR=FOLDER") from error
 
 
 def _version(result: Any) -> dict[str, str]:

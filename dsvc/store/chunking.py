@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from dsvc.errors import DamagedError, RefusedError
-from dsvc.store.chunklist import ChunkList
+from dsvc.store.chunklist import ChunkList, list_id
 from dsvc.store.cutting import Cutter
 from dsvc.store.ids import Kind, ObjectId, blob_hasher, object_id
 
@@ -17,31 +17,36 @@ if TYPE_CHECKING:
     from dsvc.store.writer import ObjectWriter
 
 
-def put_chunked(writer: ObjectWriter, staging: Staging, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
-    """Stage a blob of `size` bytes in chunks. Raises RefusedError when the pieces disagree with that.
+def put_chunked(
+    writer: ObjectWriter, staging: Staging, pieces: Iterable[bytes | memoryview], size: int
+) -> tuple[ObjectId, ObjectId]:
+    """Stage a blob of `size` bytes in chunks, and give its id and its list's. Raises RefusedError for another size.
 
     Nothing of it stays staged then, nor where the blob is stored whole, as a repository may have it from before.
     """
     own: list[ObjectId] = []
+    staging.make_room(size)
     try:
         id, chunks = _stage_chunks(writer, pieces, size, own)
+        payload = chunks.encode()
     except Exception:
         with contextlib.suppress(Exception):  # what went wrong first is what counts
             staging.forget(own)
         raise
-    if not writer.has(id, Kind.BLOB):
-        staging.put_list(id, chunks)
-        return id
+    if not writer.has(id, Kind.BLOB) or _has_other_list(writer, id, payload):
+        staging.put_list(id, size, payload)
+    elif writer.chunk_list(id) is None:
+        staging.forget(own)
+    return id, list_id(payload)
+
+
+def _has_other_list(writer: ObjectWriter, id: ObjectId, payload: bytes) -> bool:
+    """Whether a list is stored under a blob's id that is not the right one: a blob has only one."""
     try:
         held = writer.chunk_list(id)
     except DamagedError:
-        staging.put_list(id, chunks)
-        return id
-    if held is None:
-        staging.forget(own)
-    elif held.encode() != chunks.encode():  # not the right one: a blob has one list only
-        staging.put_list(id, chunks)
-    return id
+        return True
+    return held is not None and held.encode() != payload
 
 
 def _stage_chunks(

@@ -6,6 +6,7 @@ import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ class ChunkList:
             )
         return codec.encode({"ids": self._ids, "lengths": struct.pack(f">{len(self)}I", *self.lengths())})
 
-    @property
+    @cached_property
     def id(self) -> ObjectId:
         """The list's own id, which an input records beside the blob's."""
         return list_id(self.encode())

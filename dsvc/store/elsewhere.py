@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from dsvc.errors import DsvcError
-from dsvc.store.frame import Packed
+from dsvc.store.frame import Entry, Packed
 from dsvc.store.ids import ObjectId
 
 
@@ -19,8 +19,11 @@ class Elsewhere(Protocol):
     def has(self, id: ObjectId) -> bool:
         """Whether a place's index has a blob; nothing of the blob is read."""
 
-    def size(self, id: ObjectId) -> int | None:
-        """A blob's byte size, by a place's index; None where no place has it."""
+    def entry(self, id: ObjectId) -> Entry | None:
+        """What a place's index says of a blob, such as its size; None where no place has it."""
+
+    def entries(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Entry]:
+        """What the places' indexes say of those of some blobs that a place has."""
 
     def fetch(self, ids: Sequence[ObjectId]) -> Iterator[Packed]:
         """Bring blobs, verified, in about the order in which they are asked for; those that no place has are left out.

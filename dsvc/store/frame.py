@@ -123,7 +123,7 @@ def check_frame(frame: bytes | memoryview, id: ObjectId, entry: Entry, where: st
     if len(frame) != entry.length:
         raise damaged(id, entry.kind, where, "the pack ends too early")
     view = memoryview(frame)
-    check_frame_head(bytes(frame[: FRAME_HEAD.size]), id, entry, where)
+    check_frame_head(bytes(view[: FRAME_HEAD.size]), id, entry, where)
     if view[-FRAME_TAIL.size :] != FRAME_TAIL.pack(id, xxhash.xxh3_64_intdigest(view[:-8])):
         raise damaged(id, entry.kind, where, "its checksum does not match")
     return view[FRAME_HEAD.size : -FRAME_TAIL.size]

@@ -29,7 +29,7 @@ class Keeper:
         self._writer: ObjectWriter | None = None
         self._staged = 0
         self._ids: set[ObjectId] = set()
-        self._has_failed = False
+        self.failure: Exception | None = None  # why nothing more is kept
 
     def keep(self, packed: Packed) -> None:
         """Stage a blob, which is not stored here."""
@@ -57,7 +57,7 @@ class Keeper:
     def _try(self, work: Callable[[ObjectWriter], T]) -> T | None:
         """Do some work with the writer; None, and nothing more is kept, where that fails."""
         with self._lock:
-            if self._has_failed:
+            if self.failure is not None:
                 return None
             try:
                 if self._writer is None:
@@ -65,8 +65,8 @@ class Keeper:
                 result = work(self._writer)
             except RemoteError:
                 raise
-            except (DsvcError, OSError):
-                self._drop()
+            except (DsvcError, OSError) as error:
+                self._drop(error)
                 return None
             if self._staged >= ENOUGH:
                 self.flush()
@@ -83,18 +83,18 @@ class Keeper:
         with self._lock:
             writer = self._writer
             if writer is None:
-                return not self._has_failed
+                return self.failure is None
             try:
                 _publish(writer)
-            except (DsvcError, OSError, RuntimeError):  # the last: no thread begins while Python ends
-                self._drop()
+            except (DsvcError, OSError, RuntimeError) as error:  # the last: no thread begins while Python ends
+                self._drop(error)
                 return False
             self._writer, self._staged, self._ids = None, 0, set()
             return True
 
-    def _drop(self) -> None:
+    def _drop(self, failure: Exception) -> None:
         writer, self._writer = self._writer, None
-        self._staged, self._ids, self._has_failed = 0, set(), True
+        self._staged, self._ids, self.failure = 0, set(), failure
         if writer is not None:
             writer.close()
 

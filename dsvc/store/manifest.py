@@ -1,4 +1,4 @@
-"""The manifest: which index segments make up a repository, oldest first, and what was collected of it."""
+"""The manifest: which index segments and history packs make up a repository, oldest first, and what was collected."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from dsvc.errors import DamagedError
 from dsvc.store import codec
 from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
+from dsvc.store.pack import PackClass, PackInfo
+
+_OPTIONAL = {"history", "gone", "collected"}
 
 
 def manifest_name(id: ObjectId) -> str:
@@ -49,15 +52,25 @@ class Collected:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The segments of a repository, oldest and largest first, and what garbage collections left."""
+    """The segments of a repository, oldest and largest first, its history packs, oldest first, and what garbage
+    collections left.
+
+    `gone` are packs that a segment lists still, but whose objects all lie elsewhere by now.
+    """
 
     segments: tuple[SegmentInfo, ...] = ()
+    history: tuple[PackInfo, ...] = ()
+    gone: frozenset[ObjectId] = frozenset()
     collected: Collected = Collected()
 
     def encode(self) -> bytes:
         """The manifest file's bytes."""
         rows = [{"bytes": s.size, "id": bytes(s.id), "rows": s.rows} for s in self.segments]
         fields: dict[str, Any] = {"format": 1, "segments": rows}
+        if self.history:
+            fields["history"] = [{"bytes": pack.size, "id": bytes(pack.id)} for pack in self.history]
+        if self.gone:
+            fields["gone"] = [bytes(id) for id in sorted(self.gone)]
         if self.collected.count:
             fields["collected"] = _encoded(self.collected)
         return codec.encode(fields)
@@ -74,14 +87,18 @@ class Manifest:
         if derived_id(MANIFEST_CONTEXT, data) != id:
             raise DamagedError(f"{what} is damaged", "Restore it from a backup or a clone.")
         value = codec.decode(data, what)
-        if not isinstance(value, dict) or value.keys() - {"collected"} != {"format", "segments"}:
+        if not isinstance(value, dict) or value.keys() - _OPTIONAL != {"format", "segments"}:
             raise DamagedError(f"{what} is malformed")
-        if value["format"] != 1:
+        lists = [value.get(name, []) for name in ("segments", "history", "gone")]
+        if value["format"] != 1 or not all(isinstance(rows, list) for rows in lists):
             raise DamagedError(f"{what} is malformed")
-        if not isinstance(value["segments"], list):
-            raise DamagedError(f"{what} is malformed")
-        collected = _collected(value["collected"], what) if "collected" in value else Collected()
-        return cls(tuple(_segment(row, what) for row in value["segments"]), collected)
+        segments, history, gone = lists
+        return cls(
+            tuple(_segment(row, what) for row in segments),
+            tuple(_history_pack(row, what) for row in history),
+            frozenset(_id(row, what) for row in gone),
+            _collected(value["collected"], what) if "collected" in value else Collected(),
+        )
 
 
 def _segment(row: Any, what: str) -> SegmentInfo:
@@ -109,6 +126,19 @@ def _collected(fields: Any, what: str) -> Collected:
 
 def _is_id(value: Any) -> bool:
     return type(value) is bytes and len(value) == ObjectId.SIZE
+
+
+def _history_pack(row: Any, what: str) -> PackInfo:
+    match row:
+        case {"bytes": int(size), "id": bytes(id)} if len(row) == 2 and len(id) == ObjectId.SIZE and size > 0:
+            return PackInfo(ObjectId(id), size, PackClass.HISTORY)
+    raise DamagedError(f"{what} is malformed")
+
+
+def _id(raw: Any, what: str) -> ObjectId:
+    if not isinstance(raw, bytes) or len(raw) != ObjectId.SIZE:
+        raise DamagedError(f"{what} is malformed")
+    return ObjectId(raw)
 
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:

@@ -11,14 +11,14 @@ from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog
 from dsvc.store.frame import check_frame
+from dsvc.store.history import fold_history
 from dsvc.store.ids import ObjectId
-from dsvc.store.index import Segment, pack_row, segment_name, write_segment
+from dsvc.store.index import PACK_FIELD, Segment, pack_row, segment_name, write_segment
 from dsvc.store.manifest import Manifest
-from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, read_pack_index
-from dsvc.store.staging import Pending, Staged, Staging
+from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, pack_index
+from dsvc.store.staging import Staging
 
 SMALL_PACK = PACK_TARGET // 2  # below this a pack may be copied into a bigger one
-_PACK_FIELD = slice(ObjectId.SIZE, ObjectId.SIZE + 4)
 
 
 class Merged(NamedTuple):
@@ -57,21 +57,31 @@ def merge(backend: Backend, catalog: Catalog, staging: Staging) -> Merged:
     if not staging.objects:
         return Merged(catalog.manifest, [], [])
     staging.drain()
-    runs = _newest_runs(catalog, len(staging.objects))
-    moved, folded = _fold_packs(backend, runs, staging)
+    staging.reopen_history()
+    moved, folded = fold_history(backend, catalog.manifest, staging)
+    staging.pour()
+    runs = _newest_runs(catalog, len(staging.objects) + len(moved))
+    also_moved, also_folded = _fold_packs(backend, runs, staging)
+    moved |= also_moved
+    folded += also_folded
     own = staging.finish()
-    gone = {pack.id for pack in folded}
+    old = catalog.manifest
+    gone = old.gone | {pack.id for pack in folded}
     kept = {p.id: p for run in runs for p in run.packs if p.id not in gone}
     packs = [*kept.values(), *own]
     numbers = {pack.id: number for number, pack in enumerate(packs)}
-    fresh = _new_rows({**moved, **_staged(staging)}, numbers)
+    fresh = _new_rows(staging, moved, numbers)
     about = len(fresh) + sum(run.info.rows for run in runs)
-    rows = heapq.merge(fresh, *(_renumbered(run, numbers, moved) for run in runs))
+    rows = heapq.merge(fresh, *(_renumbered(run, numbers, moved, old.gone) for run in runs))
     segment = write_segment(backend, rows, about, packs)
-    keep = catalog.manifest.segments[: len(catalog.manifest.segments) - len(runs)]
-    old = [segment_name(run.info.id) for run in runs] + [pack.name for pack in folded]
-    manifest = replace(catalog.manifest, segments=(*keep, segment))
-    return Merged(manifest, [segment_name(segment.id)], old)
+    manifest = replace(
+        old,
+        segments=(*old.segments[: len(old.segments) - len(runs)], segment),
+        history=tuple(p for p in (*old.history, *own) if p.pack_class is PackClass.HISTORY and p.id not in gone),
+        gone=gone - {p.id for run in runs for p in run.packs},
+    )
+    superseded = [segment_name(run.info.id) for run in runs] + [pack.name for pack in folded]
+    return Merged(manifest, [segment_name(segment.id)], superseded)
 
 
 def _newest_runs(catalog: Catalog, new: int) -> list[Segment]:
@@ -88,64 +98,62 @@ def _newest_runs(catalog: Catalog, new: int) -> list[Segment]:
     return runs
 
 
-def _fold_packs(
-    backend: Backend, runs: list[Segment], staging: Staging
-) -> tuple[dict[ObjectId, Staged], list[PackInfo]]:
-    moved: dict[ObjectId, Staged] = {}
+def _fold_packs(backend: Backend, runs: list[Segment], staging: Staging) -> tuple[set[ObjectId], list[PackInfo]]:
+    moved: set[ObjectId] = set()
     folded: list[PackInfo] = []
-    for pack_class in PackClass:
+    for pack_class in (PackClass.STRUCTURE, PackClass.MEDIA):
         packs = {p.id: p for run in runs for p in run.packs if p.pack_class == pack_class}
         for pack in packs_to_fold(packs.values(), staging.open_size(pack_class)):
             try:
-                moved.update(_fold(backend, pack, runs, staging))
+                moved |= _fold(backend, pack, runs, staging)
                 folded.append(pack)
             except (DamagedError, NotFoundError):
                 continue  # stays listed as it is: what can still be read of it must not get lost
     return moved, folded
 
 
-def _fold(backend: Backend, pack: PackInfo, runs: list[Segment], staging: Staging) -> dict[ObjectId, Staged]:
-    """Copy the frames of `pack` that a row names, and say where each lies now."""
-    moved: dict[ObjectId, Staged] = {}
+def _fold(backend: Backend, pack: PackInfo, runs: list[Segment], staging: Staging) -> set[ObjectId]:
+    """Copy the frames of `pack` that a row names, and say which they are."""
+    moved: set[ObjectId] = set()
     where = f"pack {pack.id.short()}"
     data = backend.read(pack.name)
-    for id, offset in read_pack_index(backend, pack):
+    for id, offset in pack_index(lambda at, length: data[at : at + length], len(data), pack):
         for run in runs:
             row = run.find(id)
             if row is None or run.packs[row.pack].id != pack.id or row.entry.offset != offset:
                 continue
-            held = staging.objects.get(id) or staging.folded.get(id)
-            if not isinstance(held, Staged):
+            if staging.held(id) is None:
                 frame = data[offset : offset + row.entry.length]
                 check_frame(frame, id, row.entry, where)
-                held = staging.fold(id, row.entry, frame)
-            moved[id] = held
+                staging.fold(id, row.entry, frame, pack.pack_class)
+            moved.add(id)
     return moved
 
 
-def _staged(staging: Staging) -> dict[ObjectId, Staged]:
-    return {id: staged for id, staged in staging.objects.items() if not isinstance(staged, Pending)}
-
-
-def _new_rows(staged: dict[ObjectId, Staged], numbers: dict[ObjectId, int]) -> list[bytes]:
+def _new_rows(staging: Staging, moved: set[ObjectId], numbers: dict[ObjectId, int]) -> list[bytes]:
     rows = []
-    for id, (writer, entry) in staged.items():
-        assert writer.info is not None  # finished before
-        rows.append(pack_row(id, numbers[writer.info.id], entry))
+    for id in staging.objects.keys() | moved:
+        held = staging.held(id)
+        assert held is not None and held.writer.info is not None  # finished before
+        rows.append(pack_row(id, numbers[held.writer.info.id], held.entry))
     rows.sort()
     return rows
 
 
-def _renumbered(run: Segment, numbers: dict[ObjectId, int], moved: dict[ObjectId, Staged]) -> Iterator[bytes]:
-    """A run's rows with the new segment's pack numbers, without those that moved to another pack."""
+def _renumbered(
+    run: Segment, numbers: dict[ObjectId, int], moved: set[ObjectId], gone: frozenset[ObjectId]
+) -> Iterator[bytes]:
+    """A run's rows with the new segment's pack numbers, without those that moved to another pack, now or before."""
+    before = {number.to_bytes(4, "big") for number, pack in enumerate(run.packs) if pack.id in gone}
     fields = {
         old.to_bytes(4, "big"): numbers[pack.id].to_bytes(4, "big")
         for old, pack in enumerate(run.packs)
         if pack.id in numbers
     }
     for row in run.rows():
-        field = fields.get(row[_PACK_FIELD])
+        field = fields.get(row[PACK_FIELD])
         if field is not None:
-            yield row[: _PACK_FIELD.start] + field + row[_PACK_FIELD.stop :]
-        elif row[: ObjectId.SIZE] not in moved:  # never drop a row unless its object was copied
+            yield row[: PACK_FIELD.start] + field + row[PACK_FIELD.stop :]
+        elif row[PACK_FIELD] not in before and row[: ObjectId.SIZE] not in moved:
+            # Never drop a row unless its object was copied.
             raise DamagedError(f"index segment {run.info.id.short()} names an object that its pack does not")

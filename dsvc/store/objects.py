@@ -18,7 +18,7 @@ from dsvc.store.head import Head
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.keeper import Keeper
 from dsvc.store.manifest import Manifest, read_manifest
-from dsvc.store.pack import PIECE, read_frame, stream_payload
+from dsvc.store.pack import HISTORY_KINDS, PIECE, read_frame, stream_payload
 from dsvc.store.writer import ObjectWriter, removed
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ class ObjectStore:
         self._collections: int | None = None  # how many there were when this was opened
         self._lists: dict[ObjectId, ChunkList] = {}
         self._arrivals: Arrivals | None = None
+        # Gives the error for a blob that is not here on purpose; None for all others.
+        self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -110,15 +112,26 @@ class ObjectStore:
 
         Raises DamagedError, also when it is missing, and RemoteError where a blob's place is out of reach.
         """
-        packed = self._arrivals.ahead(id) if kind is Kind.BLOB and self._arrivals is not None else None
-        packed = packed or self.get_packed(id, kind)
+        packed = self.get_packed(id, kind)
         assert packed is not None  # whatever its size
         if packed.entry.codec == CHUNKED:
-            return b"".join(read_pieces(self._chunk, id, ChunkList.decode(packed.data)))
+            return b"".join(self._pieces(id, ChunkList.decode(packed.data)))
         return packed.data
 
-    def _read(self, catalog: Catalog, id: ObjectId, kind: Kind) -> bytes:
-        pack, entry = _locate(catalog, id, kind)
+    @property
+    def history(self) -> HistoryReader:
+        """Where the nodes of views are read, which lie with history."""
+        return HistoryReader(self)
+
+    def get_history(self, id: ObjectId, kind: Kind) -> bytes:
+        """Like `get`, for an object that lies with history."""
+        try:
+            return self.follow(lambda catalog: self._read(catalog, id, kind, is_history=True))
+        except NotFoundError as error:
+            raise self._absence(id, kind, error) from error
+
+    def _read(self, catalog: Catalog, id: ObjectId, kind: Kind, is_history: bool = False) -> bytes:
+        pack, entry = _locate(catalog, id, kind, is_history)
         frame = read_frame(self.backend, pack, id, entry)
         return open_frame(frame, id, entry, f"pack {pack.id.short()}")
 
@@ -136,33 +149,34 @@ class ObjectStore:
             frame = read_frame(self.backend, pack, id, entry)
             return Packed(id, entry, frame, open_frame(frame, id, entry, f"pack {pack.id.short()}"))
 
+        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.ahead(id)) is not None:
+            return packed if most is None or packed.entry.raw <= most else None
         try:
             return self.follow(read)
         except NotFoundError as error:
-            if most is not None and kind is Kind.BLOB and self.blob_size(id) > most:
-                return None
-            return self._arrived(id, kind, error)
+            return self._arrived(id, kind, most, error)
 
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is listed, and of a kind where one is given."""
         try:
-            found = self.follow(lambda catalog: catalog.find(id))
+            found = self.follow(lambda catalog: catalog.find(id, kind in HISTORY_KINDS))
             return found is not None and kind in (None, found.entry.kind)
         except NotFoundError as error:
             raise DamagedError(f"the index is incomplete: {error.message}", _DAMAGE_HINT) from error
 
     def blob_size(self, id: ObjectId) -> int:
         """A blob's byte size, without reading it. Raises DamagedError when it is missing."""
-        try:
-            return self._blob(id).raw
-        except NotFoundError as error:
-            size = self._arrivals.elsewhere.size(id) if self._arrivals is not None else None
-            if size is None:
-                raise self._absence(id, Kind.BLOB, error) from error
-            return size
+        return self._blob(id).raw
 
     def _blob(self, id: ObjectId) -> Entry:
-        return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
+        try:
+            return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
+        except NotFoundError as error:
+            is_sought = self._arrivals is not None and self.explain(id) is None
+            entry = self._arrivals.elsewhere.entry(id) if self._arrivals is not None and is_sought else None
+            if entry is None:
+                raise self._absence(id, Kind.BLOB, error) from error
+            return entry
 
     def _chunk(self, id: ObjectId, most: int) -> bytes | None:
         packed = self.get_packed(id, Kind.BLOB, most)
@@ -171,7 +185,7 @@ class ObjectStore:
     def chunk_list(self, id: ObjectId) -> ChunkList | None:
         """The list of a blob's chunks, or None where it lies whole. Raises DamagedError, also when it is missing."""
         known = self._lists.get(id)
-        if known is None and self._is_chunked(id):
+        if known is None and self._blob(id).codec == CHUNKED:
             packed = self.get_packed(id, Kind.BLOB)
             assert packed is not None  # whatever its size
             known = ChunkList.decode(packed.data)
@@ -179,14 +193,6 @@ class ObjectStore:
                 self._lists.clear()
             self._lists[id] = known
         return known
-
-    def _is_chunked(self, id: ObjectId) -> bool:
-        try:
-            return self._blob(id).codec == CHUNKED
-        except NotFoundError as error:
-            if self._arrivals is not None and self._arrivals.elsewhere.has(id):
-                return False  # what comes from there comes whole
-            raise self._absence(id, Kind.BLOB, error) from error
 
     def chunks(self, id: ObjectId) -> tuple[ObjectId, ...]:
         """The chunks of a stored blob, each once; none where it lies whole. Raises DamagedError."""
@@ -202,6 +208,7 @@ class ObjectStore:
             raise ValueError("a range begins at 0 or later, and has no negative length")
         chunks = self.chunk_list(id)
         if chunks is not None:
+            self.prefetch([part.id for part in chunks.parts(start, length)])
             return read_range(self._chunk, id, chunks, start, length)
         return cut_range(self.open_blob(id), start, length)
 
@@ -210,15 +217,23 @@ class ObjectStore:
         size = self.blob_size(id)
         if size <= PIECE:
             return iter((self.get(id, Kind.BLOB),))
+        chunks = self.chunk_list(id)
+        if chunks is not None:
+            return self._pieces(id, chunks)
         if self._arrivals is not None and not self._arrivals.is_here(id):
             if size <= WHOLE:
                 return iter((self.get(id, Kind.BLOB),))
             if (pieces := self._arrivals.pieces(id, size)) is not None:
                 return pieces
-        chunks = self.chunk_list(id)
-        if chunks is not None:
-            return read_pieces(self._chunk, id, chunks)
         return stream_payload(lambda at, length: self._piece(id, at, length), size, id, "the repository")
+
+    def _pieces(self, id: ObjectId, chunks: ChunkList) -> Iterator[bytes]:
+        self.prefetch([part.id for part in chunks.parts()])
+        yield from read_pieces(self._chunk, id, chunks)
+        if self._arrivals is not None and not self._arrivals.is_here(id):
+            packed = self.get_packed(id, Kind.BLOB)
+            assert packed is not None  # whatever its size
+            self._arrivals.keep(packed)
 
     def _piece(self, id: ObjectId, at: int, length: int) -> bytes:
         def read(catalog: Catalog) -> bytes:
@@ -260,7 +275,7 @@ class ObjectStore:
 
         Costs next to nothing where all is here. Some hundred blobs, or some tens of MiB, are a good window.
         """
-        if self._arrivals is not None:
+        if self._arrivals is not None and ids:
             self._arrivals.announce(ids)
 
     def close(self) -> None:
@@ -268,15 +283,25 @@ class ObjectStore:
         if self._arrivals is not None:
             self._arrivals.close()
 
-    def _arrived(self, id: ObjectId, kind: Kind, error: NotFoundError) -> Packed:
+    @property
+    def not_kept(self) -> Exception | None:
+        """Why what comes from elsewhere is not stored here, if it is not."""
+        return self._arrivals.not_kept if self._arrivals is not None else None
+
+    def _arrived(self, id: ObjectId, kind: Kind, most: int | None, error: NotFoundError) -> Packed | None:
         """A blob from elsewhere; raises the error for what is missing where that is no blob, or nobody has it."""
-        if kind is Kind.BLOB and self._arrivals is not None and (packed := self._arrivals.take(id)) is not None:
-            return packed
+        if kind is Kind.BLOB and self._arrivals is not None and self.explain(id) is None:
+            if most is not None and self._blob(id).raw > most:
+                return None
+            if (packed := self._arrivals.take(id)) is not None:
+                return packed
         raise self._absence(id, kind, error) from error
 
     def _absence(self, id: ObjectId, kind: Kind, error: NotFoundError) -> DsvcError:
         """The error for what is missing."""
-        known = self._arrivals.elsewhere.explain(id) if self._arrivals is not None and kind is Kind.BLOB else None
+        known = self.explain(id) if kind is Kind.BLOB else None
+        if known is None and kind is Kind.BLOB and self._arrivals is not None:
+            known = self._arrivals.elsewhere.explain(id)
         if known is None and self.is_overtaken:
             return removed(id, kind)
         return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
@@ -288,8 +313,19 @@ class ObjectStore:
         return ObjectWriter(self)
 
 
-def _locate(catalog: Catalog, id: ObjectId, kind: Kind) -> Location:
-    found = catalog.find(id)
+class HistoryReader:
+    """A store of which history alone is read."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object's bytes, verified against its id. Raises DamagedError, also when it is missing."""
+        return self._store.get_history(id, kind)
+
+
+def _locate(catalog: Catalog, id: ObjectId, kind: Kind, is_history: bool = False) -> Location:
+    found = catalog.find(id, is_history or kind in HISTORY_KINDS)
     if found is None:
         raise NotFoundError("no index lists it")
     if found.entry.kind != kind:

@@ -41,9 +41,6 @@ class FinishedPack:
         """Bytes of it. Raises NotFoundError."""
         return self._backend.read(self._name, offset, length)
 
-    def abort(self) -> None:
-        """Nothing: it is finished."""
-
 
 class Noted(NamedTuple):
     """A pack that was finished, what lies in it, and how many collections of its place there were when it was begun."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from dsvc.errors import DamagedError, DsvcError, NotFoundError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog, State
-from dsvc.store.frame import FRAME_HEAD, FRAME_OVERHEAD, Entry
+from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_OVERHEAD, Entry
 from dsvc.store.head import Head
 from dsvc.store.ids import ObjectId
 from dsvc.store.index import ROW, Segment, pack_row, segment_name, write_segment
@@ -168,10 +168,20 @@ class _Attempt:
         self._written.append(segment_name(made.id))
         self._segments.append(made)
 
+    def _manifest(self) -> Manifest:
+        """What is listed now, with the history packs and those that are gone, as far as a segment lists them."""
+        old = self.base.catalog.manifest
+        packs = [pack for info in self._segments for pack in Segment(self._backend, info).packs]
+        history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
+        order = {pack.id: number for number, pack in enumerate(old.history)}
+        history.sort(key=lambda pack: order.get(pack.id, len(order)))
+        gone = old.gone & {pack.id for pack in packs}
+        return replace(old, segments=tuple(self._segments), history=tuple(history), gone=gone)
+
     def publish(self) -> bool:
         """Swap the head; False where another one was faster. Where it raises, it may be either."""
         assert self.base.head is not None  # an empty repository has nothing to rewrite
-        manifest: Manifest = replace(self.base.catalog.manifest, segments=tuple(self._segments))
+        manifest = self._manifest()
         self._written.append(manifest_name(manifest.id))
         write_manifest(self._backend, manifest)
         head = replace(self.base.head, manifest=manifest.id)
@@ -319,6 +329,13 @@ def _pieces(backend: Backend, pack: PackInfo, entry: Entry) -> Iterator[bytes]:
         piece = backend.read(pack.name, at, min(PIECE, end - at)) or bytes(min(PIECE, end - at))
         at += len(piece)
         yield piece
+
+
+def chunked_blobs(store: ObjectStore) -> Iterator[ObjectId]:
+    """The blobs of which the present head lists chunks."""
+    catalog = store.state.catalog
+    for number in range(len(catalog.manifest.segments)):
+        yield from (id for id, _, entry in _rows(catalog.segment(number)) if entry.codec == CHUNKED)
 
 
 def find_orphans(store: ObjectStore, wanted: Iterable[ObjectId]) -> list[str]:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from dsvc.store.backend import Backend
-from dsvc.store.chunklist import ChunkList
 from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, check_frame, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PackClass, PackInfo, PackWriter
+from dsvc.store.pack import PACK_TARGET, Frames, PackClass, PackInfo, PackWriter, split_history
 from dsvc.store.resuming import FinishedPack, Journal
 
 _BATCH_BYTES = 1 << 20
 _BATCH_OBJECTS = 512
 _QUEUED = 16  # batches; a bigger one takes a place per MiB, so that what waits in memory stays near 16 MiB
 _TO_HAND = 16 << 10  # bytes: compressing a smaller blob costs less than handing it to another thread
+_POURED = 32 << 10  # bytes: so much structure may lie in a history pack
 _CLOSING = 2  # packs that may be syncing while the next one grows
 
 
@@ -28,6 +28,7 @@ class Pending(NamedTuple):
     id: ObjectId
     kind: Kind
     data: bytes
+    pack_class: PackClass
 
 
 class Staged(NamedTuple):
@@ -48,13 +49,15 @@ class Staging:
     def __init__(self, backend: Backend) -> None:
         self.objects: dict[ObjectId, Pending | Staged] = {}
         self.folded: dict[ObjectId, Staged] = {}
-        self.has_lists = False  # whether a blob in chunks was staged
         # What lies in packs that an earlier transaction finished; see `adopt`. Packs are noted in the journal, if any.
         self.adoptable: dict[ObjectId, Staged] = {}
         self.journal: Journal | None = None
+        self.has_lists = False  # whether a blob in chunks was staged
         self._backend = backend
         self._open: dict[PackClass, PackWriter] = {}
-        self._packs: list[PackWriter | FinishedPack] = []
+        self._packs: list[PackWriter] = []
+        self._adopted: list[FinishedPack] = []
+        self.dropped: list[str] = []  # finished packs of a try that failed, which nothing lists
         self._batch: list[Pending] = []
         self._batch_bytes = 0
         self._queue: queue.Queue[list[Pending] | None] = queue.Queue(_QUEUED)
@@ -63,16 +66,18 @@ class Staging:
         self._error: BaseException | None = None
         self._lock = threading.Lock()  # for what both threads do: choosing a pack and appending to it
 
-    def put(self, id: ObjectId, kind: Kind, data: bytes) -> None:
-        """Stage an object that is not staged yet."""
+    def put(self, id: ObjectId, kind: Kind, data: bytes, pack_class: PackClass | None = None) -> None:
+        """Stage an object that is not staged yet, in a pack of its kind's class unless another is given."""
+        if pack_class is None:
+            pack_class = PackClass.of(kind)
         if kind is Kind.BLOB:
             if len(data) <= _TO_HAND:
-                self._append_now(id, kind, len(data), *squeeze(kind, data))
+                self._append_now(pack_class, id, kind, len(data), *squeeze(kind, data))
                 return
             if is_dense(data):
-                self._append_now(id, kind, len(data), RAW, data)
+                self._append_now(pack_class, id, kind, len(data), RAW, data)
                 return
-        pending = Pending(id, kind, data)
+        pending = Pending(id, kind, data, pack_class)
         self.objects[id] = pending
         self._batch.append(pending)
         self._batch_bytes += len(data)
@@ -101,6 +106,7 @@ class Staging:
     def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
         with self._lock:
             writer = self._writer(PackClass.of(rows[0][1].kind))
+            self.has_lists |= any(entry.codec == CHUNKED for _, entry in rows)
             for id, entry in writer.append_run(run, rows):
                 self.objects[id] = Staged(writer, entry)
 
@@ -110,9 +116,10 @@ class Staging:
         if found is None:
             return False
         self.objects[id] = found
+        self.has_lists |= found.entry.codec == CHUNKED
         if isinstance(found.writer, FinishedPack) and not found.writer.is_adopted:
             found.writer.is_adopted = True
-            self._packs.append(found.writer)
+            self._adopted.append(found.writer)
         return True
 
     def _append_now(self, *packed: Any) -> None:
@@ -147,12 +154,14 @@ class Staging:
             raise self._error
 
     def _append(self, batch: list[Pending]) -> None:
-        for id, kind, data in batch:
-            self._append_packed(id, kind, len(data), *squeeze(kind, data))
+        for id, kind, data, pack_class in batch:
+            self._append_packed(pack_class, id, kind, len(data), *squeeze(kind, data))
 
-    def _append_packed(self, id: ObjectId, kind: int, size: int, codec: int, payload: bytes) -> None:
+    def _append_packed(
+        self, pack_class: PackClass, id: ObjectId, kind: int, size: int, codec: int, payload: bytes
+    ) -> None:
         with self._lock:
-            writer = self._writer(PackClass.of(kind))
+            writer = self._writer(pack_class)
             self.objects[id] = Staged(writer, writer.append_packed(id, kind, size, codec, payload))
 
     def _writer(self, pack_class: PackClass) -> PackWriter:
@@ -175,35 +184,43 @@ class Staging:
         if len(self._closers) > _CLOSING:
             self._closers.pop(0).join()
 
-    def put_list(self, id: ObjectId, chunks: ChunkList) -> None:
-        """Stage the list of a blob's chunks, in place of one that is staged or stored."""
-        self._append_now(id, Kind.BLOB, chunks.size, CHUNKED, chunks.encode())
+    def put_list(self, id: ObjectId, size: int, payload: bytes) -> None:
+        """Stage the list of the chunks of a blob of `size` bytes, in place of one that is staged or stored."""
+        self._append_now(PackClass.MEDIA, id, Kind.BLOB, size, CHUNKED, payload)
         self.has_lists = True
 
     def _finish(self, writer: PackWriter) -> None:
         info = writer.finish()
-        if self.journal is not None:
+        if self.journal is not None and not _is_history(writer):  # which holds what was folded, too
             held = [(id, self.objects.get(id)) for id in writer.ids]
             rows = [(id, one.entry) for id, one in held if isinstance(one, Staged) and one.writer is writer]
             self.journal.note(info, rows)
 
-    def forget(self, ids: Iterable[ObjectId]) -> None:
-        """Drop staged objects: packs with nothing else go, in others they become frames that nothing lists."""
+    def make_room(self, size: int) -> None:
+        """Close the growing pack of media unless it takes `size` bytes more: then `forget` finds all in packs that
+        hold nothing else, or in one that is not closed yet."""
         self.drain()
-        for id in ids:
-            self.objects.pop(id, None)
+        writer = self._open.get(PackClass.MEDIA)
+        if writer is not None and writer.size + size + size // 64 >= PACK_TARGET:
+            self._close(PackClass.MEDIA)
+
+    def forget(self, ids: Iterable[ObjectId]) -> None:
+        """Drop staged objects: packs with nothing else go, in one that is not closed yet they leave gaps."""
+        self.drain()
+        gone = {id for id in ids if self.objects.pop(id, None) is not None}
         used = {held.writer for held in self.objects.values() if isinstance(held, Staged)}
         for closer in self._closers:
             closer.join()
         self._closers.clear()
-        unused = [pack for pack in self._packs if isinstance(pack, PackWriter) and pack not in used]
-        for writer in unused:
+        for writer in [writer for writer in self._packs if writer not in used]:
             if self._open.get(writer.pack_class) is writer:
                 del self._open[writer.pack_class]
             self._packs.remove(writer)
             self._remove(writer)
+        for writer in self._open.values():
+            writer.unlist(gone)
 
-    def _remove(self, writer: PackWriter | FinishedPack) -> None:
+    def _remove(self, writer: PackWriter) -> None:
         writer.abort()
         if writer.info is not None:
             with contextlib.suppress(Exception):
@@ -225,11 +242,52 @@ class Staging:
         writer = self._open.get(pack_class)
         return 0 if writer is None or writer.full else writer.size
 
-    def fold(self, id: ObjectId, entry: Entry, frame: bytes) -> Staged:
+    def fold(self, id: ObjectId, entry: Entry, frame: bytes, pack_class: PackClass) -> Staged:
         """Copy a verified frame of an older pack into a growing one. Only after `drain`."""
-        writer = self._writer(PackClass.of(entry.kind))
+        writer = self._writer(pack_class)
         staged = self.folded[id] = Staged(writer, writer.append_frame(id, entry, frame))
         return staged
+
+    def held(self, id: ObjectId) -> Staged | None:
+        """Where an object lies in the packs of this transaction, if it does. Only after `drain`."""
+        found = self.objects.get(id) or self.folded.get(id)
+        return found if isinstance(found, Staged) else None
+
+    def pour(self) -> None:
+        """Let the structure of a small transaction lie in its history pack: one file less to sync and to send.
+
+        Only after `drain`.
+        """
+        structure, history = self._open.get(PackClass.STRUCTURE), self._open.get(PackClass.HISTORY)
+        if structure is None or history is None or not structure.is_held or structure.size > _POURED:
+            return
+        moved = history.take_over(structure)
+        for id in structure.ids:
+            for where in (self.objects, self.folded):
+                held = where.get(id)
+                if isinstance(held, Staged) and held.writer is structure:
+                    where[id] = Staged(history, held.entry._replace(offset=held.entry.offset + moved))
+        del self._open[PackClass.STRUCTURE]
+        self._packs.remove(structure)
+
+    def reopen_history(self) -> None:
+        """Stage the history of a try that failed again: what was folded into its pack may be elsewhere by now.
+
+        Only after `drain`.
+        """
+        for old in [writer for writer in self._packs if _is_history(writer) and not writer.full]:
+            if old.info is None:
+                continue
+            self.folded = {id: held for id, held in self.folded.items() if held.writer is not old}
+            self._packs.remove(old)
+            self.dropped.append(old.info.name)
+            held = ((id, self.objects.get(id)) for id in old.ids)
+            own = [(id, found.entry) for id, found in held if isinstance(found, Staged) and found.writer is old]
+            for pack_class, frames in zip((PackClass.HISTORY, PackClass.STRUCTURE), split_history(own), strict=True):
+                for id, entry in frames:
+                    writer = self._writer(pack_class)
+                    frame = old.read(entry.offset, entry.length)
+                    self.objects[id] = Staged(writer, writer.append_frame(id, entry, frame))
 
     def finish(self) -> list[PackInfo]:
         """Make every pack durable; returns all of this transaction. More objects may follow in new packs."""
@@ -240,7 +298,11 @@ class Staging:
             closer.join()
         self._closers.clear()
         self._raise_error()
-        return [writer.info for writer in self._packs if writer.info is not None]
+        return self._finished()
+
+    def _finished(self) -> list[PackInfo]:
+        packs: list[PackWriter | FinishedPack] = [*self._packs, *self._adopted]
+        return [pack.info for pack in packs if pack.info is not None]
 
     def renew(self) -> None:
         """Copy what lies in finished packs to new ones: these may be gone. Raises NotFoundError where one is, and
@@ -249,20 +311,28 @@ class Staging:
         for closer in self._closers:
             closer.join()
         self.adoptable.clear()
-        old = {id(writer) for writer in self._packs if writer.info is not None}
+        old = {id(pack) for pack in self._adopted} | {id(writer) for writer in self._packs if writer.info is not None}
+        self._adopted.clear()
         self._packs = [writer for writer in self._packs if writer.info is None]
         self.folded = {key: staged for key, staged in self.folded.items() if id(staged.writer) not in old}
-        for key, held in list(self.objects.items()):
+        parts: dict[PackWriter | FinishedPack, Frames] = {}
+        for key, held in self.objects.items():
             if isinstance(held, Staged) and id(held.writer) in old:
-                frame = held.writer.read(held.entry.offset, held.entry.length)
-                check_frame(frame, key, held.entry, "this transaction")
-                writer = self._writer(PackClass.of(held.entry.kind))
-                self.objects[key] = Staged(writer, writer.append_frame(key, held.entry, frame))
+                parts.setdefault(held.writer, []).append((key, held.entry))
+        for pack, frames in parts.items():
+            assert pack.info is not None  # finished
+            split = split_history(frames) if pack.info.pack_class is PackClass.HISTORY else (frames, [])
+            for pack_class, members in zip((pack.info.pack_class, PackClass.STRUCTURE), split, strict=True):
+                for key, entry in members:
+                    frame = pack.read(entry.offset, entry.length)
+                    check_frame(frame, key, entry, "this transaction")
+                    writer = self._writer(pack_class)
+                    self.objects[key] = Staged(writer, writer.append_frame(key, entry, frame))
 
     def published(self) -> None:
         """Take the packs out of the journal: they are listed."""
         if self.journal is not None:
-            self.journal.forget(writer.info.id for writer in self._packs if writer.info is not None)
+            self.journal.forget(info.id for info in self._finished())
 
     def close(self, drop: bool) -> None:
         """Stop the worker and drop unfinished packs; with `drop` the finished ones too, if nobody lists them, and no
@@ -275,8 +345,15 @@ class Staging:
         for closer in self._closers:
             closer.join()
         for writer in self._packs:
-            if drop and self.journal is None:
+            if drop and (self.journal is None or _is_history(writer)):
                 self._remove(writer)
             else:
                 writer.abort()
+        if drop and self.dropped:
+            with contextlib.suppress(Exception):
+                self._backend.delete_all(self.dropped)
         self._open.clear()
+
+
+def _is_history(writer: PackWriter) -> bool:
+    return writer.pack_class is PackClass.HISTORY

@@ -50,6 +50,12 @@ class Table:
         rows = np.frombuffer(segment.read_rows(), _type()).copy()
         if len(rows) and int(rows["pack"].max()) >= len(segment.packs):
             raise DamagedError(f"index segment {segment.info.id.short()} is damaged: a row names no pack")
+        gone = [at for at, pack in enumerate(segment.packs) if pack.id in self.catalog.manifest.gone]
+        if gone:  # their objects are listed elsewhere
+            rows = rows[~np.isin(rows["pack"], gone)]
+        # What lies in a pack that is gone is listed by a later segment.
+        gone = np.array([pack.id in self.catalog.manifest.gone for pack in segment.packs], bool)
+        rows = rows[~gone[rows["pack"].astype(np.int64)]] if gone.any() else rows
         rows["pack"] += len(self.packs)
         self.packs += segment.packs
         self._owners += [number] * len(segment.packs)

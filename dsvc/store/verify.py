@@ -14,9 +14,9 @@ from dsvc.store.catalog import Catalog
 from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame_head, damaged, open_frame
 from dsvc.store.ids import Kind, ObjectId, blob_hasher
 from dsvc.store.index import ROW, Segment, segment_name
-from dsvc.store.manifest import manifest_name
+from dsvc.store.manifest import Manifest, manifest_name
 from dsvc.store.objects import ObjectStore
-from dsvc.store.pack import PIECE, PackInfo, read_frame, read_pack_index
+from dsvc.store.pack import PIECE, PackClass, PackInfo, read_frame, read_pack_index
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ def verify(store: ObjectStore) -> Iterator[Finding]:
         if not store.has(store.head.operation):
             yield Finding("missing", f"operation {store.head.operation} is missing", store.head.operation)
     listed = {manifest_name(store.head.manifest)}
+    packs: set[PackInfo] = set()
+    is_complete = True
     chunked: set[ObjectId] = set()
     for number, info in enumerate(catalog.manifest.segments):
         listed.add(segment_name(info.id))
@@ -50,11 +52,15 @@ def verify(store: ObjectStore) -> Iterator[Finding]:
             segment = _open_segment(store.backend, catalog, number)
         except (DamagedError, NotFoundError) as error:
             yield _finding(error, None, None)
+            is_complete = False
             continue
-        listed.update(pack.name for pack in segment.packs)
-        yield from _verify_rows(store.backend, segment, chunked)
+        packs.update(segment.packs)
+        yield from _verify_rows(store.backend, segment, catalog, chunked)
+    if is_complete:
+        yield from _verify_lists(catalog.manifest, packs)
     for id in sorted(chunked):
         yield from _verify_chunked(store, id)
+    listed |= {pack.name for pack in packs if pack.id not in catalog.manifest.gone}
     for name in store.backend.names():
         if name not in listed:
             yield Finding("orphan", f"{name} is not listed")
@@ -70,7 +76,17 @@ def _finding(error: DamagedError | NotFoundError, id: ObjectId | None, pack: Obj
     return Finding("missing" if isinstance(error, NotFoundError) else "damaged", error.message, id, pack)
 
 
-def _verify_rows(backend: Backend, segment: Segment, chunked: set[ObjectId]) -> Iterator[Finding]:
+def _verify_lists(manifest: Manifest, packs: set[PackInfo]) -> Iterator[Finding]:
+    """Verify that the manifest's own lists of packs agree with the packs that its segments list."""
+    history = {pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in manifest.gone}
+    for pack in sorted(history.symmetric_difference(manifest.history), key=lambda pack: pack.id):
+        where = "the manifest" if pack in history else "an index segment"
+        yield Finding("damaged", f"history pack {pack.id.short()} is not listed by {where}", None, pack.id)
+    for id in sorted(manifest.gone - {pack.id for pack in packs}):
+        yield Finding("damaged", f"no index segment lists pack {id.short()}, which the manifest says is gone", None, id)
+
+
+def _verify_rows(backend: Backend, segment: Segment, catalog: Catalog, chunked: set[ObjectId]) -> Iterator[Finding]:
     """Verify every pack of a segment, and every row in the order of its frames; notes the blobs in chunks."""
     rows: list[list[tuple[ObjectId, Entry]]] = [[] for _ in segment.packs]
     for raw in segment.rows():
@@ -81,10 +97,23 @@ def _verify_rows(backend: Backend, segment: Segment, chunked: set[ObjectId]) -> 
         rows[pack].append((ObjectId(id), Entry(*fields)))
     for pack_info, members in zip(segment.packs, rows, strict=True):
         chunked.update(id for id, entry in members if entry.codec == CHUNKED)
-        yield from _verify_pack(backend, pack_info, sorted(members, key=lambda row: row[1].offset))
+        if pack_info.id in catalog.manifest.gone:
+            yield from _unlisted(catalog, pack_info, [id for id, _ in members])
+        else:
+            yield from _verify_pack(backend, pack_info, sorted(members, key=lambda row: row[1].offset), catalog)
 
 
-def _verify_pack(backend: Backend, pack: PackInfo, rows: list[tuple[ObjectId, Entry]]) -> Iterator[Finding]:
+def _unlisted(catalog: Catalog, pack: PackInfo, ids: list[ObjectId]) -> Iterator[Finding]:
+    """Objects of a pack that no index lists, though one has to."""
+    for id in ids:
+        with contextlib.suppress(DamagedError, NotFoundError):  # a segment that cannot be read is found elsewhere
+            if catalog.find(id) is None:
+                yield Finding("missing", f"no index lists object {id} of pack {pack.id.short()}", id, pack.id)
+
+
+def _verify_pack(
+    backend: Backend, pack: PackInfo, rows: list[tuple[ObjectId, Entry]], catalog: Catalog
+) -> Iterator[Finding]:
     try:
         offsets = dict(read_pack_index(backend, pack))
     except (DamagedError, NotFoundError) as error:
@@ -97,6 +126,8 @@ def _verify_pack(backend: Backend, pack: PackInfo, rows: list[tuple[ObjectId, En
             _verify_object(backend, pack, id, entry)
         except (DamagedError, NotFoundError) as error:
             yield _finding(error, id, pack.id)
+    if pack.pack_class is PackClass.HISTORY:  # a reader may go by the pack's own index
+        yield from _unlisted(catalog, pack, sorted(offsets.keys() - {id for id, _ in rows}))
 
 
 def _verify_chunked(store: ObjectStore, id: ObjectId) -> Iterator[Finding]:

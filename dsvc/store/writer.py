@@ -20,6 +20,7 @@ from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
+from dsvc.store.pack import PackClass
 from dsvc.store.resuming import Journal, adoptable
 from dsvc.store.staging import Pending, Staged, Staging
 
@@ -51,31 +52,39 @@ class ObjectWriter:
         self._collected = self._checked.collected.count
         self._staging = Staging(store.backend)
         self._assumed: set[ObjectId] = set()
+        self._list_ids: dict[ObjectId, ObjectId] = {}
         self._attempted = False
         self._closed = False
+        # The blobs that were given to this transaction, whether they were stored already or not.
+        self.brought: set[ObjectId] = set()
 
     @property
     def base(self) -> Head | None:
         """The head that `publish` builds on; None for the first operation of a repository."""
         return self._base.head
 
-    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None) -> ObjectId:
-        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before.
+    def put(self, kind: Kind, data: bytes, id: ObjectId | None = None, pack_class: PackClass | None = None) -> ObjectId:
+        """Stage an object, unless it is staged or stored already. `id` is given when it was hashed before, and a
+        class of packs where it is not the one of the kind.
 
         Raises RefusedError when there is no room, here or in a later call.
         """
         self._require_open()
         if id is None:
             id = object_id(kind, data)
+        if kind is Kind.BLOB:
+            self.brought.add(id)
         if id not in self._staging.objects and not self._known(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
-            self._staging.put(id, kind, data if type(data) is bytes else bytes(data))
+            self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
         return id
 
     def put_packed(self, packed: Packed) -> None:
         """Stage an object of another store in the frame that it has there, which `has` said is not stored here."""
         self._require_open()
+        if packed.entry.kind == Kind.BLOB:
+            self.brought.add(packed.id)
         if packed.id not in self._staging.objects:
             self._staging.put_packed(packed)
 
@@ -106,7 +115,9 @@ class ObjectWriter:
         """
         self._require_open()
         if size > BIG:
-            return put_chunked(self, self._staging, pieces, size)
+            id, self._list_ids[id] = put_chunked(self, self._staging, pieces, size)
+            self.brought.add(id)
+            return id
         data = bytearray()
         for piece in pieces:
             data += piece
@@ -123,10 +134,28 @@ class ObjectWriter:
             return True
         return False
 
+    @property
+    def history(self) -> HistoryWriter:
+        """Where the nodes of views are read and put: with history, not with the structure of datasets."""
+        return HistoryWriter(self, self._store)
+
+    @property
+    def has_folded(self) -> bool:
+        """Whether a try to publish has copied objects of older packs into this transaction's."""
+        return bool(self._staging.folded)
+
+    def has_lost(self, id: ObjectId) -> bool:
+        """Whether this transaction's packs hold a copy of an object that was removed from the repository since."""
+        return id in self._staging.folded and not self._store.has(id)
+
     def has(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Whether the object is staged or stored, and of a kind where one is given."""
         held = self._staging.objects.get(id)
         return kind in (None, _kind_of(held)) if held is not None else self._known(id, kind)
+
+    def has_staged(self, id: ObjectId) -> bool:
+        """Whether the object is staged here."""
+        return id in self._staging.objects
 
     def staged(self, id: ObjectId) -> Packed | None:
         """An object that lies in one of this transaction's packs, verified; else None."""
@@ -182,6 +211,13 @@ class ObjectWriter:
             return None
         return ChunkList.decode(self._staged_data(id, held))
 
+    def list_id(self, id: ObjectId) -> ObjectId | None:
+        """The id of the list of a blob's chunks, as `put_blob` cut it or as it lies here; None where it lies whole."""
+        found = self._list_ids.get(id)
+        if found is None and (chunks := self.chunk_list(id)) is not None:
+            found = self._list_ids[id] = chunks.id
+        return found
+
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
         """A staged or stored blob in pieces of a few MiB at most, verified at the end."""
         if id not in self._staging.objects:
@@ -201,7 +237,7 @@ class ObjectWriter:
         self._renew_packs()
         self._check_assumed(operation)
         merged = self._merge()
-        self._attempted = True
+        before, self._attempted = self._attempted, True
         began = seconds()
         if merged.written:
             write_manifest(self._backend, merged.manifest)
@@ -211,6 +247,7 @@ class ObjectWriter:
             head = head.needing(CHUNKED_BLOBS)
         if not self._swap(head, began):
             self._discard(merged)
+            self._attempted = before  # it was refused: no head lists the packs
             self._lose_race()
         self._conclude(head, merged)
         return head
@@ -309,7 +346,7 @@ class ObjectWriter:
         self._closed = True
         self._staging.close(drop=False)
         self._staging.published()
-        superseded = list(merged.superseded)
+        superseded = [*merged.superseded, *self._staging.dropped]
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))
         self._delete(superseded)
@@ -350,6 +387,24 @@ class ObjectWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class HistoryWriter:
+    """A writer whose objects go to history packs, whatever their kind."""
+
+    def __init__(self, writer: ObjectWriter, store: ObjectStore) -> None:
+        self._writer = writer
+        self._store = store
+
+    def get(self, id: ObjectId, kind: Kind) -> bytes:
+        """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
+        if self._writer.has_staged(id):
+            return self._writer.get(id, kind)
+        return self._store.get_history(id, kind)
+
+    def put(self, kind: Kind, data: bytes) -> ObjectId:
+        """Stage an object, unless it is staged or stored already."""
+        return self._writer.put(kind, data, pack_class=PackClass.HISTORY)
 
 
 def _kind_of(held: Pending | Staged) -> int:

@@ -56,8 +56,9 @@ def test_what_cannot_be_cloned_leaves_nothing(shared: Path, dsvc: Run, tmp_path:
     assert dsvc("clone", tmp_path / "nowhere", target, code=6).err == (
         f"error: {tmp_path}/nowhere does not exist\nhint: is its disk mounted? or push there first: dsvc push\n"
     )
-    assert dsvc("clone", "s3://bucket/x", target, code=3).err.startswith(
-        "error: s3://bucket/x: remotes in object stores"
+    assert dsvc("clone", "http://example.org/x", target, code=3).err == (
+        "error: http://example.org/x is not encrypted: whoever is on the way could change what comes\n"
+        "hint: use https, or where that is meant: allow_http = true below [web] in dsvc.toml\n"
     )
     assert dsvc("clone", "/", code=3).err.endswith("hint: say where to: dsvc clone URL FOLDER\n")
     assert dsvc("clone", "", code=2).err == "error: an empty text names no remote\nhint: dsvc clone PATH\n"

@@ -44,6 +44,9 @@ class Remote:
     def has(self, id: ObjectId) -> bool:
         return id in self.ids
 
+    def fetch(self, ids: Iterable[ObjectId]) -> None:
+        raise AssertionError("fetched")
+
 
 def bury(repository: Repository, blob: ObjectId) -> None:
     assert repository.author is not None

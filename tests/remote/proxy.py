@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -43,33 +44,55 @@ class Passed(NamedTuple):
 class Proxy:
     """A reverse proxy for the server at `target`, from `with` to its end.
 
-    `latency` is seconds before each answer, `bandwidth` bytes a second each way for each connection, `delay` the
-    seconds that a request which is broken by "delay" waits.
+    Headers that `without` names, in lower case, are not passed on. `latency` is seconds before each answer,
+    `bandwidth` bytes a second each way for each connection, `delay` the seconds that a request which is broken by
+    "delay" waits.
     """
 
-    def __init__(self, target: str, latency: float = 0.0, bandwidth: float | None = None, delay: float = 0.3) -> None:
+    def __init__(
+        self,
+        target: str,
+        latency: float = 0.0,
+        bandwidth: float | None = None,
+        delay: float = 0.3,
+        without: tuple[str, ...] = (),
+    ) -> None:
         self.target = target
+        self.without = without
         self.latency = latency
         self.bandwidth = bandwidth
         self.delay = delay
         self.passed: list[Passed] = []
         self._breaks: dict[int, How] = {}
+        self._then: dict[int, Callable[[], object]] = {}
+        self._awaited: tuple[str, str, How, Callable[[], object] | None] | None = None
         self._broken = 0
         self._number = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def break_at(self, number: int, how: How, times: int = 1) -> None:
-        """Break the `number`-th request from now on (1 is the next), and those that follow it, `times` in all."""
+    def break_at(self, number: int, how: How, times: int = 1, then: Callable[[], object] | None = None) -> None:
+        """Break the `number`-th request from now on (1 is the next), and those that follow it, `times` in all.
+
+        `then` is done after the first of them was passed on, or was not, and before the client learns of it.
+        """
         with self._lock:
+            if then is not None:
+                self._then[self._number + number] = then
             self._breaks.update({self._number + number + more: how for more in range(times)})
+
+    def break_next(self, method: str, end: str, how: How, then: Callable[[], object] | None = None) -> None:
+        """Break the next request of a method whose path ends so; `then` as above."""
+        self._awaited = (method, end, how, then)
 
     def reset(self) -> None:
         """Count from zero again; nothing is broken any more."""
         with self._lock:
             self.passed.clear()
             self._breaks.clear()
+            self._then.clear()
+            self._awaited = None
             self._number = self._broken = 0
 
     @property
@@ -97,13 +120,21 @@ class Proxy:
         """Bytes that came from the server."""
         return sum(one.down for one in list(self.passed))
 
-    def begin(self) -> tuple[int, How | None]:
+    def begin(self, method: str, path: str) -> tuple[int, How | None]:
         """The number of a request that has come, and how it is to be broken."""
         with self._lock:
             self._number += 1
             how = self._breaks.pop(self._number, None)
+            if self._awaited and method == self._awaited[0] and path.partition("?")[0].endswith(self._awaited[1]):
+                (_, _, how, then), self._awaited = self._awaited, None
+                self._then[self._number] = then or (lambda: None)
             self._broken += how is not None
             return self._number, how
+
+    def follow(self, number: int) -> None:
+        """Do what was asked for after a request."""
+        if then := self._then.pop(number, None):
+            then()
 
     def pause(self, count: int) -> None:
         """Take the time that so many bytes need."""
@@ -137,20 +168,23 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True  # else answers wait for an acknowledgement, 40 ms each
 
         def handle_any(self) -> None:
-            number, how = proxy.begin()
+            number, how = proxy.begin(self.command, self.path)
             if how == "drop":
                 self._note(number, 0, 0, 0)
+                proxy.follow(number)
                 self._cut()
                 return
             body = self._read()
             up = len(body) + _size(self.headers) + len(self.requestline) + 2
             if how in (500, 503):
+                proxy.follow(number)
                 self.send_error(how, "as the test asked")
                 self._note(number, how, up, 0)
                 return
             if how == "delay":
                 time.sleep(proxy.delay)
             answer, data = self._forward(body)
+            proxy.follow(number)
             time.sleep(proxy.latency)
             if how == "lost":
                 self._note(number, 0, up, 0)
@@ -179,7 +213,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             return b"".join(pieces)
 
         def _forward(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
-            kept = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+            kept = {name: value for name, value in self.headers.items() if name.lower() not in (*_HOP, *proxy.without)}
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
             with contextlib.closing(connection):
                 connection.request(self.command, self.path, body or None, kept)

@@ -44,7 +44,7 @@ def test_a_pull_merges_and_what_is_staged_is_laid_over_it(
     dataset.annotate("images/2.txt", text="staged")
     with pytest.raises(RefusedError, match="pets:main has commits at origin that are not here; nothing was") as error:
         push(dataset.repository, remote, "pets", "main")
-    assert error.value.hint == "take them in first: dsvc fetch origin, then dsvc merge origin/pets:main"
+    assert error.value.hint == "take them in first: dsvc pull"
     pulled = pull_branch(dataset, remote)
     assert (pulled.merged.kind, pulled.merged.rebased, pulled.versions) == ("merged", True, [("pets", "v2")])
     assert pulled.fetched.changes[0] == Seen("origin/pets:main", "pets", dataset.at("v1").commit, head(ours))

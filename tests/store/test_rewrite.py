@@ -9,6 +9,7 @@ import pytest
 
 from dsvc.errors import DamagedError
 from dsvc.store.backend import Backend
+from dsvc.store.frame import RAW, Entry, Packed, frame_parts
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.local import LocalBackend
 from dsvc.store.objects import ObjectStore
@@ -79,18 +80,33 @@ def test_all_of_a_segment_may_go(backend: Backend) -> None:
 
 
 def test_gaps_and_frames_that_no_row_names(backend: Backend) -> None:
-    """A stream of what was known already leaves its bytes in the pack that grows."""
+    """A stream of what was known in one frame already leaves its chunks in the pack that grows."""
     store, big = ObjectStore.create(backend), SECRET + bytes(17 << 20)
+    id, entry = object_id(Kind.BLOB, big), Entry(0, len(big), len(big), Kind.BLOB, RAW)
     with store.writer() as writer:
-        id = writer.put_blob([big], len(big))
+        writer.put_packed(Packed(id, entry, b"".join(frame_parts(id, Kind.BLOB, RAW, len(big), big)), big))
         writer.publish(writer.put(Kind.OPERATION, b"one"))
     with store.writer() as writer:
         other = writer.put(Kind.BLOB, b"other")
         assert writer.put_blob([big], len(big)) == id
         writer.publish(writer.put(Kind.OPERATION, b"two"))
-    rewrite(store, lambda found, _: found == id, gaps=True)
+    gone = {id, *store.chunks(id)}
+    rewrite(store, lambda found, _: found in gone, gaps=True)
     assert holds(backend, SECRET) == [] and store.get(other, Kind.BLOB) == b"other"
     assert list(verify(store)) == []
+
+
+def test_a_big_blob_goes_with_its_chunks(backend: Backend) -> None:
+    store, big = ObjectStore.create(backend), SECRET + bytes(17 << 20)
+    with store.writer() as writer:
+        id = writer.put_blob([big], len(big))
+        other = writer.put(Kind.BLOB, b"other")
+        writer.publish(writer.put(Kind.OPERATION, b"one"))
+    gone = {id, *store.chunks(id)}
+    assert len(gone) > 2
+    rewrite(store, lambda found, _: found in gone, gaps=True)
+    assert holds(backend, SECRET) == [] and store.get(other, Kind.BLOB) == b"other"
+    assert list(verify(store)) == [] and not any(store.has(one) for one in gone)
 
 
 @pytest.mark.parametrize("cut", [False, True])

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from dsvc.model.facts import NESTED, SHAPE, SHAPE_PARTS, Noun, clashing, shown_path, split_path
 from dsvc.model.records import CONFLICTS, Annotation, Concept, Input
+from dsvc.model.stored import stored_fields
 from dsvc.store import codec
 
 Record = Concept | Input | Annotation
@@ -54,7 +55,7 @@ class Difference(NamedTuple):
 
 def difference(noun: Noun, old: bytes, new: bytes) -> Difference:
     """What differs between two encoded records. A field that is in conflict now is told as that and no more."""
-    before, after = codec.decode(old, noun), codec.decode(new, noun)
+    before, after = stored_fields(old, noun), stored_fields(new, noun)
     clashes = clashing(before), clashing(after)
     opened = [path for path in clashes[1] if not _same(clashes[0].get(path), clashes[1][path])]
     settled = [path for path in clashes[0] if path not in clashes[1]]

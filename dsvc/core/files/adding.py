@@ -20,16 +20,20 @@ from dsvc.core.files.worktree import FoundFile, Problem, Report, find_files, rea
 from dsvc.core.keys import display
 from dsvc.core.media import MediaFacts
 from dsvc.core.moving import with_other_key
+from dsvc.core.purging.tombstones import told
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Media
 from dsvc.model.snapshot import Snapshot, SnapshotEdits
+from dsvc.model.view import tombstones
+from dsvc.store.cutting import BIG
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
     from dsvc.core.layout.taking import EditedFile
+    from dsvc.store.writer import ObjectWriter
 
 
 class AddReport(NamedTuple):
@@ -377,10 +381,11 @@ def read_keys(
     return read_media(draft, files.found(in_order(keys)), report, progress, files)
 
 
-def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
+def media_of(facts: MediaFacts, blob: ObjectId, size: int, chunks: ObjectId | None = None) -> Media:
     """The media of bytes that the repository holds, by what they tell of themselves."""
     return Media(
         blob=blob,
+        chunks=chunks,
         type=facts.type,
         size=size,
         width=facts.width,
@@ -388,6 +393,11 @@ def media_of(facts: MediaFacts, blob: ObjectId, size: int) -> Media:
         duration=facts.duration,
         fps=facts.fps,
     )
+
+
+def list_of(writer: ObjectWriter, blob: ObjectId, size: int) -> ObjectId | None:
+    """The id of the list of a blob's chunks, of one that is big enough to have any."""
+    return writer.list_id(blob) if size > BIG else None
 
 
 def clash_notes(draft: Draft, keys: Iterable[str]) -> tuple[str, ...]:
@@ -417,17 +427,22 @@ def read_media(
 ) -> dict[str, Media]:
     """Store the bytes of files; what became of each, by key. `files` learns the stamps of its own."""
     writer, media, start = draft.transaction.writer, dict[str, Media](), now()
+    purged = tombstones(draft.dataset.repository.view)
     total = len(found) if isinstance(found, list) else None
     for file in read_files(found, report=report):
+        if file.id is not None and file.id in purged:
+            report(Problem(Path(file.path), f"was {told(purged[file.id])}"))
+            continue
         if file.data is not None:
-            blob = writer.put(Kind.BLOB, file.data, file.id)
+            blob, chunks = writer.put(Kind.BLOB, file.data, file.id), None
         else:
             try:
                 blob = writer.put_blob(file.pieces(), file.size)
+                chunks = list_of(writer, blob, file.size)
             except ChangedFileError as error:  # a full disk is no problem of this file alone, and ends it all
                 report(Problem(Path(file.path), error.reason))
                 continue
-        media[file.key] = media_of(file.facts, blob, file.size)
+        media[file.key] = media_of(file.facts, blob, file.size, chunks)
         if files is not None:
             files.learn(FoundFile(file.key, file.path), file.stamp[:3], blob, start)
         if progress and len(media) % 64 == 0:

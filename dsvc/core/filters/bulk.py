@@ -25,6 +25,7 @@ from dsvc.model.records import (
     split_annotation_key,
 )
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
+from dsvc.model.stored import stored_fields
 from dsvc.model.tree import Tree
 from dsvc.store import codec
 
@@ -178,5 +179,5 @@ def _ordinal(tree_key: bytes) -> tuple[str, int]:
 
 def _content(value: bytes) -> bytes:
     """What an annotation says, without its numbering."""
-    fields = codec.decode(value, "annotation")
+    fields = stored_fields(value, "annotation")
     return codec.encode({name: part for name, part in fields.items() if name != "n"})

@@ -23,6 +23,7 @@ from dsvc.model.records import (
     decode_shape,
     encode_annotation,
 )
+from dsvc.model.stored import stored_fields
 from dsvc.model.validate import REFERENCE, wrong_annotation, wrong_part
 from dsvc.store import codec
 
@@ -70,7 +71,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises RefusedError where its shape stands in the way, DamagedError.
         """
-        fields = {**codec.decode(stored, "annotation"), **encoded}
+        fields = {**stored_fields(stored, "annotation"), **encoded}
         if self.attributes:
             fields["at"] = codec.canonical({**fields.get("at", NOTHING), **self.attributes})
         settle(fields, (*encoded, *(f"at\0{name}" for name in self.attributes)))

@@ -18,8 +18,8 @@ from dsvc.model.extras import concept_lists
 from dsvc.model.node import Store
 from dsvc.model.records import CONFLICTS, annotation_key
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots
+from dsvc.model.stored import stored_fields
 from dsvc.model.tree import Tree
-from dsvc.store import codec
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ class _Restoring:
         """The concepts that the records name which come back."""
         found = set[Any]()
         for value in filter(None, self._edits.annotations.values()):
-            fields = codec.decode(value, "annotation")
+            fields = stored_fields(value, "annotation")
             found.update((fields.get("c"), *fields.get(CONFLICTS, {}).get("c", ())))
         for value in filter(None, self._edits.inputs.values()):
-            for _, listed in concept_lists(codec.decode(value, "input")):
+            for _, listed in concept_lists(stored_fields(value, "input")):
                 found.update(listed)
         return {name for name in found if isinstance(name, str)}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from dsvc.core.files.adding import media_notes, media_of
+from dsvc.core.files.adding import list_of, media_notes, media_of
 from dsvc.core.imports.originals import MediaReport, gone_note
 from dsvc.core.media import probe
 from dsvc.core.merging.roots import merge_meta
@@ -45,7 +45,7 @@ class DraftMedia:
         if not self._writer.has(blob):
             pieces = (data[at : at + PIECE] for at in range(0, len(data), PIECE))
             blob = self._writer.put_blob(pieces, len(data))
-        return media_of(probe(data, name), blob, len(data))
+        return media_of(probe(data, name), blob, len(data), list_of(self._writer, blob, len(data)))
 
     def has(self, blob: ObjectId) -> bool:
         """Whether bytes are stored already."""
@@ -77,7 +77,10 @@ def take_media(draft: Draft, brought: Mapping[str, Brought]) -> MediaReport:
 def _is_news(old: Media | None, found: Brought) -> bool:
     if old is None:
         return True
-    if old in (found.media, found.said):
+    # Archives say nothing of chunks.
+    if any(
+        one is not None and old == msgspec.structs.replace(one, chunks=old.chunks) for one in (found.media, found.said)
+    ):
         return False
     has_bytes = found.media is not None and found.media.blob is not None
     return has_bytes or (old.blob is None and old.reference is None)

@@ -14,7 +14,7 @@ from dsvc.core.layout.places import check_place
 from dsvc.core.layout.record import Records
 from dsvc.core.layout.updating import FolderUpdate, lay_out
 from dsvc.core.revisions import Revision, resolve
-from dsvc.errors import DsvcError, NotFoundError, RefusedError, UsageError
+from dsvc.errors import DsvcError, NotFoundError, RefusedError, RemoteError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
@@ -115,7 +115,7 @@ def _updated(
         if not Records(repository, one.folder).load().layers:  # one that somebody else has named
             check_place(repository, one.folder, remembered(repository.workspace))
         return lay_out(repository, one, revision, restore=restore, dry_run=dry_run, progress=progress)
-    except (NotFoundError, RefusedError, UsageError) as error:
+    except (NotFoundError, RefusedError, RemoteError, UsageError) as error:
         return FolderUpdate(one, problem=_in_one(error))
 
 

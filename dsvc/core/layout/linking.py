@@ -33,7 +33,7 @@ def links(repository: Repository) -> Make:
     folder, copy = cache / FOLDER, copies(repository.store)
 
     def make(place: str, blob: ObjectId) -> Stamp:
-        kept = folder / blob.hex()[:2] / blob.hex()
+        kept = _kept_in(cache, blob)
         if not _is_whole(kept, blob):
             _keep(kept, blob, copy)
         try:
@@ -49,6 +49,16 @@ def links(repository: Repository) -> Make:
         return found.st_size, found.st_mtime_ns, found.st_ino
 
     return make
+
+
+def _kept_in(cache: Path, blob: ObjectId) -> Path:
+    return cache / FOLDER / blob.hex()[:2] / blob.hex()
+
+
+def kept_file(repository: Repository, blob: ObjectId) -> Path | None:
+    """Where the file of a blob lies that links lead to, if there is one; None for a repository without a folder."""
+    cache = repository.cache_folder
+    return _kept_in(cache, blob) if cache is not None else None
 
 
 def _keep(kept: Path, blob: ObjectId, copy: Make) -> None:

@@ -153,7 +153,9 @@ class MediaMove:
         """Write the files. Raises RefusedError where the disk is full."""
         move = self._move
         make = links(move.repository) if move.checkout.link else copies(move.repository.store)
-        for task, temporary, stamp, problem in write_files(self.tasks, workplace, make, move.progress):
+        for task, temporary, stamp, problem in write_files(
+            move.repository.store, self.tasks, workplace, make, move.progress
+        ):
             if stamp is None:
                 move.leave(task.path, problem or "")
                 continue

@@ -20,7 +20,7 @@ from blake3 import blake3
 from dsvc.core.files.scanning import Stamp
 from dsvc.core.layout.ground import BlockedError, Ground
 from dsvc.core.layout.record import LaidTable
-from dsvc.errors import DamagedError
+from dsvc.errors import DamagedError, NotFoundError
 from dsvc.model.incoming import Progress
 from dsvc.store.files import refusal
 from dsvc.store.ids import ObjectId
@@ -45,6 +45,7 @@ _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EM
 _THREADS = 2
 _BATCH = 32
 _AHEAD = 4
+_WINDOW = 64 * _BATCH  # files whose bytes are announced together
 
 
 class Task(NamedTuple):
@@ -161,16 +162,19 @@ def _find(blob: ObjectId, catalog: Catalog) -> Location | None:
 
 
 def in_pack_order(store: ObjectStore, tasks: Iterable[Task]) -> tuple[list[Task], list[Task]]:
-    """Tasks in the order in which their bytes lie in packs; and those whose bytes the repository does not hold."""
-    placed, absent = [], []
+    """Tasks in the order in which their bytes lie in packs, then those whose bytes a remote has; and those whose bytes
+    nobody has. Raises RemoteError."""
+    placed, distant, absent = [], [], []
     for task in tasks:
         found = store.follow(partial(_find, task.blob))
-        if found is None:
-            absent.append(task)
-        else:
+        if found is not None:
             placed.append((found.pack.id, found.entry.offset, task))
+        elif store.elsewhere is not None and store.elsewhere.has(task.blob):
+            distant.append(task)
+        else:
+            absent.append(task)
     placed.sort(key=lambda one: one[:2])
-    return [task for _, _, task in placed], absent
+    return [*(task for _, _, task in placed), *distant], absent
 
 
 def copies(store: ObjectStore) -> Make:
@@ -191,8 +195,11 @@ def copies(store: ObjectStore) -> Make:
     return make
 
 
-def write_files(tasks: list[Task], workplace: str, make: Make, progress: Progress | None) -> Iterator[Written]:
-    """Write files under passing names, several at once; in order. Raises RefusedError where the disk is full."""
+def write_files(
+    store: ObjectStore, tasks: list[Task], workplace: str, make: Make, progress: Progress | None
+) -> Iterator[Written]:
+    """Write files under passing names, several at once; in order. Raises RefusedError where the disk is full, and
+    RemoteError where bytes are at a remote that is out of reach."""
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dsvc-checkout")
@@ -200,6 +207,8 @@ def write_files(tasks: list[Task], workplace: str, make: Make, progress: Progres
     done = 0
     try:
         for at in range(0, len(tasks), _BATCH):
+            if at % _WINDOW == 0:
+                store.prefetch([task.blob for task in tasks[at : at + _WINDOW]])
             ahead.append(pool.submit(_write_batch, tasks[at : at + _BATCH], at, workplace, make))
             if len(ahead) < _AHEAD and at + _BATCH < len(tasks):
                 continue
@@ -221,7 +230,7 @@ def _write_batch(tasks: list[Task], start: int, workplace: str, make: Make) -> l
             found.append(Written(task, temporary, make(temporary, task.blob)))
         except OSError as error:
             raise refusal(error, Path(temporary)) from error
-        except DamagedError as error:
+        except (DamagedError, NotFoundError) as error:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             found.append(Written(task, temporary, None, error.message))

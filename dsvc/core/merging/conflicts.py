@@ -14,6 +14,7 @@ from dsvc.model.facts import EXISTS, Noun, facts_of, fields_of, shown_path
 from dsvc.model.node import Store
 from dsvc.model.records import CONFLICTS
 from dsvc.model.snapshot import Snapshot
+from dsvc.model.stored import stored_fields
 from dsvc.model.tree import Tree
 from dsvc.store import codec
 from dsvc.store.ids import ObjectId
@@ -81,7 +82,7 @@ def open_places(snapshot: Snapshot) -> Iterator[tuple[Place, list[Any]]]:
 
 def places_of(noun: Noun, tree_key: bytes, value: bytes) -> Iterator[tuple[Place, list[Any]]]:
     """The fields of one stored record that are in conflict, with their values."""
-    for path, values in codec.decode(value, noun).get(CONFLICTS, {}).items():
+    for path, values in stored_fields(value, noun).get(CONFLICTS, {}).items():
         yield Place(noun, tree_key, path), values
 
 
@@ -136,10 +137,10 @@ def _values_in(value: bytes | None, place: Place) -> set[bytes]:
     if place.path != EXISTS:
         if value is None:
             return set()
-        return set(facts_of(codec.decode(value, place.noun)).get(place.path, {}))
+        return set(facts_of(stored_fields(value, place.noun)).get(place.path, {}))
     if value is None:
         return {NO}
-    facts = facts_of(codec.decode(value, place.noun))
+    facts = facts_of(stored_fields(value, place.noun))
     is_open = facts.pop(EXISTS, None) is not None
     content = _YES + codec.encode(fields_of(facts))
     return {content, NO} if is_open else {content}

@@ -12,6 +12,7 @@ from dsvc.model.extras import listed_concepts
 from dsvc.model.facts import EXISTS, Noun, facts_of, fields_of, stored_path
 from dsvc.model.node import Store
 from dsvc.model.snapshot import Snapshot, SnapshotEdits
+from dsvc.model.stored import stored_fields
 from dsvc.model.tree import Tree
 from dsvc.store import codec
 
@@ -170,7 +171,7 @@ def _value_at(other: Snapshot, place: Place, values: list[Any]) -> bytes | None:
     value = tree.get(place.tree_key)
     if place.path == EXISTS:
         return codec.encode(value is not None)
-    found = facts_of(codec.decode(value, place.noun)).get(place.path, {}) if value is not None else {}
+    found = facts_of(stored_fields(value, place.noun)).get(place.path, {}) if value is not None else {}
     candidates = {codec.encode(one) for one in values}
     return next(iter(found)) if len(found) == 1 and found.keys() <= candidates else None
 
@@ -203,7 +204,7 @@ def _settling(snapshot: Snapshot, settled: dict[Place, bytes]) -> SnapshotEdits:
         tree: Tree = getattr(snapshot, f"{noun}_tree")
         value = tree.get(key)
         assert value is not None
-        facts = facts_of(codec.decode(value, noun))
+        facts = facts_of(stored_fields(value, noun))
         if any(place.path == EXISTS and settled[place] == NO for place in places):
             changes[key] = None
             _take_along(snapshot, noun, key, edits)
@@ -234,9 +235,9 @@ def _users(snapshot: Snapshot, concept: str, edits: SnapshotEdits) -> Iterator[s
     """The records that name a concept, or may come to, once these edits are made."""
     for key, value in snapshot.input_tree:
         left = edits.inputs.get(key, value)
-        if left is not None and any(concept in names for names in listed_concepts(codec.decode(left, "input"))):
+        if left is not None and any(concept in names for names in listed_concepts(stored_fields(left, "input"))):
             yield key.decode()
     for key, value in snapshot.annotation_tree:
         left = edits.annotations.get(key, value)
-        if left is not None and concept in facts_of(codec.decode(left, "annotation")).get("c", {}).values():
+        if left is not None and concept in facts_of(stored_fields(left, "annotation")).get("c", {}).values():
             yield key.decode().replace("\0", "#")

@@ -12,6 +12,7 @@ from dsvc.model.merging import Prefer, merge_record, same_but_number
 from dsvc.model.node import Store
 from dsvc.model.records import CONFLICTS
 from dsvc.model.snapshot import Roots
+from dsvc.model.stored import stored_fields
 from dsvc.model.tree import NodeCache, Tree
 from dsvc.model.treemerge import Sides, walk_sides, walk_theirs
 from dsvc.store import codec
@@ -201,12 +202,12 @@ class _Merge:
     # ---- what is named stays
 
     def _need_concepts(self, annotation: bytes) -> None:
-        fields = codec.decode(annotation, "annotation")
+        fields = stored_fields(annotation, "annotation")
         for name in (fields.get("c"), *fields.get(CONFLICTS, {}).get("c", ())):
             self._need(name)
 
     def _need_listed(self, input: bytes) -> None:
-        for listed in listed_concepts(codec.decode(input, "input")):
+        for listed in listed_concepts(stored_fields(input, "input")):
             for name in listed:
                 self._need(name)
 
@@ -223,7 +224,7 @@ class _Merge:
             merged = self._restore(inputs, sides, self._report.inputs)
             if self._lost_concepts:
                 self._need_listed(merged)
-        is_open, is_ours = EXISTS in clashing(codec.decode(merged, "input")), sides.ours is not None
+        is_open, is_ours = EXISTS in clashing(stored_fields(merged, "input")), sides.ours is not None
         kept = self._ours if is_ours else self._theirs
         was = self._tree("annotations", self._base or kept)
         for tree_key, value in self._tree("annotations", kept).prefix(key + b"\0"):

@@ -18,6 +18,7 @@ from dsvc.model.facts import Fields
 from dsvc.model.merging import NUMBERING, merge_record
 from dsvc.model.node import Store
 from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots
+from dsvc.model.stored import stored_fields
 from dsvc.model.tree import Tree
 from dsvc.model.treediff import diff_trees
 from dsvc.model.treemerge import Sides
@@ -98,7 +99,7 @@ def _blob(value: bytes) -> bytes | None:
 
 
 def _content(value: bytes) -> bytes:
-    fields: Fields = codec.decode(value, "annotation")
+    fields: Fields = stored_fields(value, "annotation")
     return codec.encode({name: part for name, part in fields.items() if name not in NUMBERING})
 
 

@@ -21,7 +21,7 @@ from dsvc.core.filters.query import input_rows, to_pixels
 from dsvc.model.incoming import Progress
 from dsvc.model.records import CONFLICTS, Concept
 from dsvc.model.snapshot import Snapshot
-from dsvc.store import codec
+from dsvc.model.stored import stored_fields
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -116,7 +116,7 @@ def _input_keys(found: Gathered) -> Array:
 def _concepts(snapshot: Snapshot, wanted: list[str], progress: Progress | None) -> tuple[int, dict[str, Values]]:
     found: list[tuple[Concept, bool]] = []
     for (_, value), concept in zip(snapshot.concept_tree, snapshot.concepts(), strict=True):
-        found.append((concept, CONFLICTS in codec.decode(value, "concept")))
+        found.append((concept, CONFLICTS in stored_fields(value, "concept")))
     columns: dict[str, list[Any]] = {
         "concept": [concept.id for concept, _ in found],
         "name": [concept.name for concept, _ in found],

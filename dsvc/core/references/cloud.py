@@ -8,14 +8,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dsvc.core.references.places import CLOUD, PIECE, Look, PlaceError, Source, scheme, shown_place
-from dsvc.errors import DsvcError, RefusedError
+from dsvc.core.clouds import cloud_settings
+from dsvc.core.references.places import CLOUD, PIECE, Look, PlaceError, Source, scheme
+from dsvc.errors import DsvcError
+from dsvc.store.clouds import import_obstore, open_bucket
 
 if TYPE_CHECKING:
     from dsvc.core.workspace import Workspace
 
-RETRIES = {"max_retries": 3}
+RETRIES = 3
 BATCH = 1000  # objects of a listing that are handed on together
+_UNSIGNED = (
+    "may not be read without credentials, and the endpoint came with the project; "
+    "if it is the right one, say so below [s3] in .dsvc/workspace.toml, too"
+)
 _URL = re.compile(r"https?://\S+")
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
 
@@ -26,6 +32,7 @@ class Cloud:
     def __init__(self, workspace: Workspace | None) -> None:
         self._workspace = workspace
         self._stores: dict[str, Any] = {}
+        self._unsigned: set[str] = set()  # kinds whose endpoint came with the project
         self._lock = threading.Lock()
 
     def require(self, places: Iterable[str]) -> None:
@@ -38,20 +45,20 @@ class Cloud:
         """What an object store tells of an object. Raises PlaceError, RefusedError."""
         store, path = self._find(place)
         try:
-            return _look(_obstore().head(store, path))
+            return _look(import_obstore().head(store, path))
         except Exception as error:
-            raise _told(place, error) from error
+            raise self._told(place, error) from error
 
     @contextmanager
     def open(self, place: str) -> Iterator[Source]:
         """Open an object, as a context. Raises PlaceError, RefusedError."""
         store, path = self._find(place)
         try:
-            found = _obstore().get(store, path)
+            found = import_obstore().get(store, path)
             look = _look(found.meta)
         except Exception as error:
-            raise _told(place, error) from error
-        yield Source(look, _pieces(place, found, look.size or 0))
+            raise self._told(place, error) from error
+        yield Source(look, self._pieces(place, found, look.size or 0))
 
     def list(self, prefix: str, after: str = "") -> Iterator[list[tuple[str, Look]]]:
         """The objects below a prefix that ends in `/`, in batches: name below it, and what the store tells.
@@ -64,14 +71,14 @@ class Cloud:
         offset = lead + after if after else None
         held: list[tuple[str, Look]] = []
         try:
-            for batch in _obstore().list(store, prefix=below or None, offset=offset, chunk_size=BATCH):
+            for batch in import_obstore().list(store, prefix=below or None, offset=offset, chunk_size=BATCH):
                 found = held + [(meta["path"][len(lead) :], _look(meta)) for meta in batch if meta["path"] != below]
                 found = _without_markers(found)
                 # The last one may be a folder's marker, which the next one tells.
                 held = found[-1:]
                 yield found[:-1]
         except Exception as error:
-            raise _told(prefix, error) from error
+            raise self._told(prefix, error) from error
         yield held
 
     def _find(self, place: str) -> tuple[Any, str]:
@@ -80,49 +87,38 @@ class Cloud:
         root = f"{kind}://{bucket}"
         with self._lock:
             if root not in self._stores:
-                self._stores[root] = self._open(kind, bucket)
+                settings = cloud_settings(self._workspace, kind)
+                self._stores[root] = open_bucket(kind, bucket, settings, RETRIES)
+                if not settings.is_own:
+                    self._unsigned.add(kind)
             return self._stores[root], path
 
-    def _open(self, kind: str, bucket: str) -> Any:
-        _obstore()
-        from obstore.store import AzureStore, GCSStore, S3Store
-
+    def _pieces(self, place: str, found: Any, size: int) -> Iterator[bytes]:
+        read = 0
         try:
-            if kind == "gs":
-                return GCSStore(bucket, retry_config=RETRIES)  # type: ignore[arg-type]
-            if kind == "az":
-                return AzureStore(bucket, retry_config=RETRIES)  # type: ignore[arg-type]
-            options: dict[str, Any] = self._settings()
-            return S3Store(bucket, retry_config=RETRIES, **options)  # type: ignore[arg-type]
-        except DsvcError:
-            raise
-        except Exception as error:  # what is wrong with the settings of the environment
-            raise RefusedError(f"{kind}://{bucket} cannot be opened: {_reason(error)}", "see its settings") from error
+            for piece in found.stream(min_chunk_size=PIECE):
+                read += len(piece)
+                yield bytes(piece)
+        except Exception as error:
+            raise self._told(place, error) from error
+        if read != size:
+            raise PlaceError(place, "unreachable", f"the store sent {read:,} of {size:,} bytes")
 
-    def _settings(self) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        for name in ("endpoint", "region"):
-            value = self._setting(name)
-            if value is not None:
-                options[name] = str(value)
-        allowed = self._setting("allow_http")
-        if str(options.get("endpoint", "")).startswith("http://") and allowed is not True:
-            message = f"the endpoint {shown_place(options['endpoint'])} is not encrypted"
-            raise RefusedError(message, "where that is meant: allow_http = true below [s3] in dsvc.toml")
-        if allowed is True:
-            options["client_options"] = {"allow_http": True}
-        return options
-
-    def _setting(self, name: str) -> Any:
-        return self._workspace.setting("s3", name) if self._workspace is not None else None
-
-
-def _obstore() -> Any:
-    try:
-        import obstore
-    except ImportError:
-        raise RefusedError("object stores need the package obstore", "pip install 'dsvc[cloud]'") from None
-    return obstore
+    def _told(self, place: str, error: Exception) -> Exception:
+        """What an error of obstore says of a place; errors of dsvc stay as they are."""
+        if isinstance(error, DsvcError | PlaceError):
+            return error
+        name = type(error).__name__
+        if name == "InvalidPathError":
+            return PlaceError(place, "refused", "has an object whose name cannot be part of a key: empty, `.` or `..`")
+        if isinstance(error, FileNotFoundError):
+            return PlaceError(place, "gone", "is not there")
+        told = _reason(error)
+        if name in ("PermissionDeniedError", "UnauthenticatedError") or told.startswith(("401", "403")):
+            if scheme(place) in self._unsigned:
+                return PlaceError(place, "refused", _UNSIGNED)
+            return PlaceError(place, "refused", "may not be read with the credentials that the environment has")
+        return PlaceError(place, "unreachable", f"cannot be reached: {told}")
 
 
 def _look(meta: Any) -> Look:
@@ -139,33 +135,6 @@ def _without_markers(found: list[tuple[str, Look]]) -> list[tuple[str, Look]]:
         if look.size or not following.startswith(f"{name}/"):
             kept.append((name, look))
     return kept
-
-
-def _pieces(place: str, found: Any, size: int) -> Iterator[bytes]:
-    read = 0
-    try:
-        for piece in found.stream(min_chunk_size=PIECE):
-            read += len(piece)
-            yield bytes(piece)
-    except Exception as error:
-        raise _told(place, error) from error
-    if read != size:
-        raise PlaceError(place, "unreachable", f"the store sent {read:,} of {size:,} bytes")
-
-
-def _told(place: str, error: Exception) -> Exception:
-    """What an error of obstore says of a place; errors of dsvc stay as they are."""
-    if isinstance(error, DsvcError | PlaceError):
-        return error
-    name = type(error).__name__
-    if name == "InvalidPathError":
-        return PlaceError(place, "refused", "has an object whose name cannot be part of a key: empty, `.` or `..`")
-    if isinstance(error, FileNotFoundError):
-        return PlaceError(place, "gone", "is not there")
-    told = _reason(error)
-    if name in ("PermissionDeniedError", "UnauthenticatedError") or told.startswith(("401", "403")):
-        return PlaceError(place, "refused", "may not be read with the credentials that the environment has")
-    return PlaceError(place, "unreachable", f"cannot be reached: {told}")
 
 
 def _reason(error: Exception) -> str:

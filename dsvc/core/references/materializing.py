@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from dsvc.core.files.adding import list_of, media_of
 from dsvc.core.keys import display
 from dsvc.core.media import MediaFacts, probe
 from dsvc.core.references.places import PIECE, Patience, PlaceError, Places, Source, local_error
@@ -152,7 +153,7 @@ def _fetch(places: Places, key: str, reference: Reference) -> bytes | PlaceError
 
 
 def _store(writer: ObjectWriter, key: str, reference: Reference, data: bytes) -> Media:
-    return _media(writer.put(Kind.BLOB, data), reference, len(data), probe(data, key))
+    return _media(writer, writer.put(Kind.BLOB, data), reference, len(data), probe(data, key))
 
 
 def _copy(writer: ObjectWriter, places: Places, key: str, reference: Reference) -> Media:
@@ -166,10 +167,10 @@ def _copy(writer: ObjectWriter, places: Places, key: str, reference: Reference) 
                 size = file.tell()
                 file.seek(0)
                 blob = writer.put_blob(iter(lambda: file.read(PIECE), b""), size)
-                return _media(blob, reference, size, probe(file, key))  # type: ignore[arg-type]
+                return _media(writer, blob, reference, size, probe(file, key))  # type: ignore[arg-type]
         head = bytearray()
         blob = writer.put_blob(_noting(pieces, head), size)
-        return _media(blob, reference, size, _facts(source, bytes(head), key))
+        return _media(writer, blob, reference, size, _facts(source, bytes(head), key))
 
 
 def _noting(pieces: Iterator[bytes], head: bytearray) -> Iterator[bytes]:
@@ -186,8 +187,8 @@ def _facts(source: Source, head: bytes, key: str) -> MediaFacts:
         raise local_error(key, error) from error
 
 
-def _media(blob: ObjectId, reference: Reference, size: int, facts: MediaFacts) -> Media:
-    return Media(blob=blob, reference=reference, size=size, **facts._asdict())
+def _media(writer: ObjectWriter, blob: ObjectId, reference: Reference, size: int, facts: MediaFacts) -> Media:
+    return msgspec.structs.replace(media_of(facts, blob, size, list_of(writer, blob, size)), reference=reference)
 
 
 def _put(draft: Draft, copied: dict[str, Media]) -> None:

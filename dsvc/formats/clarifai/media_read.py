@@ -48,9 +48,9 @@ def own_media(form: Any, data: dict[str, Any], said: Media | None, store: MediaS
     if content is not None and store is not None:
         made = store.put(content, key)
         if said is not None and said.blob == made.blob:
-            return FoundMedia(said, said)
+            return FoundMedia(msgspec.structs.replace(said, chunks=made.chunks), said)
         if said is not None and said.reference is not None and said.reference.hash in (None, made.blob):
-            return FoundMedia(msgspec.structs.replace(said, blob=made.blob), said)
+            return FoundMedia(msgspec.structs.replace(said, blob=made.blob, chunks=made.chunks), said)
         return FoundMedia(made, said)
     if said is None:
         return FoundMedia()

@@ -97,6 +97,7 @@ def input_residue(record: Input, id_: str, metadata_exact: bool) -> dict[str, An
         fields["key"] = record.key
     if record.media is not None:
         media = _hex(encode_media(record.media), "blob")
+        media.pop("chunks", None)  # how a repository stores the bytes
         if "reference" in media:
             media["reference"] = _hex(media["reference"], "hash")
         fields["media"] = media

@@ -792,7 +792,8 @@ def cloud(pets: Dataset, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Callab
     repository = pets.repository
     assert repository.root is not None
     settings = f'[s3]\nendpoint = "{bucket.meta.endpoint_url}"\nregion = "us-east-1"\nallow_http = true\n'
-    (repository.root / "dsvc.toml").write_text(settings)
+    with (repository.root / ".dsvc" / "workspace.toml").open("a") as file:
+        file.write(settings)
     repository.workspace = type(repository.workspace)(repository.root / ".dsvc")
 
     def put(objects: dict[str, bytes | None]) -> None:
@@ -833,6 +834,25 @@ def test_objects_that_change_are_found_and_not_copied(pets: Dataset, cloud: Call
     assert pets.materialize(all=True, on_error="skip").keys == ("set/c.jpg",)
     cloud({"set/c.jpg": None})
     assert pets.draft()["set/c.jpg"].read_bytes() == b"2"
+
+
+def test_an_endpoint_that_came_with_the_project_gets_no_credentials(
+    pets: Dataset, cloud: Callable[..., None], tmp_path: Path
+) -> None:
+    """The server refuses what is not signed: nothing of this person's reaches it before they agree."""
+    cloud({"set/a.jpg": JPEG})
+    root = pets.repository.root
+    assert root is not None
+    own = root / ".dsvc" / "workspace.toml"
+    text = own.read_text()
+    (root / "dsvc.toml").write_text(text[text.index("[s3]") :])
+    own.write_text(text[: text.index("[s3]")])
+    pets.repository.workspace = type(pets.repository.workspace)(root / ".dsvc")
+    report = refer(pets, "s3://photos/set/a.jpg", problems=1)
+    assert "without credentials, and the endpoint came with the project" in str(report.problems[0])
+    own.write_text(text)
+    pets.repository.workspace = type(pets.repository.workspace)(root / ".dsvc")
+    assert refer(pets, "s3://photos/set/a.jpg").new == 1
 
 
 def test_a_listing_that_was_broken_off_goes_on(

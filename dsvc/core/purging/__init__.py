@@ -1,0 +1,1 @@
+"""Purging: media that has to go from everywhere, while what names it stays."""
