@@ -67,6 +67,8 @@ class Links:
         self.elsewhere = 0
         self.purged = 0
         self.going: set[ObjectId] = set()
+        # Where a collection has cut the chain of operations.
+        self._oldest = repository.store.state.catalog.manifest.collected.oldest
         self._walk(repository.store.head.operation)
 
     def _walk(self, last: ObjectId) -> None:
@@ -84,7 +86,7 @@ class Links:
                 self.broken.append(Broken("operation", "log", error.message, id))
                 return
             self._view(operation.view, f"operation {id.short()}")
-            id = operation.parents[0] if operation.parents else None
+            id = operation.parents[0] if operation.parents and id != self._oldest else None
 
     def _view(self, root: ObjectId, name: str) -> None:
         if root in self.seen:

@@ -94,15 +94,16 @@ class Sweep:
         self._move.copy(table, np.flatnonzero(fates.kept & fates.move[packs]))
         rows, listed = self._rows(table, fates.kept & mine[packs], fates.move)
         segments = (self._list(rows, listed),) if rows else ()
-        rest = state.catalog.manifest.segments[len(self._scope) :]
-        listed += [pack for pack, is_mine in zip(table.packs, mine.tolist(), strict=True) if not is_mine]
         old = state.catalog.manifest
-        order = {pack.id: number for number, pack in enumerate(old.history)}
-        history = [pack for pack in listed if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
-        history.sort(key=lambda pack: order.get(pack.id, len(order)))
-        gone = old.gone & {pack.id for pack in listed}
-        manifest = Manifest((*segments, *rest), tuple(history), gone, collected)
-        return manifest, [pack for pack in listed if pack.id not in gone]
+        rest = [pack for pack, is_mine in zip(table.packs, mine.tolist(), strict=True) if not is_mine]
+        manifest = replace(
+            old,
+            segments=(*segments, *old.segments[len(self._scope) :]),
+            history=_history(old, listed, rest),
+            gone=old.gone & {pack.id for pack in rest},
+            collected=collected,
+        )
+        return manifest, [pack for pack in (*listed, *rest) if pack.id not in manifest.gone]
 
     def _rows(self, table: Table, kept: Array, move: Array) -> tuple[bytes, list[PackInfo]]:
         """The rows of the new segment, and its packs."""
@@ -163,6 +164,16 @@ class Sweep:
             with contextlib.suppress(DsvcError):
                 self._move.drop()
                 self._remove(self._written)
+
+
+def _history(old: Manifest, listed: list[PackInfo], rest: list[PackInfo]) -> tuple[PackInfo, ...]:
+    """The history packs of a new manifest: of its first segments those that stay and those that are new, then those of
+    the rest, which came later."""
+    mine, others = {pack.id for pack in listed}, {pack.id for pack in rest}
+    known = {pack.id for pack in old.history}
+    new = [pack for pack in listed if pack.pack_class is PackClass.HISTORY and pack.id not in known]
+    stay, later = ([pack for pack in old.history if pack.id in ids] for ids in (mine, others))
+    return (*stay, *new, *later)
 
 
 def _cut(rows: bytes) -> Iterator[bytes]:

@@ -53,9 +53,6 @@ class Table:
         gone = [at for at, pack in enumerate(segment.packs) if pack.id in self.catalog.manifest.gone]
         if gone:  # their objects are listed elsewhere
             rows = rows[~np.isin(rows["pack"], gone)]
-        # What lies in a pack that is gone is listed by a later segment.
-        gone = np.array([pack.id in self.catalog.manifest.gone for pack in segment.packs], bool)
-        rows = rows[~gone[rows["pack"].astype(np.int64)]] if gone.any() else rows
         rows["pack"] += len(self.packs)
         self.packs += segment.packs
         self._owners += [number] * len(segment.packs)
