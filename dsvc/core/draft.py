@@ -7,7 +7,7 @@ as they come, so their errors show at once; where another writer came first, the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -40,7 +40,6 @@ from dsvc.model.snapshot import Roots, Snapshot, SnapshotEdits, edit_roots, empt
 from dsvc.model.validate import check_annotation
 from dsvc.model.view import DATASET, DRAFT, DraftRef, View
 from dsvc.store import codec
-from dsvc.store.head import RemovedError
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -137,10 +136,8 @@ class Draft:
 
     def apply(self, step: Step) -> None:
         """Take one step, and keep it for replays."""
-        while True:
-            with suppress(RemovedError):  # a collection took what was found there; now it is put again
-                self._state = step(self.transaction.writer, self._state)
-                return self._steps.append(step)
+        self._state = self.transaction.steadily(lambda: step(self.transaction.writer, self._state))
+        self._steps.append(step)
 
     def finish(self) -> None:
         """Publish the edits."""
