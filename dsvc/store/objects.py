@@ -20,7 +20,7 @@ from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.keeper import Keeper
 from dsvc.store.manifest import Manifest, read_manifest
 from dsvc.store.pack import HISTORY_KINDS, PIECE, read_frame, stream_payload
-from dsvc.store.writer import ObjectWriter
+from dsvc.store.writer import ObjectWriter, removed
 
 T = TypeVar("T")
 _LISTED = 1 << 20  # chunks whose lists are kept in memory
@@ -321,6 +321,8 @@ class ObjectStore:
         known = self.explain(id) if kind is Kind.BLOB else None
         if known is None and kind is Kind.BLOB and self._arrivals is not None:
             known = self._arrivals.elsewhere.explain(id)
+        if known is None and self.is_overtaken:
+            return removed(id, kind)
         return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
 
     # ----
