@@ -168,9 +168,9 @@ def _read(context: click.Context, _: click.Parameter, place: str | None) -> None
     require_reading(context.command_path.partition(" ")[2], session.place)
 
 
-def shared_options(function: F) -> F:
-    """The options that may stand before and after a command's name."""
-    folder = click.option(
+def folder_option(function: F) -> F:
+    """The option that says where a command works, which may stand before and after its name."""
+    return click.option(
         "-C",
         "folder",
         metavar="DIR",
@@ -178,7 +178,11 @@ def shared_options(function: F) -> F:
         expose_value=False,
         is_eager=True,
         help="Work as if started in this folder.",
-    )
+    )(function)
+
+
+def shared_options(function: F) -> F:
+    """The options that may stand before and after a command's name."""
     dataset = click.option(
         "-d",
         "--dataset",
@@ -195,4 +199,4 @@ def shared_options(function: F) -> F:
         expose_value=False,
         help="Read straight from this repository, without a clone.",
     )
-    return folder(dataset(place(function)))
+    return folder_option(dataset(place(function)))

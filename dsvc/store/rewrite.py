@@ -228,7 +228,8 @@ def relisted(backend: Backend, old: Manifest, segments: Iterable[SegmentInfo]) -
     Raises NotFoundError or DamagedError.
     """
     listed = tuple(segments)
-    return old.listing(listed, (pack for info in listed for pack in Segment(backend, info).packs))
+    packs = (pack for info in listed for pack in Segment(backend, info).packs)
+    return old.listing(listed, packs)
 
 
 class _Mover:

@@ -41,6 +41,7 @@ SCRIPTS = (
     "remote_requests",
     "large_files",
     "lazy_media",
+    "gc",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
