@@ -20,7 +20,7 @@ from dsvc.store.ids import ObjectId
 from dsvc.store.index import ROW, segment_name, write_segment
 from dsvc.store.manifest import Collected, Manifest, SegmentInfo, manifest_name, write_manifest
 from dsvc.store.moving import Move, Tell
-from dsvc.store.pack import PackClass, PackInfo
+from dsvc.store.pack import PackInfo
 from dsvc.store.table import Array, Table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Sweep:
         self._move = Move(store.backend, near, tell)
         self._segment: tuple[bytes, list[PackInfo], SegmentInfo] | None = None
         self._written: dict[str, int] = {}  # files of this sweep, by name
-        self._is_unsure = False  # whether a swap went unanswered, and may have taken effect
+        self._may_be_listed = False  # whether what was written is listed, or a swap that would list it went unanswered
         self._scope: tuple[SegmentInfo, ...] = ()
 
     def scope(self, state: State) -> int:
@@ -96,13 +96,11 @@ class Sweep:
         segments = (self._list(rows, listed),) if rows else ()
         rest = state.catalog.manifest.segments[len(self._scope) :]
         listed += [pack for pack, is_mine in zip(table.packs, mine.tolist(), strict=True) if not is_mine]
-        old = state.catalog.manifest
-        order = {pack.id: number for number, pack in enumerate(old.history)}
-        history = [pack for pack in listed if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
-        history.sort(key=lambda pack: order.get(pack.id, len(order)))
-        gone = old.gone & {pack.id for pack in listed}
-        manifest = Manifest((*segments, *rest), tuple(history), gone, collected)
-        return manifest, [pack for pack in listed if pack.id not in gone]
+        # The table leaves out packs that are gone, but a segment that stays may list them.
+        numbers = range(len(self._scope), len(state.catalog.manifest.segments))
+        others = (pack for number in numbers for pack in state.catalog.segment(number).packs)
+        manifest = state.catalog.manifest.listing((*segments, *rest), dict.fromkeys((*listed, *others)))
+        return replace(manifest, collected=collected), listed
 
     def _rows(self, table: Table, kept: Array, move: Array) -> tuple[bytes, list[PackInfo]]:
         """The rows of the new segment, and its packs."""
@@ -137,14 +135,15 @@ class Sweep:
         self._written[manifest_name(manifest.id)] = len(data)
         head = replace(state.head, manifest=manifest.id)
         raw = head.encode()
+        self._may_be_listed = True
         try:
             done = self._backend.swap_head(state.raw, raw)
         except Exception:  # no answer is neither yes nor no
-            self._is_unsure = True
             if self._backend.read_head() != raw:
                 raise
             done = True
         if not done and self._backend.read_head() != raw:
+            self._may_be_listed = False
             raise HeadMovedError("another operation was published first")
         self._store.adopt(State(raw, head, Catalog(self._backend, manifest, state.catalog)))
 
@@ -158,7 +157,7 @@ class Sweep:
 
     def give_up(self) -> None:
         """Remove what was written for nothing, where it is known that nothing lists it."""
-        if not self._is_unsure:
+        if not self._may_be_listed:
             with contextlib.suppress(DsvcError):
                 self._move.drop()
                 self._remove(self._written)
