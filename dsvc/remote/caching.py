@@ -1,27 +1,55 @@
-"""Copies of a distant remote's indexes and records, kept nearby: they can be removed at any time."""
+"""The caches of remotes: where they lie, and how big they may become."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsvc.core.references.places import scheme
+from dsvc.errors import RefusedError
 from dsvc.store.cached import CachedBackend
+from dsvc.store.ids import Kind, object_id
+from dsvc.store.local import LocalBackend
 from dsvc.store.shelf import Shelf
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsvc.core.repository import Repository
     from dsvc.store.backend import Backend
 
 FOLDER = "remotes"
-_LIMIT = 2 << 30  # bytes of all remotes' copies together
+_LIMIT = 2 << 30
+_KEY = 24  # hexadecimal digits
 
 
-def with_copies(backend: Backend, url: str, folder: Path | None, *, records: bool = False) -> Backend:
-    """A remote's backend with copies of its indexes, and with `records` of all but media, below a cache folder (None:
-    in memory). A folder on a disk has none: reading it costs as little."""
-    if scheme(url) in ("", "file"):
+def cached(place: Backend, backend: Backend, url: str, repository: Repository, *, is_read: bool = False) -> Backend:
+    """The `backend` of a `place` with a cache below the repository's cache folder; a folder on a disk needs none.
+
+    With `is_read`, what is read of structure is kept there as well: it is not stored in this repository anyway.
+    Raises RefusedError where the setting makes no sense.
+    """
+    limit = cache_limit(repository)
+    return with_cache(place, backend, url, repository.cache_folder, limit, is_read=is_read)
+
+
+def with_cache(
+    place: Backend, backend: Backend, url: str, cache: Path | None, limit: int = _LIMIT, *, is_read: bool = False
+) -> Backend:
+    """The backend of a distant place with its cache below the folder `cache`, or in memory without one."""
+    if isinstance(place, LocalBackend):
         return backend
-    root = folder / FOLDER if folder is not None else None
-    place = root / hashlib.sha256(url.encode()).hexdigest()[:32] if root is not None else None
-    return CachedBackend(backend, Shelf(place, _LIMIT, root), keeps_blocks=records)
+    root = cache / FOLDER if cache is not None else None
+    folder = root / object_id(Kind.BLOB, url.encode()).hex()[:_KEY] if root is not None else None
+    return CachedBackend(backend, Shelf(folder, limit, root), keeps_blocks=is_read)
+
+
+def cache_limit(repository: Repository) -> int:
+    """How many bytes the caches of all remotes may have: the setting `remotes` under [cache], or 2 GiB.
+
+    Raises RefusedError.
+    """
+    found = repository.workspace.setting("cache", "remotes")
+    if found is None:
+        return _LIMIT
+    if type(found) is not int or found < 0:
+        raise RefusedError("the setting remotes under [cache] is no number of bytes", "write: remotes = 2147483648")
+    return found

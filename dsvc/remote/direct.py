@@ -10,7 +10,7 @@ from dsvc.core.repository import ANONYMOUS, MAIN, Repository
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.model.view import BRANCH, DATASET
 from dsvc.remote.bringing import Place
-from dsvc.remote.caching import with_copies
+from dsvc.remote.caching import with_cache
 from dsvc.remote.guarded import GuardedBackend, blaming
 from dsvc.remote.lazy import Remotes
 from dsvc.remote.opening import open_remote
@@ -73,14 +73,14 @@ class _Itself(Remotes):
 def open_distant(url: str, author: Author | None = None, cache: Path | None = None) -> DistantRepository:
     """The repository at a URL, or at an absolute path, to be read. `cache` is a folder for copies of its indexes and
     records, which may be shared and removed at any time; without, nothing is kept. Raises RemoteError, RefusedError."""
-    place = shown_place(url)
-    backend = with_copies(GuardedBackend(open_place(url, None), place), url, cache, records=True)
+    place, there = shown_place(url), open_place(url, None)
+    backend = with_cache(there, GuardedBackend(there, place), url, cache, is_read=True)
     return _opened(backend, place, author)
 
 
 def open_named(repository: Repository, remote: Remote) -> DistantRepository:
     """A remote of a repository, to be read. Raises RefusedError where it is not trusted, RemoteError."""
-    there = open_remote(repository, remote, dry_run=True)
+    there = open_remote(repository, remote, dry_run=True, is_read=True)
     return _opened(there.store.backend, remote.place, repository.author)
 
 

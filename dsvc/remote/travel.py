@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def seen(repository: Repository) -> View:
     """The refs as they were when the repository was last looked at, without another look."""
-    return View(repository.store, repository.operation.view, repository.cache)
+    return View(repository.store.history, repository.operation.view, repository.cache)
 
 
 def receiver(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsvc.errors import DamagedError
@@ -63,6 +64,15 @@ class Manifest:
     history: tuple[PackInfo, ...] = ()
     gone: frozenset[ObjectId] = frozenset()
     collected: Collected = Collected()
+
+    def listing(self, segments: Sequence[SegmentInfo], packs: Iterable[PackInfo]) -> Manifest:
+        """This manifest with other segments, which list these packs, some of which may be gone already."""
+        packs = list(packs)
+        order = {pack.id: number for number, pack in enumerate(self.history)}
+        history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in self.gone]
+        history.sort(key=lambda pack: order.get(pack.id, len(order)))
+        gone = self.gone & {pack.id for pack in packs}
+        return replace(self, segments=tuple(segments), history=tuple(history), gone=gone)
 
     def encode(self) -> bytes:
         """The manifest file's bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self, TypeVar
@@ -23,6 +24,7 @@ from dsvc.store.writer import ObjectWriter
 
 T = TypeVar("T")
 _LISTED = 1 << 20  # chunks whose lists are kept in memory
+_NEW = 1  # seconds
 _DAMAGE_HINT = "Run `dsvc check` for the whole extent, and fetch what is missing from a remote or a backup."
 
 
@@ -32,6 +34,7 @@ class ObjectStore:
     def __init__(self, backend: Backend) -> None:
         """Nothing is read before it is needed."""
         self.backend = backend
+        self._read_at, self._is_new = 0.0, False
         self._state: State | None = None
         self._collections: int | None = None  # how many there were when this was opened
         self._lists: dict[ObjectId, ChunkList] = {}
@@ -69,8 +72,19 @@ class ObjectStore:
         return self.state.catalog.manifest.collected.count != self._collections
 
     def refresh(self) -> None:
-        """Load the head again."""
+        """Load the head again; the first time after `preload` only where that was a while ago."""
+        is_new, self._is_new = self._is_new, False
+        if not (is_new and self.age() < _NEW):
+            self._load()
+
+    def preload(self) -> None:
+        """Load the head, once for whoever uses the store first."""
         self._load()
+        self._is_new = True
+
+    def age(self) -> float:
+        """How many seconds ago the head was read."""
+        return time.monotonic() - self._read_at
 
     def adopt(self, state: State) -> None:
         """Read from `state` from now on: a writer published it."""
@@ -81,6 +95,7 @@ class ObjectStore:
         known = self._state
         while True:
             raw = self.backend.read_head()
+            self._read_at, self._is_new = time.monotonic(), False
             if known is not None and known.raw == raw:
                 return known
             head = None if raw is None else Head.decode(raw)

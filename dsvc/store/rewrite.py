@@ -228,12 +228,8 @@ def relisted(backend: Backend, old: Manifest, segments: Iterable[SegmentInfo]) -
     Raises NotFoundError or DamagedError.
     """
     listed = tuple(segments)
-    packs = [pack for info in listed for pack in Segment(backend, info).packs]
-    history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
-    order = {pack.id: number for number, pack in enumerate(old.history)}
-    history.sort(key=lambda pack: order.get(pack.id, len(order)))
-    gone = old.gone & {pack.id for pack in packs}
-    return replace(old, segments=listed, history=tuple(history), gone=gone)
+    packs = (pack for info in listed for pack in Segment(backend, info).packs)
+    return old.listing(listed, packs)
 
 
 class _Mover:

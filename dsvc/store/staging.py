@@ -319,7 +319,8 @@ class Staging:
             if isinstance(held, Staged) and id(held.writer) in old:
                 frame = held.writer.read(held.entry.offset, held.entry.length)
                 check_frame(frame, key, held.entry, "this transaction")
-                writer = self._writer(PackClass.of(held.entry.kind))
+                assert held.writer.info is not None  # it is finished
+                writer = self._writer(held.writer.info.pack_class)
                 self.objects[key] = Staged(writer, writer.append_frame(key, held.entry, frame))
 
     def published(self) -> None:

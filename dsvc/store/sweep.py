@@ -20,7 +20,7 @@ from dsvc.store.ids import ObjectId
 from dsvc.store.index import ROW, segment_name, write_segment
 from dsvc.store.manifest import Collected, Manifest, SegmentInfo, manifest_name, write_manifest
 from dsvc.store.moving import Move, Tell
-from dsvc.store.pack import PackClass, PackInfo
+from dsvc.store.pack import PackInfo
 from dsvc.store.table import Array, Table
 
 if TYPE_CHECKING:
@@ -96,13 +96,11 @@ class Sweep:
         segments = (self._list(rows, listed),) if rows else ()
         rest = state.catalog.manifest.segments[len(self._scope) :]
         listed += [pack for pack, is_mine in zip(table.packs, mine.tolist(), strict=True) if not is_mine]
-        old = state.catalog.manifest
-        order = {pack.id: number for number, pack in enumerate(old.history)}
-        history = [pack for pack in listed if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
-        history.sort(key=lambda pack: order.get(pack.id, len(order)))
-        gone = old.gone & {pack.id for pack in listed}
-        manifest = Manifest((*segments, *rest), tuple(history), gone, collected)
-        return manifest, [pack for pack in listed if pack.id not in gone]
+        # The table leaves out packs that are gone, but a segment that stays may list them.
+        numbers = range(len(self._scope), len(state.catalog.manifest.segments))
+        others = (pack for number in numbers for pack in state.catalog.segment(number).packs)
+        manifest = state.catalog.manifest.listing((*segments, *rest), dict.fromkeys((*listed, *others)))
+        return replace(manifest, collected=collected), listed
 
     def _rows(self, table: Table, kept: Array, move: Array) -> tuple[bytes, list[PackInfo]]:
         """The rows of the new segment, and its packs."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
+from dsvc.store.cached import CachedBackend
 from dsvc.store.catalog import Catalog, State
 from dsvc.store.chunked import read_pieces
 from dsvc.store.chunking import put_chunked, require_size
@@ -28,6 +29,7 @@ from dsvc.store.staging import Pending, Staged, Staging
 if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
 
+_FRESH = 5  # seconds
 # Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -108,7 +110,11 @@ class ObjectWriter:
 
     def adopt(self, id: ObjectId) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
-        return self._staging.adopt(id)
+        if not self._staging.adopt(id):
+            return False
+        if _kind_of(self._staging.objects[id]) == Kind.BLOB:
+            self.brought.add(id)
+        return True
 
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
@@ -225,7 +231,9 @@ class ObjectWriter:
         put a new operation and publish again; what is packed already is listed then.
         """
         self._require_open()
-        if self._backend.read_head() != self._base.raw:
+        # In a distant place, a look is worth its time only where much can have happened since the last one.
+        is_fresh = isinstance(self._backend, CachedBackend) and self._store.age() < _FRESH
+        if not is_fresh and self._backend.read_head() != self._base.raw:
             self._lose_race()
         self._renew_packs()
         self._check_assumed(operation)
@@ -343,6 +351,7 @@ class ObjectWriter:
         self._closed = True
         self._staging.close(drop=False)
         self._staging.published()
+        catalog.tidy()
         superseded = [*merged.superseded, *self._staging.dropped]
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))

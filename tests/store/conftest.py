@@ -13,12 +13,11 @@ from dsvc.store.bucket import BucketBackend
 from dsvc.store.local import LocalBackend
 from dsvc.store.memory import MemoryBackend
 
-
 KINDS = ("memory", "local", "store in memory", "s3", "gs", "az")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The contract is checked on every kind of backend, what builds on it on those that differ in more than a client."""
+    """The contract is checked on every kind of backend; what builds on it, on one of each client's kind."""
     if "backend" in metafunc.fixturenames:
         every = metafunc.module.__name__.endswith("test_backend")
         metafunc.parametrize("backend", KINDS if every else KINDS[:4], indirect=True)
