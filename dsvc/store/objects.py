@@ -40,6 +40,7 @@ class ObjectStore:
         self._collections: int | None = None  # how many there were when this was opened
         self._lists: dict[ObjectId, ChunkList] = {}
         self._arrivals: Arrivals | None = None
+        self._stored = 0  # as of the last look at the head for what came
         # Gives the error for a blob that is not here on purpose; None for all others.
         self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
         # Asked before blobs from elsewhere are published; raises a DsvcError where they may not be. It holds no store.
@@ -290,6 +291,12 @@ class ObjectStore:
 
     def has_media(self, id: ObjectId) -> bool:
         """Whether a blob is here, so that no remote is asked for it."""
+        if self.has(id, Kind.BLOB):
+            return True
+        if self._arrivals is None or self._arrivals.stored == self._stored:
+            return False
+        self._stored = self._arrivals.stored
+        self.refresh()
         return self.has(id, Kind.BLOB)
 
     def prefetch(self, ids: Sequence[ObjectId]) -> None:
