@@ -77,10 +77,18 @@ __all__ = [
 ]
 
 
-def open(path: str | Path = ".", author: Author | None = None) -> Repository:
-    """The repository of a folder or of the nearest one above it; `author` signs. Raises NotRepositoryError."""
+def open(path: str | Path = ".", author: Author | None = None, *, cache: str | Path | None = None) -> Repository:
+    """The repository of a folder or of the nearest one above it; `author` signs. Raises NotRepositoryError.
+
+    A URL, such as `s3://bucket/pets`, is a repository elsewhere, which is read straight from there and cannot be
+    changed; `cache` is a folder for copies of its indexes and records: without, nothing is kept. Raises RemoteError.
+    """
     from pathlib import Path
 
+    if isinstance(path, str) and "://" in path:
+        from dsvc.remote.direct import open_distant
+
+        return open_distant(path, author, Path(cache) if cache is not None else None)
     from dsvc.core.repository import Repository
     from dsvc.remote.lazy import attach
 

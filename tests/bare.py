@@ -8,7 +8,6 @@ import dsvc
 from dsvc.core.repository import Repository
 from dsvc.model.commit import Author
 from dsvc.remote.cloning import clone
-from dsvc.remote.copying import Copier
 from dsvc.store.ids import ObjectId
 
 _ADA = Author("Ada", "ada@example.org")
@@ -16,11 +15,7 @@ _ADA = Author("Ada", "ada@example.org")
 
 def bare_clone(url: str | Path, folder: Path) -> Repository:
     """A clone with all structure and no media."""
-    has_blob, Copier._blob = Copier._blob, lambda self, *_: None  # type: ignore[method-assign]
-    try:
-        clone(str(url), folder, _ADA)
-    finally:
-        Copier._blob = has_blob  # type: ignore[method-assign]
+    clone(str(url), folder, _ADA, media=False)
     return dsvc.open(folder, author=_ADA)
 
 

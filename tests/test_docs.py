@@ -45,8 +45,12 @@ def run(command: str, folder: Path, environment: dict[str, str]) -> subprocess.C
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_commands_print_what_the_page_says(page: Path, tmp_path: Path, shell: dict[str, str]) -> None:
+def test_commands_print_what_the_page_says(
+    page: Path, tmp_path: Path, shell: dict[str, str], request: pytest.FixtureRequest
+) -> None:
     folder, ran = tmp_path, 0
+    if page.stem == "share-through-a-bucket":
+        shell |= request.getfixturevalue("bucket_server").environment
     for command, output in steps(page.read_text(encoding="utf-8")):
         if command.startswith("cd "):
             folder = folder / command[3:]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,79 +12,152 @@ from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
 from dsvc.cli.render import json_option, note, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.check import Damage
+    from dsvc.core.check import CheckReport, Damage
+    from dsvc.core.repairing.mending import Donor
+    from dsvc.core.repairing.repair import RepairReport
+    from dsvc.core.repository import Repository
 
 SHOWN = 100
 
 
 @click.command("check")
 @click.option("--media", is_flag=True, help="Decode the media, too.")
+@click.option("--repair", "mend", is_flag=True, help="Mend what is damaged, from remotes and from what is whole.")
+@click.option("--dry-run", is_flag=True, help="With --repair: say what it would do, and change nothing.")
 @json_option
 @shared_options
 @pass_session
-def check_command(session: Session, media: bool, as_json: bool) -> int:
+def check_command(session: Session, media: bool, mend: bool, dry_run: bool, as_json: bool) -> int:
     """Verify that everything stored is whole.
+
+    What is damaged or lost is named with what depends on it. Media that is not here is in order where a remote has it,
+    or where it was purged; none is fetched for a check.
 
     Records that are odd but whole are named too: sizes that disagree with the file, boxes of no size, names that
     clash on other systems. With --media, so is every file that does not decode or is not what its name says.
+
+    With --repair, what is damaged or lost is brought from the remotes, and the head and the index are made anew from
+    the packs, if need be. A damaged copy goes when a good one is in its place, and lies in .dsvc/damaged then. The
+    cache is dropped. Let nobody else write to the repository meanwhile. What is said of damage is what is left of it.
 
     Exit code 5 where something is damaged, 1 where records are odd but whole, else 0.
 
     \b
     JSON: {"objects", "damage": [{"kind", "name", "text", "objects": [ID...], "needed": {"datasets", "branches",
            "versions", "others": [NAME...], "commits": [ID...], "inputs": [KEY...], "ranges": [TEXT...], those that
-           cannot be named}}...],
-            "findings": [{"kind", "name", "text"}], "orphans",
-           "notes": [TEXT...], what could not be decoded here,
+           cannot be named, "operations": whether earlier ones do}}...],
+           "findings": [{"kind", "name", "text"}], "orphans", "notes": [TEXT...], what could not be decoded here,
            "elsewhere", media that only a remote has, "purged", media that a tombstone names: COUNT}
+    with --repair also: {"repaired": [{"kind", "name", "text"}...], "aside": FOLDER or null, "dry_run"}
     """
-    from dsvc.core.check import check
+    repaired = None
+    if mend:
+        repaired = _repair(session, media, dry_run)
+        result = repaired.after
+    elif dry_run:
+        raise UsageError("--dry-run goes with --repair: a check changes nothing", "dsvc check --repair --dry-run")
+    else:
+        from dsvc.core.check import check
+
+        with progress() as report:
+            result = check(session.repository(), media=media, progress=report)
+    if as_json:
+        print_json(_json(result) | (_repaired_json(repaired, dry_run) if repaired is not None else {}))
+    else:
+        if repaired is not None:
+            _tell_repaired(repaired, dry_run)
+        _tell(result)
+    if result.damage:
+        note(f"error: {plural(len(result.damage), 'part')} of the repository cannot be trusted")
+        more = "name another place that has it: dsvc remote add NAME URL, and again; or restore .dsvc from a backup"
+        note(f"hint: {more if mend else 'mend it, from a remote where that is needed: dsvc check --repair'}")
+        return Exit.DAMAGED
+    return Exit.NO if result.findings else Exit.DONE
+
+
+def _repair(session: Session, media: bool, dry_run: bool) -> RepairReport:
+    """Mend the repository of the folder, which may be one that cannot be opened."""
+    from dsvc.core.repairing.repair import find_broken, repair
+    from dsvc.remote.donors import open_donors
+
+    def tell(text: str) -> None:
+        note(f"note: {shown(text)}")
+
+    def donors(repository: Repository) -> Iterator[Donor]:
+        return open_donors(repository, tell)
 
     with progress() as report:
-        result = check(session.repository(), media=media, progress=report)
-    findings = [finding._asdict() for finding in result.findings]
-    if as_json:
-        damage = [_damage_json(one) for one in result.damage]
-        document = {"objects": result.objects, "damage": damage, "findings": findings, "orphans": result.orphans}
-        counts = {"elsewhere": result.elsewhere, "purged": result.purged}
-        print_json({**document, "notes": list(result.notes), **counts})
-    else:
-        _print_damage(result.damage)
-        _print("odd", findings)
-        for text in result.notes:
-            out(f"note: {shown(text)}")
-        if result.elsewhere:
-            out(f"{_media(result.elsewhere)} not here, and at a remote")
-        if result.purged:
-            out(f"{_media(result.purged)} purged; why: dsvc purge --list")
-        out(f"{plural(result.objects, 'object')}: {_verdict(len(result.damage), len(findings))}")
-    if result.damage:
-        count = plural(len(result.damage), "part")
-        note(f"error: {count} of the repository cannot be trusted")
-        note("hint: keep a copy of this folder as it is, and mend it from a remote: dsvc check --repair")
-        return Exit.DAMAGED
-    return Exit.NO if findings else Exit.DONE
+        return repair(find_broken(Path()), donors, media=media, dry_run=dry_run, progress=report)
+
+
+def _json(result: CheckReport) -> dict[str, Any]:
+    return {
+        "objects": result.objects,
+        "damage": [_damage_json(one) for one in result.damage],
+        "findings": [finding._asdict() for finding in result.findings],
+        "orphans": result.orphans,
+        "notes": list(result.notes),
+        "elsewhere": result.elsewhere,
+        "purged": result.purged,
+    }
+
+
+def _repaired_json(repaired: RepairReport, dry_run: bool) -> dict[str, Any]:
+    aside = str(repaired.aside) if repaired.aside is not None else None
+    return {"repaired": [one._asdict() for one in repaired.done], "aside": aside, "dry_run": dry_run}
+
+
+def _tell_repaired(repaired: RepairReport, dry_run: bool) -> None:
+    word = "would repair" if dry_run else "repaired"
+    for one in repaired.done[:SHOWN]:
+        name = shown(one.name) if one.kind == one.name else f"{one.kind} {shown(one.name)}"
+        out(f"{word}: {name}: {shown(one.text)}")
+    if len(repaired.done) > SHOWN:
+        out(f"... and {len(repaired.done) - SHOWN:,} more; all: --json")
+    if not repaired.done:
+        out("nothing to repair" if not repaired.after.damage else "nothing could be repaired")
+    if repaired.aside is not None:
+        out(f"what was replaced lies in {shown(str(repaired.aside))}")
+
+
+def _tell(result: CheckReport) -> None:
+    _print_damage(result.damage)
+    _print("odd", [finding._asdict() for finding in result.findings])
+    for text in result.notes:
+        out(f"note: {shown(text)}")
+    if result.elsewhere:
+        out(f"{_media(result.elsewhere)} not here, and at a remote")
+    if result.purged:
+        out(f"{_media(result.purged)} purged; why: dsvc purge --list")
+    out(f"{plural(result.objects, 'object')}: {_verdict(len(result.damage), len(result.findings))}")
 
 
 def _media(count: int) -> str:
-    return "1 medium is" if count == 1 else f"{count:,} media are"
+    return f"{plural(count, 'media file')} {'is' if count == 1 else 'are'}"
 
 
 def _damage_json(one: Damage) -> dict[str, Any]:
-    objects = [id.hex() for id in sorted(one.objects)]
-    return {"kind": one.kind, "name": one.name, "text": one.text, "objects": objects, "needed": one.needed.json()}
+    objects, needed = [id.hex() for id in sorted(one.objects)], {**one.needed.json(), "operations": one.is_past}
+    return {"kind": one.kind, "name": one.name, "text": one.text, "objects": objects, "needed": needed}
 
 
 def _print_damage(damage: Sequence[Damage]) -> None:
     for one in damage[:SHOWN]:
         out(f"damaged: {one.kind} {shown(one.name)}: {shown(one.text)}")
         if one.objects:
-            words = one.needed.words()
-            out(f"  needed by {shown(words)}" if words else "  nothing that stands today needs it")
+            out(f"  {_needs(one)}")
     if len(damage) > SHOWN:
         out(f"... and {len(damage) - SHOWN:,} more; all: --json")
+
+
+def _needs(one: Damage) -> str:
+    words = one.needed.words()
+    if words:
+        return f"needed by {shown(words)}"
+    return "only earlier operations need it, which dsvc gc lets go of" if one.is_past else "nothing needs it"
 
 
 def _verdict(damage: int, findings: int) -> str:

@@ -11,7 +11,7 @@ from dsvc.cli.arguments import PATH, PLACE, TEXT
 from dsvc.cli.progress import progress
 from dsvc.cli.remote import left_out
 from dsvc.cli.render import json_option, out, plural, print_json, shown, size
-from dsvc.cli.session import shared_options
+from dsvc.cli.session import folder_option
 from dsvc.errors import RefusedError, UsageError
 
 
@@ -19,9 +19,11 @@ from dsvc.errors import RefusedError, UsageError
 @click.argument("url", type=PLACE)
 @click.argument("target", metavar="[FOLDER]", type=PATH, required=False)
 @click.option("--no-media", "lazy", is_flag=True, help="Leave media at the remote until it is read.")
-@click.option("--dataset", "datasets", type=TEXT, multiple=True, metavar="NAME", help="Only this dataset; repeatable.")
+@click.option(
+    "-d", "--dataset", "datasets", type=TEXT, multiple=True, metavar="NAME", help="Only this dataset; repeatable."
+)
 @json_option
-@shared_options
+@folder_option
 def clone_command(url: str, target: Path | None, lazy: bool, datasets: tuple[str, ...], as_json: bool) -> None:
     """Make a repository with all that a remote has.
 

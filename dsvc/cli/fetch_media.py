@@ -70,10 +70,8 @@ def _choose(repository: Repository, name: str | None, yes: bool) -> None:
 
 
 def _tell(fetched: MediaFetched, dry_run: bool) -> None:
-    if dry_run:
-        out(f"would fetch {plural(fetched.files, 'file')}, {size(fetched.bytes)}")
-    elif fetched.files:
-        out(f"fetched {plural(fetched.files, 'file')}, {size(fetched.bytes)}")
+    if fetched.files:
+        out(f"{'would fetch' if dry_run else 'fetched'} {plural(fetched.files, 'file')}, {size(fetched.bytes)}")
     else:
         out("nothing to fetch")
     if fetched.here:

@@ -180,8 +180,7 @@ def _tell(receipt: Receipt, remotes: list[Remote], dry_run: bool) -> None:
         )
     if len(others) > 20:
         out(f"... and {len(others) - 20:,} more; all: --json")
-    count = len({one.blob for one in receipt.doomed})
-    media = "1 medium" if count == 1 else f"{count:,} media"
+    media = plural(len({one.blob for one in receipt.doomed}), "media file")
     if dry_run:
         out(f"would purge {media} {_where(remotes)}")
     else:

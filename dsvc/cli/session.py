@@ -27,6 +27,8 @@ class Session:
 
     def __init__(self) -> None:
         self.dataset_name: str | None = None
+        # What -R names: a repository elsewhere, which is only read.
+        self.place: str | None = None
         # The remote that is written to, once one is.
         self.remote: str | None = None
         self._opened: Repository | None = None
@@ -40,6 +42,11 @@ class Session:
         from dsvc.core.repository import LOCK_FILE, Repository
         from dsvc.remote.lazy import attach
 
+        if self.place is not None:
+            from dsvc.cli.distant import open_at
+
+            words = [word for word in click.get_current_context().params.values() if isinstance(word, str)]
+            return open_at(self.place, self.dataset_name, words)
         repository = Repository.open(Path())
         attach(repository)
         if selected := self.dataset_name or os.environ.get("DSVC_DATASET"):
@@ -83,6 +90,14 @@ class Session:
     def dataset(self, author: Author | None = None, *, signed: bool = False) -> Dataset:
         """The dataset that is meant: of --dataset, of DSVC_DATASET, or the current one. Raises NotFoundError."""
         return self.repository(author, signed=signed).dataset()
+
+    def fitting(self, error: BaseException) -> BaseException:
+        """An error whose hint can be followed where the command works."""
+        if self.place is None:
+            return error
+        from dsvc.cli.distant import fitting
+
+        return fitting(error, self.place)
 
     def interrupted(self) -> int:
         """Say that the run was interrupted, and whether it had changed something by then."""
@@ -143,9 +158,19 @@ def _select(context: click.Context, _: click.Parameter, name: str | None) -> Non
         context.ensure_object(Session).dataset_name = name
 
 
-def shared_options(function: F) -> F:
-    """The options that may stand before and after a command's name."""
-    folder = click.option(
+def _read(context: click.Context, _: click.Parameter, place: str | None) -> None:
+    session = context.ensure_object(Session)
+    session.place = place if place is not None else session.place
+    if session.place is None or context.resilient_parsing or isinstance(context.command, click.Group):
+        return
+    from dsvc.cli.distant import require_reading
+
+    require_reading(context.command_path.partition(" ")[2], session.place)
+
+
+def folder_option(function: F) -> F:
+    """The option that says where a command works, which may stand before and after its name."""
+    return click.option(
         "-C",
         "folder",
         metavar="DIR",
@@ -153,7 +178,11 @@ def shared_options(function: F) -> F:
         expose_value=False,
         is_eager=True,
         help="Work as if started in this folder.",
-    )
+    )(function)
+
+
+def shared_options(function: F) -> F:
+    """The options that may stand before and after a command's name."""
     dataset = click.option(
         "-d",
         "--dataset",
@@ -162,4 +191,12 @@ def shared_options(function: F) -> F:
         expose_value=False,
         help="Work on this dataset, and branch, not on the current one.",
     )
-    return folder(dataset(function))
+    place = click.option(
+        "-R",
+        "--repository",
+        metavar="URL|REMOTE|PATH",
+        callback=_read,
+        expose_value=False,
+        help="Read straight from this repository, without a clone.",
+    )
+    return folder_option(dataset(place(function)))

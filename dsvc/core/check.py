@@ -23,13 +23,14 @@ FOLDERS = ("packs/", "index/", "manifests/")
 
 class Damage(NamedTuple):
     """Something that is lost or changed: `name` is the object or file, `text` what is wrong with it, `objects` which
-    objects it holds or is, and `needed` what depends on them today."""
+    objects it holds or is, and `needed` what depends on them today. `is_past` tells that earlier operations do."""
 
     kind: str
     name: str
     text: str
     objects: frozenset[ObjectId] = frozenset()
     needed: Needed = Needed()
+    is_past: bool = False
 
 
 class CheckReport(NamedTuple):
@@ -62,11 +63,12 @@ def check(repository: Repository, *, media: bool = False, progress: Progress | N
     findings = list(find_oddities(repository, checker, progress)) if not damage else []
     notes = [*checker.notes()] if checker is not None else []
     if links.going:
-        what = "1 medium has" if len(links.going) == 1 else f"{len(links.going):,} media have"
-        notes.append(f"{what} a tombstone, and their bytes are still here: purge again")
+        count = len(links.going)
+        what = "1 media file has" if count == 1 else f"{count:,} media files have"
+        notes.append(f"{what} a tombstone, and bytes here still, which dsvc gc removes")
     return CheckReport(
         store.state.catalog.count(),
-        tuple(_with_dependents(repository, damage)),
+        tuple(_with_dependents(repository, damage, links)),
         tuple(findings),
         sum(one.problem == "orphan" and one.message.startswith(FOLDERS) for one in found),
         tuple(notes),
@@ -118,9 +120,12 @@ def _broken(link: Broken) -> Damage:
     return Damage(link.kind, link.name, link.text, objects)
 
 
-def _with_dependents(repository: Repository, damage: list[Damage]) -> list[Damage]:
+def _with_dependents(repository: Repository, damage: list[Damage], links: Links) -> list[Damage]:
     """The same damage, each with what needs it."""
     if not damage:
         return []
     needed = find_dependents(repository, {f"{at}": one.objects for at, one in enumerate(damage)})
-    return [one._replace(needed=needed[f"{at}"]) for at, one in enumerate(damage)]
+    return [
+        one._replace(needed=needed[f"{at}"], is_past=not one.objects.isdisjoint(links.seen))
+        for at, one in enumerate(damage)
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from dsvc.core.operations import describe_ref
 from dsvc.errors import DamagedError
 from dsvc.model.commit import load_commit
-from dsvc.model.node import Inner, Reader, decode_node, load_value
+from dsvc.model.node import Child, Inner, Reader, decode_node, keeps_promise, load_value
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import Media, decode_input
 from dsvc.model.snapshot import load_roots
@@ -53,29 +53,32 @@ class Broken(NamedTuple):
 
 
 class Links:
-    """What was found. `seen` is all that is needed; `elsewhere` and `purged` count media that is absent in order, and
-    `going` are those that are still here though a tombstone names them."""
+    """What was found. `seen` is all that is needed, `tombstones` are those of today. `elsewhere` and `purged` count
+    media that is absent in order; `going` are media that are still here though a tombstone names them."""
 
-    def __init__(self, repository: Repository, objects: Objects | None = None) -> None:
-        """Visit all that refs and operations need, in the repository or in other `objects`."""
+    def __init__(self, repository: Repository, objects: Objects | None = None, oldest: ObjectId | None = None) -> None:
+        """Visit all that refs and operations need, in the repository or in other `objects`, back to the `oldest`
+        operation, by default the one where the chain ends."""
         self._elsewhere = repository.store.elsewhere
         self._objects: Objects = objects or repository.store
         self._lists = repository.store if objects is None else None
-        self._tombstones: dict[ObjectId, TombstoneRef] = {}
+        self.tombstones: dict[ObjectId, TombstoneRef] = {}
         self.broken: list[Broken] = []
         self.seen: set[ObjectId] = set()
         self.elsewhere = 0
         self.purged = 0
         self.going: set[ObjectId] = set()
-        # Where a collection has cut the chain of operations.
-        self._oldest = repository.store.state.catalog.manifest.collected.oldest
+        # The earliest operation from which on nothing is broken, and whether one before it is lost.
+        self.whole_from: ObjectId | None = None
+        self.is_cut = False
+        self._oldest = oldest or repository.store.state.catalog.manifest.collected.oldest
         self._walk(repository.store.head.operation)
 
     def _walk(self, last: ObjectId) -> None:
         id: ObjectId | None = last
         try:
             view = View(self._objects, load_operation(self._objects, last).view, NodeCache())
-            self._tombstones = tombstones(view)
+            self.tombstones = tombstones(view)
         except DamagedError:  # told below
             pass
         while id is not None:
@@ -84,8 +87,11 @@ class Links:
                 operation = load_operation(self._objects, id)
             except DamagedError as error:
                 self.broken.append(Broken("operation", "log", error.message, id))
+                self.is_cut = True
                 return
             self._view(operation.view, f"operation {id.short()}")
+            if not self.broken:
+                self.whole_from = id
             id = operation.parents[0] if operation.parents and id != self._oldest else None
 
     def _view(self, root: ObjectId, name: str) -> None:
@@ -146,9 +152,9 @@ class Links:
         for blob in blobs_of(record):
             if blob not in self.seen:
                 self.seen.add(blob)
-                if blob in self._tombstones and self._objects.has(blob):
+                if blob in self.tombstones and self._objects.has(blob):
                     self.going.add(blob)
-                elif blob in self._tombstones:
+                elif blob in self.tombstones:
                     self.purged += 1
                 elif not self._objects.has(blob):
                     self._absent(key, blob)
@@ -168,20 +174,25 @@ class Links:
         if self._elsewhere is not None and self._elsewhere.has(blob):
             self.elsewhere += 1
         else:
-            text = f"the bytes of input {key.decode()!r} are missing"
-            self.broken.append(Broken("blob", blob.short(), text, blob))
+            self._lost(key, blob)
+
+    def _lost(self, key: bytes, blob: ObjectId) -> None:
+        text = f"the bytes of input {key.decode()!r} are missing"
+        self.broken.append(Broken("blob", blob.short(), text, blob))
 
     def _tree(self, root: ObjectId, name: str, visit: Callable[[bytes, bytes], None] | None = None) -> None:
-        queue = [root]
+        queue: list[tuple[ObjectId, Child | None, int]] = [(root, None, 0)]
         while queue:
-            id = queue.pop()
+            id, promised, level = queue.pop()
             if id in self.seen:
                 continue
             self.seen.add(id)
             try:
                 node = decode_node(self._objects.get(id, Kind.NODE), id)
+                if promised is not None and not keeps_promise(node, promised, level):
+                    raise DamagedError(f"node {id.short()} is not what its parent says")
                 if isinstance(node, Inner):
-                    queue += [child.id for child in node.children]
+                    queue += [(child.id, child, node.level - 1) for child in node.children]
                     continue
             except DamagedError as error:
                 self._break("node", id, error, name)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dsvc.core.layout.updating import FolderUpdate
     from dsvc.core.operations import LoggedOperation
     from dsvc.core.state import State
+    from dsvc.store.writer import ObjectWriter
 
 FOLDER = ".dsvc"
 # Beside the folder in a project whose code is kept in Git; `dsvc.git.lockfile` reads and writes it.
@@ -74,6 +75,7 @@ class Repository:
         self.now = clock
         self.store = ObjectStore(backend)
         self.store.explain = self._explain
+        self.store.guard = _guard
         self.cache = NodeCache(folder=lambda: self.cache_folder)
 
     @classmethod
@@ -84,7 +86,7 @@ class Repository:
             raise RefusedError(f"{path} holds a repository already", "use it as it is: dsvc list")
         if has_packs(folder):
             message = f"{folder} holds a repository's packs but no head, which names them"
-            raise RefusedError(message, "bring the file head back from a backup, or move the folder away")
+            raise RefusedError(message, "bring the head back: dsvc check --repair; or move the folder away")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n")
@@ -123,6 +125,9 @@ class Repository:
         for folder in (start, *start.parents):
             if _has_head(folder / FOLDER):
                 return cls(LocalBackend(folder / FOLDER), folder, author)
+            if has_packs(folder / FOLDER):
+                message = f"{folder / FOLDER} holds a repository's packs but no head, which names them"
+                raise NotRepositoryError(message, "bring the head back: dsvc check --repair")
             if (folder / LOCK_FILE).is_file():
                 raise NotRepositoryError(f"{folder} has a {LOCK_FILE}, and its data is not here yet", "dsvc pull")
         raise NotRepositoryError(f"no dsvc repository in {start} or above", "make one with: dsvc init")
@@ -338,6 +343,13 @@ class Repository:
         forgotten = self.workspace.selecting(name, None, None)
         with self.workspace.saving(**forgotten) if forgotten else nullcontext():
             self.change(f"delete {name}", change)
+
+
+def _guard(writer: ObjectWriter) -> None:
+    """Refuse blobs that were purged."""
+    from dsvc.core.purging.tombstones import guard
+
+    guard(writer)
 
 
 def _set_locks(backend: Backend, workspace: Workspace) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -42,7 +42,7 @@ class _Said(msgspec.Struct):
     """What a source has said of itself."""
 
     fields: dict[str, Any]
-    task: str
+    task: Literal["instances", "person_keypoints", "captions", "labels"]
     absent: list[str] = []
     split: str | None = None
 
@@ -117,7 +117,7 @@ class Plan:
             return False
         return not self._splits or self._splits.get(key) == self.file.split
 
-    def _join_fields(self, sources: list[dict[str, Any]]) -> dict[str, Any]:
+    def _join_fields(self, sources: list[Mapping[str, Any]]) -> dict[str, Any]:
         """The sources' top-level fields: of each the first source's value, and all their licences."""
         if not self._sources:
             return {"info": {}, "licenses": []}

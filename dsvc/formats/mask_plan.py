@@ -59,7 +59,7 @@ class Plan:
         self._keys = set(keys)
         self._stems = Counter(map(stem, keys))
 
-    def _choose_values(self, walk: Walk, sources: Sequence[Source]) -> Values:
+    def _choose_values(self, walk: Walk, sources: list[Source]) -> Values:
         """The sources' own values where they agree, else new ones."""
         names = Names(walk.concepts())
         kinds = {source["kind"] for source in sources}

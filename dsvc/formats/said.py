@@ -10,10 +10,10 @@ import msgspec
 from dsvc.errors import DamagedError
 
 
-def said_by_sources(meta: Mapping[str, Any], format: str, form: type) -> list[dict[str, Any]]:
+def said_by_sources(meta: Mapping[str, Any], format: str, form: type) -> list[Mapping[str, Any]]:
     """What each source of a format said, in the order of their names. Raises DamagedError where one has not the fields
     of a form, of their types."""
-    found: list[dict[str, Any]] = []
+    found: list[Mapping[str, Any]] = []
     for name, said in sorted(meta.get(format, {}).items()):
         try:
             msgspec.convert(said, form)

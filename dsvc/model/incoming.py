@@ -11,7 +11,7 @@ from dsvc.model.records import Concept, Input
 # Reports how far long work has come: what is being done, how much is done, and of how much, where that is known.
 Progress = Callable[[str, int, int | None], None]
 # What is done of these is bytes.
-IN_BYTES = frozenset(("send", "receive"))
+IN_BYTES = frozenset(("send", "receive", "fetch media"))
 
 
 # An encoded annotation: its stem, which is its tree key still without the ordinal that tells equal copies apart, and

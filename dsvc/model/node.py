@@ -10,9 +10,10 @@ import msgspec
 from msgpack import ExtType
 from xxhash import xxh3_64_intdigest
 
-from dsvc.errors import DamagedError
+from dsvc.errors import DamagedError, RefusedError
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.limits import FEW_BYTES, MAX_ITEMS
 
 # Format 1 for ever. A node may end after an entry whose key's hash falls under a limit: a low one while the node is
 # small, a high one from `NORMAL` entries on, so that sizes vary little. Then most edits rewrite a node of common size.
@@ -160,6 +161,15 @@ def _is_count(entries: Any, conflicts: Any) -> bool:
     return type(entries) is type(conflicts) is int and 0 <= conflicts <= entries <= MAX_ENTRIES
 
 
+def keeps_promise(node: Node, promised: Child, level: int) -> bool:
+    """Whether a node, found below another one, is what that says of it."""
+    return (
+        node.level == level
+        and node.keys[-1:] == [promised.key]
+        and (node.count, node.conflicts) == (promised.entries, promised.conflicts)
+    )
+
+
 def _ids(joined: bytes) -> list[ObjectId]:
     size = ObjectId.SIZE
     return [ObjectId(joined[at : at + size]) for at in range(0, len(joined), size)]
@@ -174,6 +184,9 @@ def store_value(store: Store, value: bytes) -> Any:
     """What a leaf holds for a value: itself, or a pointer where it is larger than `MAX_INLINE`."""
     if len(value) <= MAX_INLINE:
         return value
+    if len(value) > FEW_BYTES and codec.count_items(value, MAX_ITEMS) > MAX_ITEMS:
+        message = f"a record of more than {MAX_ITEMS:,} parts cannot be stored; nothing was changed"
+        raise RefusedError(message, "keep long lists in files of their own, as inputs")
     return ExtType(codec.OUTSIDE_VALUE, bytes([has_conflict(value)]) + store.put(Kind.VALUE, value))
 
 

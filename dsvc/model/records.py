@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from dsvc.errors import DamagedError
 from dsvc.model.numbers import pack_numbers, unpack_numbers
-from dsvc.model.stored import stored_fields
+from dsvc.model.stored import require_makeable, stored_fields
 from dsvc.store import codec
 from dsvc.store.ids import ANNOTATION_CONTEXT, NUMBER_CONTEXT, ObjectId, derived_id
 
@@ -183,7 +183,9 @@ def encode_concept(concept: Concept) -> bytes:
             "number": concept.number,
             "skeleton": concept.skeleton,
             "supercategory": concept.supercategory,
-        }
+        },
+        "concept",
+        concept.name,
     )
 
 
@@ -203,7 +205,9 @@ def encode_input(record: Input) -> bytes:
             "number": record.number,
             "split": record.split,
             "width": plain_number(record.declared_width),
-        }
+        },
+        "input",
+        record.key,
     )
 
 
@@ -268,7 +272,7 @@ def encode_mask(mask: Mask) -> list[Any]:
 
 def encode_annotation(annotation: Annotation) -> bytes:
     """The value of an annotation in its tree. Raises codec.EncodeError."""
-    return _encode(annotation_fields(annotation))
+    return _encode(annotation_fields(annotation), "annotation", f"{annotation.key}#{annotation.id}")
 
 
 def content_id(key: str, fields: Mapping[str, Any]) -> str:
@@ -295,8 +299,10 @@ def _present(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _encode(fields: dict[str, Any]) -> bytes:
-    return codec.encode(_present(fields))
+def _encode(fields: dict[str, Any], noun: str, name: str) -> bytes:
+    value = codec.encode(_present(fields))
+    require_makeable(value, noun, name)
+    return value
 
 
 # ---- decoding

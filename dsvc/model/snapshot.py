@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dsvc.errors import DamagedError
+from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.node import Reader, Store
 from dsvc.model.records import (
     Annotation,
@@ -22,6 +22,7 @@ from dsvc.model.tree import Edits, NodeCache, Tree, empty_tree
 from dsvc.model.walk import Sample
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.limits import FEW_BYTES, MAX_ITEMS
 
 TREES = ("concepts", "inputs", "annotations")
 
@@ -42,9 +43,13 @@ def empty_roots(store: Store) -> Roots:
 
 
 def store_roots(store: Store, roots: Roots) -> ObjectId:
-    """Keep a snapshot and give its id. Raises codec.EncodeError."""
+    """Keep a snapshot and give its id. Raises codec.EncodeError, RefusedError."""
     fields = {name: bytes(getattr(roots, name)) for name in TREES}
-    return store.put(Kind.SNAPSHOT, codec.encode({**fields, "meta": roots.meta}))
+    data = codec.encode({**fields, "meta": roots.meta})
+    if len(data) > FEW_BYTES and codec.count_items(data, MAX_ITEMS) > MAX_ITEMS:
+        message = f"what sources say of themselves has more than {MAX_ITEMS:,} parts; nothing was changed"
+        raise RefusedError(message, "keep long lists in files of their own, as inputs")
+    return store.put(Kind.SNAPSHOT, data)
 
 
 def load_roots(store: Reader, id: ObjectId) -> Roots:
@@ -163,4 +168,6 @@ class Snapshot:
                 pending = next(annotations, None)
             yield Sample(decode_input(tree_key, value), tuple(found))
             if pending is not None and pending[0] < prefix:
-                raise DamagedError(f"annotation {pending[0].decode(errors='replace')!r} has no input")
+                break
+        if pending is not None:
+            raise DamagedError(f"annotation {pending[0].decode(errors='replace')!r} has no input")

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dsvc.errors import DamagedError
+from dsvc.errors import DamagedError, RefusedError
 from dsvc.store import codec
 from dsvc.store.ids import ObjectId
+from dsvc.store.limits import FEW_BYTES, MADE_BYTES, MADE_ITEMS
 
 Fields = dict[str, Any]
 Types = frozenset[type]
@@ -19,6 +20,7 @@ Form = Types | Callable[[Any], bool]
 _INT, _TEXT, _BYTES, _MAP = frozenset((int,)), frozenset((str,)), frozenset((bytes,)), frozenset((dict,))
 _NUMBER, _NUMBERING = frozenset((int, float)), frozenset((int, str))
 _CONFLICTS = "!"
+_TOO_BIG = "keep what is that long in a file of its own, as an input; nothing was changed"
 
 
 def _list_of(types: Types, length: int | None = None) -> Callable[[Any], bool]:
@@ -66,6 +68,7 @@ def _is_embeddings(value: Any) -> bool:
 _REFERENCE: Mapping[str, Form] = {"etag": _TEXT, "hash": _is_id, "mtime": _INT, "place": _TEXT, "size": _INT}
 _MEDIA: Mapping[str, Form] = {
     "blob": _is_id,
+    "chunks": _is_id,
     "duration": _NUMBER,
     "fps": _NUMBER,
     "height": _INT,
@@ -133,6 +136,18 @@ def stored_fields(value: bytes, noun: str, key: bytes | str = b"") -> Fields:
     if wrong is not None:
         raise DamagedError(f"{name} cannot be read: its field {wrong[:80]!r} is not what it should be")
     return fields
+
+
+def require_makeable(value: bytes, noun: str, name: str) -> None:
+    """Raise RefusedError where the encoding of a record that somebody makes is too big. What merges make of such
+    records may be bigger: conflicts hold several values."""
+    if len(value) <= FEW_BYTES:
+        return
+    if len(value) > MADE_BYTES:
+        raise RefusedError(f"{noun} {name!r} has {len(value):,} bytes, and {MADE_BYTES:,} are the most", _TOO_BIG)
+    if codec.count_items(value, MADE_ITEMS) > MADE_ITEMS:
+        message = f"{noun} {name!r} has lists and maps of more than {MADE_ITEMS:,} parts in all"
+        raise RefusedError(message, _TOO_BIG)
 
 
 def _wrong_field(fields: Fields, forms: Mapping[str, Form]) -> str | None:

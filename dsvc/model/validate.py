@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -64,6 +64,8 @@ def _wrong_values(annotation: Annotation) -> Iterator[str]:
         yield f"a frame is counted from 0, not {annotation.frame}"
     if annotation.time is not None and not 0 <= annotation.time[0] <= annotation.time[1] < math.inf:
         yield "a time is begin and end in seconds, from 0, the end not before the begin"
+    if not all(isinstance(fields, Mapping | list | tuple) for fields in annotation.extras.values()):
+        yield "extras are maps of fields, by the name of a source format"
     if annotation.shape is not None:
         yield from _wrong_shape(annotation.shape)
 

@@ -247,7 +247,12 @@ def store_operation(store: Store, operation: Operation) -> ObjectId:
 
 def load_operation(store: Reader, id: ObjectId) -> Operation:
     """The operation of an id. Raises DamagedError."""
-    fields = codec.decode(store.get(id, Kind.OPERATION), f"operation {id.short()}")
+    return decode_operation(store.get(id, Kind.OPERATION), id)
+
+
+def decode_operation(data: bytes, id: ObjectId) -> Operation:
+    """The operation of its bytes. Raises DamagedError."""
+    fields = codec.decode(data, f"operation {id.short()}")
     try:
         operation = Operation(
             view=ObjectId(fields["view"]),

@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from dsvc.errors import DamagedError, NotFoundError, RemoteError
 from dsvc.remote.guarded import blaming
@@ -42,14 +42,25 @@ class Place:
     """One remote, opened when it is first asked. May be used from several threads."""
 
     def __init__(self, repository: Repository, remote: Remote) -> None:
-        self.name = remote.name
+        self._begin(remote.name)
         self._remote = remote
         self._for = weakref.ref(repository)  # whose store refers to this
+
+    def _begin(self, name: str) -> None:
+        self.name = name
         self._lock = threading.Lock()
         self._opened: Repository | None = None
         self._failed: RemoteError | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._traffic = _Traffic()
+
+    @classmethod
+    def of(cls, repository: Repository, name: str) -> Self:
+        """A place that is open already."""
+        place = cls.__new__(cls)
+        place._begin(name)
+        place._opened = repository
+        return place
 
     @property
     def repository(self) -> Repository:

@@ -14,7 +14,7 @@ from dsvc.core.keys import check_key
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.commit import decode_commit
 from dsvc.model.incoming import Progress
-from dsvc.model.node import Child, Inner, Leaf, Node, decode_node
+from dsvc.model.node import Child, Inner, Leaf, decode_node, keeps_promise
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_concept, decode_input
 from dsvc.model.snapshot import decode_roots
@@ -107,11 +107,15 @@ class Copier:
     def _visit(self, steps: list[_Step]) -> Iterator[_Step]:
         """Bring some nodes; the steps to their children."""
         known = {step.id: step for step in reversed(steps)}
+        for step in steps:
+            first = known[step.id].promised
+            if None not in (first, step.promised) and first != step.promised:
+                raise self._source.failure(DamagedError(f"node {step.id.short()} is not what its parent says"))
         outside: list[tuple[_Step, Leaf]] = []
         for id, data in self._carrier.bring(self._carrier.lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]
             node = self._decoded(decode_node, data, id)
-            if step.promised is not None and not _keeps(node, step.promised, step.level):
+            if step.promised is not None and not keeps_promise(node, step.promised, step.level):
                 raise self._source.failure(DamagedError(f"node {id.short()} is not what its parent says"))
             if isinstance(node, Inner):
                 for child in node.children:
@@ -165,12 +169,3 @@ class Copier:
     def _decoded(self, decode: Callable[[bytes, ObjectId], T], data: bytes, id: ObjectId) -> T:
         with self._source.blamed():
             return decode(data, id)
-
-
-def _keeps(node: Node, promised: Child, level: int) -> bool:
-    """Whether a node is what its parent says of it."""
-    return (
-        node.level == level
-        and node.keys[-1:] == [promised.key]
-        and (node.count, node.conflicts) == (promised.entries, promised.conflicts)
-    )

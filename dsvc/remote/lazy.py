@@ -6,7 +6,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, cast
 
-from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError, RemoteError
+from dsvc.errors import DamagedError, DsvcError, PurgedError, RefusedError, RemoteError
 from dsvc.model.view import TombstoneRef, View, tombstone_of
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dsvc.remote.settings import Remote
     from dsvc.store.frame import Entry, Packed
     from dsvc.store.ids import ObjectId
+
+_PURGED_HINT = "a purge is for good; the record stays"
 
 
 def attach(repository: Repository, remote: Remote | None = None) -> None:
@@ -107,19 +109,18 @@ class Remotes:
         repository = self._repository()
         if repository is None:
             return DamagedError(f"blob {id} is missing")
-        for view in (repository.view, *(place.view for place in self._places())):
-            if (told := purged(view, id)) is not None:
+        for place in self._places():  # what this repository knows of it, it has told before
+            if (told := purged(place.view, id)) is not None:
                 return told
         return _nowhere(repository, id)
 
 
 def purged(view: View, id: ObjectId) -> DsvcError | None:
     """The error for a blob of which a tombstone says that it was purged, and why; None where none does."""
+    from dsvc.core.purging.tombstones import told
+
     found = cast("TombstoneRef | None", view.get(*tombstone_of(id)))
-    if found is None:
-        return None
-    message = f"blob {id.short()} was purged by {found.author.name}: {found.reason or 'no reason was given'}"
-    return NotFoundError(message, "its bytes are gone for good; the record stays")
+    return PurgedError(f"media {id.short()} was {told(found)}", _PURGED_HINT) if found is not None else None
 
 
 def _nowhere(repository: Repository, id: ObjectId) -> DsvcError:

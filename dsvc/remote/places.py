@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,8 +107,10 @@ def _open_bucket(url: str, project: Path | None, create: bool, workspace: Worksp
 
     kind = scheme(url)
     bucket, _, prefix = url[len(kind) + 3 :].partition("/")
-    store = open_bucket(kind, bucket, cloud_settings(workspace, kind))
-    backend = BucketBackend(store, prefix, shown_place(url))
+    settings = cloud_settings(workspace, kind)
+    store = open_bucket(kind, bucket, settings)
+    uploads = partial(open_bucket, kind, bucket, settings, for_uploads=True)
+    backend = BucketBackend(store, prefix, shown_place(url), uploads)
     if backend.peek_head() is None:
         _require_room(backend, store, prefix.strip("/"), create)
     return backend
@@ -119,7 +122,7 @@ def _require_room(backend: BucketBackend, store: object, prefix: str, create: bo
     found = backend.attempts.do(lambda: obstore.list_with_delimiter(store, prefix=prefix or None))
     paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"] if meta["size"])]
     names = {path[len(prefix) :].strip("/") for path in paths}
-    if HEAD in names and backend.read_head() is not None:  # another one has made it meanwhile
+    if HEAD in names and backend.peek_head() is not None:  # another one has made it meanwhile
         return
     if names - _BEGUN:
         raise RemoteError(f"{place} holds other files, and no dsvc repository", "name a repository, or an empty prefix")

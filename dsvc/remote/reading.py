@@ -73,10 +73,13 @@ class BulkReader:
             self._pool = None
 
     def locate(self, ids: Sequence[ObjectId], kind: Kind) -> list[Found | None]:
-        """Where objects lie; None for one that no index lists, or as another kind."""
+        """Where objects lie; None for one that no index lists, or as another kind. Raises DamagedError."""
 
         def find(id: ObjectId) -> Found | None:
-            found = self._store.follow(lambda catalog: catalog.find(id))
+            try:
+                found = self._store.follow(lambda catalog: catalog.find(id))
+            except NotFoundError as error:
+                raise DamagedError(f"the index is incomplete: {error.message}") from error
             return Found(id, *found) if found is not None and found.entry.kind == kind else None
 
         return [find(id) for id in ids]

@@ -58,7 +58,8 @@ class Source:
 
     def locate(self, ids: Sequence[ObjectId], kind: Kind) -> list[Found | None]:
         """Where objects lie, None for those that are not there."""
-        return self._reader.locate(ids, kind)
+        with self.blamed():
+            return self._reader.locate(ids, kind)
 
     def runs(self, found: Iterable[Found]) -> Iterator[Run]:
         """Objects that were located, verified, as they lie."""

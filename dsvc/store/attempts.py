@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
@@ -151,7 +152,7 @@ class Attempts:
         pauses = self._pauses()
         while True:
             try:
-                found = request()
+                found = _interruptibly(request)
             except Exception as error:
                 # A bug of ours is no trouble of the place's.
                 if not isinstance(error, OSError) and not type(error).__module__.startswith("obstore"):
@@ -206,6 +207,30 @@ class Attempts:
         trouble = read_trouble(error)
         hint = self._denied_hint if trouble.hint == CREDENTIALS_HINT else trouble.hint
         return RemoteError(f"{self.place}: {trouble.what}", hint)
+
+
+def _interruptibly(request: Callable[[], T]) -> T:
+    """What the request gives. The client holds on to the main thread as long as it waits, so that nobody could
+    interrupt it; there it is done in another one, which nobody waits for in the end."""
+    if threading.current_thread() is not threading.main_thread():
+        return request()
+    found: list[T] = []
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            found.append(request())
+        except BaseException as error:  # handed to the main thread
+            failed.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="dsvc-ask", daemon=True).start()
+    done.wait()
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 class PeekedHead:

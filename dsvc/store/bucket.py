@@ -10,8 +10,8 @@ import mmap
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any
 
 from dsvc.errors import NotFoundError, RefusedError, RemoteError
 from dsvc.store.attempts import Attempts, PeekedHead, RefusedConditionError, is_beyond_end, is_missing
@@ -59,6 +59,9 @@ class _BucketUpload:
             self._file.seek(0)
             self._backend.put(name, self._file.read())
             return
+        if self._size > _WHOLE:
+            self._backend.put_parts(name, self._file, self._size)
+            return
         with _on_disk():
             self._file.flush()
             # The pages of the file are sent as they are; a copy of each pack in memory would be 64 MiB.
@@ -70,10 +73,21 @@ class _BucketUpload:
 
 
 class BucketBackend:
-    """The objects below a prefix of a bucket, as a backend. `store` is one of obstore, `place` names it to people."""
+    """The objects below a prefix of a bucket, as a backend. `store` is one of obstore, `place` names it to people.
 
-    def __init__(self, store: Any, prefix: str = "", place: str = "the object store") -> None:
+    `open_uploads` opens a store for sending much, where that takes another one.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        prefix: str = "",
+        place: str = "the object store",
+        open_uploads: Callable[[], Any] | None = None,
+    ) -> None:
         self._store = store
+        self._open_uploads = open_uploads
+        self._uploads: Any = None
         self._prefix = prefix.strip("/")
         self.attempts = Attempts(place)
         self._turn = threading.RLock()
@@ -128,15 +142,33 @@ class BucketBackend:
         return _BucketUpload(self)
 
     def put(self, name: str, data: bytes | mmap.mmap) -> None:
-        """Write a file whole, in one request unless it is very big."""
+        """Write a file whole, in one request."""
         import obstore
 
-        size, path = len(data), self._path(name)
-        part = max(_PART, size // _MOST_PARTS)
-        options: Any = {"use_multipart": True, "chunk_size": part, "max_concurrency": 2}
-        if size <= _WHOLE:
-            options = {"use_multipart": False}
-        self.attempts.do(lambda: obstore.put(self._store, path, data, **options))
+        path, store = self._path(name), self._store_for(len(data))
+        self.attempts.do(lambda: obstore.put(store, path, data, use_multipart=False))
+
+    def put_parts(self, name: str, file: IO[bytes], size: int) -> None:
+        """Write a file of many bytes in parts; it is there once all of them are."""
+        import obstore
+
+        path, store = self._path(name), self._store_for(size)
+        options: Any = {"use_multipart": True, "chunk_size": max(_PART, size // _MOST_PARTS), "max_concurrency": 2}
+
+        def send() -> None:
+            with _on_disk():
+                file.seek(0)
+            obstore.put(store, path, file, **options)
+
+        self.attempts.do(send)
+
+    def _store_for(self, size: int) -> Any:
+        """The store for sending so many bytes."""
+        if size <= _IN_MEMORY or self._open_uploads is None:
+            return self._store
+        with self._turn:
+            self._uploads = self._uploads or self._open_uploads()
+            return self._uploads
 
     def delete(self, name: str) -> None:
         """Remove a file."""

@@ -48,7 +48,8 @@ class CachedBackend:
         if found is not None:
             return found
         data = self.distant.read(name, offset, length)
-        if offset == 0 and length is None and len(data) <= _LARGEST:
+        is_whole = offset == 0 and (length is None or len(data) < length)
+        if is_whole and len(data) <= _LARGEST:
             self.shelf.put(name, data)
         return data
 
@@ -59,7 +60,7 @@ class CachedBackend:
             if found is not None:
                 return found
             if size <= SMALL:
-                return self.read(name)[offset : offset + length]
+                return self.read(name, 0, size + 1)[offset : offset + length]
             self._by_blocks.add(name)
         end = min(offset + length, size)
         if end <= offset:
@@ -70,20 +71,19 @@ class CachedBackend:
 
     def _block(self, name: str, size: int, number: int, last: int) -> bytes:
         """A block, fetched with those up to the `last` that is wanted where it is not here."""
-        found = self._kept(name, number)
-        if found is not None:
-            return found
         with self._lock:
             coming = self._coming.get((name, number))
         if coming is not None:
             coming.result()
-            found = self._kept(name, number)
-            self._go_on(name, size, number)
-            if found is not None:
-                return found
-        count = self._reach(name, number, last + 1 - number)
+        found = self._kept(name, number)
+        if found is not None:
+            if number in self._streams.get(name, ()):
+                self._go_on(name, size, number)
+            return found
+        count, goes_on = self._reach(name, number, last + 1 - number)
         self._fetch(name, size, number, count)
-        self._look_ahead(name, size, number + count, count)
+        if goes_on:
+            self._look_ahead(name, size, number + count, count)
         found = self._kept(name, number)
         return b"" if found is None else found
 
@@ -106,8 +106,8 @@ class CachedBackend:
             while len(self._blocks) * BLOCK > _IN_MEMORY:
                 self._blocks.popitem(last=False)
 
-    def _reach(self, name: str, number: int, wanted: int) -> int:
-        """How many blocks to fetch at once: more each time where the last ones ended here."""
+    def _reach(self, name: str, number: int, wanted: int) -> tuple[int, bool]:
+        """How many blocks to fetch at once, more each time where the last ones ended here, and whether they did."""
         with self._lock:
             streams = self._streams.setdefault(name, OrderedDict())
             before = streams.pop(number, 0)
@@ -115,7 +115,7 @@ class CachedBackend:
             streams[number + count] = count
             if len(streams) > _STREAMS:
                 streams.popitem(last=False)
-        return count
+        return count, before > 0
 
     def _fetch(self, name: str, size: int, number: int, count: int) -> None:
         start = number * BLOCK

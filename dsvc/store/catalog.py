@@ -62,7 +62,6 @@ class Catalog:
             found = self._history.find(id, is_history)
             if found is not None:
                 return Location(*found)
-
         # The newest first: what is looked for was mostly written lately, or lies in the one big segment.
         for number in range(len(self.manifest.segments) - 1, -1, -1):
             segment = self.segment(number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from dsvc.errors import DamagedError
 from dsvc.store.chunklist import ChunkList, Part
@@ -10,13 +11,16 @@ from dsvc.store.ids import ObjectId, blob_hasher
 
 # Gives a blob, verified, by its id and the most bytes that it may have; None where it has more.
 Take = Callable[[ObjectId, int], bytes | None]
+# Is told which chunks are read next.
+Announce = Callable[[Sequence[ObjectId]], None]
+_WINDOW = 32  # chunks that are announced at a time
 _HINT = "Run `dsvc check` for the whole extent, and fetch what is missing from a remote or a backup."
 
 
-def read_pieces(take: Take, id: ObjectId, chunks: ChunkList) -> Iterator[bytes]:
+def read_pieces(take: Take, id: ObjectId, chunks: ChunkList, ahead: Announce | None = None) -> Iterator[bytes]:
     """The chunks of a blob in order; raises DamagedError, at the end, if the whole does not hash to `id`."""
     hasher = blob_hasher()
-    for part in chunks.parts():
+    for part in _announced(chunks.parts(), ahead):
         data = read_chunk(take, id, part)
         hasher.update(data)
         yield data
@@ -24,9 +28,22 @@ def read_pieces(take: Take, id: ObjectId, chunks: ChunkList) -> Iterator[bytes]:
         raise wrong_list(id)
 
 
-def read_range(take: Take, id: ObjectId, chunks: ChunkList, start: int, length: int) -> bytes:
+def read_range(
+    take: Take, id: ObjectId, chunks: ChunkList, start: int, length: int, ahead: Announce | None = None
+) -> bytes:
     """The bytes of a range, as the chunks that cover it hold them."""
-    return b"".join(read_chunk(take, id, part)[part.start : part.stop] for part in chunks.parts(start, length))
+    parts = _announced(chunks.parts(start, length), ahead)
+    return b"".join(read_chunk(take, id, part)[part.start : part.stop] for part in parts)
+
+
+def _announced(parts: Iterator[Part], ahead: Announce | None) -> Iterator[Part]:
+    """The parts, which are announced some time before they come."""
+    now: list[Part] = []
+    while (coming := list(islice(parts, _WINDOW))) or now:
+        if ahead is not None and coming:
+            ahead([part.id for part in coming])
+        yield from now
+        now = coming
 
 
 def read_chunk(take: Take, id: ObjectId, part: Part) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dsvc.errors import DamagedError, RefusedError
 from dsvc.store import codec
@@ -18,6 +19,8 @@ from dsvc.store.ids import CHUNKS_CONTEXT, ObjectId, derived_id
 MAX_CHUNKS = 1_500_000
 MAX_LIST = 64 << 20  # bytes: more than a list of so many takes
 _SIZE = ObjectId.SIZE
+_IDS, _LENGTHS = b"\x82\xa3ids", b"\xa7lengths"  # how the encoding begins, and goes on
+_WIDTHS = {b"\xc4": (1, 0), b"\xc5": (2, 1 << 8), b"\xc6": (4, 1 << 16)}  # of a byte string's length: bytes, the least
 
 
 class Part(NamedTuple):
@@ -86,17 +89,32 @@ class ChunkList:
         """Read a list. Raises DamagedError, naming `what`, for one that no blob has."""
         if len(data) > MAX_LIST:
             raise DamagedError(f"{what} is too long")
-        match codec.decode(data, what):
-            case {"ids": bytes(ids), "lengths": bytes(packed), **rest} if not rest:
-                return cls(ids, _lengths(ids, packed, what))
+        # Not by the codec, which would make objects of whatever else so many bytes may hold.
+        ids, at = _bytes_after(_IDS, memoryview(data), 0, what)
+        packed, at = _bytes_after(_LENGTHS, memoryview(data), at, what)
+        if at != len(data):
+            raise DamagedError(f"{what} is malformed")
+        return cls(bytes(ids), _lengths(len(ids), packed, what))
+
+
+def _bytes_after(key: bytes, data: memoryview, at: int, what: str) -> tuple[memoryview, int]:
+    """The byte string that follows `key` in a canonical encoding, and where it ends."""
+    at += len(key)
+    width, least = _WIDTHS.get(bytes(data[at : at + 1]), (0, 0))
+    size = int.from_bytes(data[at + 1 : at + 1 + width], "big")
+    start = at + 1 + width
+    if data[at - len(key) : at] != key or not width or size < least or start + size > len(data):
         raise DamagedError(f"{what} is malformed")
+    return data[start : start + size], start + size
 
 
-def _lengths(ids: bytes, packed: bytes, what: str) -> tuple[Any, ...]:
+def _lengths(ids: int, packed: memoryview, what: str) -> array[int]:
     count, left = divmod(len(packed), 4)
-    if left or len(ids) != count * _SIZE or count > MAX_CHUNKS:
+    if left or ids != count * _SIZE or count > MAX_CHUNKS:
         raise DamagedError(f"{what} is malformed")
-    lengths = struct.unpack(f">{count}I", packed)
+    lengths = array("I", packed.tobytes())
+    if sys.byteorder == "little":
+        lengths.byteswap()
     if count == 0 or min(lengths) == 0 or max(lengths) > MAX_CHUNK or sum(lengths) <= BIG:
         raise DamagedError(f"{what} has chunks of impossible lengths")
     return lengths

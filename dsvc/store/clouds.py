@@ -12,12 +12,13 @@ from dsvc.store.profiles import log_in, read_aws
 CLOUD = ("s3", "gs", "az")
 _CONNECT = timedelta(seconds=5)
 _WHOLE = timedelta(minutes=10)  # for a request and its answer: a pack of 64 MiB at 1 Mbit/s
+_STALL = timedelta(seconds=40)  # without a byte of the answer
 
 
 class CloudSettings(NamedTuple):
     """How buckets are reached: another endpoint than Amazon's, a region, whether http is allowed, Azure's account.
 
-    With `is_own` false the endpoint is not this person's choice: nothing is signed then.
+    With `is_own` false the endpoint or account is not this person's choice: nothing is signed then.
     """
 
     endpoint: str | None = None
@@ -36,21 +37,26 @@ def import_obstore() -> Any:
     return obstore
 
 
-def open_bucket(kind: str, bucket: str, settings: CloudSettings, retries: int = 0) -> Any:
+def open_bucket(kind: str, bucket: str, settings: CloudSettings, retries: int = 0, *, for_uploads: bool = False) -> Any:
     """A store of obstore for a bucket of S3 ("s3"), Google ("gs") or a container of Azure ("az"); no request is made.
 
-    `retries` are those that the client makes by itself. Raises RefusedError.
+    `retries` are those that the client makes by itself. One `for_uploads` waits for an answer as long as it takes to
+    send much; others end when nothing comes. Raises RefusedError.
     """
     import_obstore()
     from obstore.store import AzureStore, GCSStore
 
     client: dict[str, Any] = {"connect_timeout": _CONNECT, "timeout": _WHOLE, "user_agent": "dsvc"}
+    if not for_uploads:
+        client["read_timeout"] = _STALL
     options: dict[str, Any] = {"client_options": client, "retry_config": {"max_retries": retries}}
     try:
         if kind == "gs":
             return GCSStore(bucket, **options)
         if kind == "az":
-            options |= {"account_name": settings.account} if settings.account else {}
+            if settings.account:
+                options |= {"account_name": settings.account}
+                options |= {} if settings.is_own else {"skip_signature": True}
             return AzureStore(bucket, **options)
         return _open_s3(bucket, settings, options)
     except DsvcError:

@@ -8,13 +8,16 @@ big-endian, as short as possible), and nothing is deeper than `MAX_DEPTH`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from typing import Any
 
 import msgpack
+import msgspec
 from msgpack import ExtType, Timestamp
 
 from dsvc.errors import DamagedError
+from dsvc.store.limits import FEW_BYTES, MAX_ITEMS
 
 MAX_DEPTH = 64
 BIG_INTEGER = 1
@@ -101,6 +104,8 @@ def pack(value: Any) -> bytes:
 
 def unpack(data: bytes | memoryview, what: str = "object") -> Any:
     """Unpack what need not be known to be canonical: the fast half of `decode`. Raises DamagedError."""
+    if len(data) > FEW_BYTES and count_items(data, MAX_ITEMS) > MAX_ITEMS:
+        raise DamagedError(f"{what} has more than {MAX_ITEMS:,} parts")
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=unpack_extension)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
@@ -123,7 +128,28 @@ def decode(data: bytes | memoryview, what: str = "object") -> Any:
     return value
 
 
+# For a short map one pass in C tells, if it holds no extension: encoded again in order, it is what it was. What looks
+# like a float that is not finite, or could be nested too deeply, is looked at closely.
+_ordered = msgspec.msgpack.Encoder(order="deterministic").encode
+_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+_CONTAINERS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
+_SHORT = 4096
+
+
+def _is_plainly_canonical(value: Any, data: bytes | memoryview) -> bool:
+    if type(value) is not dict or len(data) > _SHORT or type(data) is not bytes:
+        return False
+    if len(data) - len(data.translate(None, _CONTAINERS)) > MAX_DEPTH or _NOT_FINITE.search(data):
+        return False
+    try:
+        return _ordered(value) == data
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+
+
 def _is_canonical(value: Any, data: bytes | memoryview) -> bool:
+    if _is_plainly_canonical(value, data):
+        return True
     try:
         if _maps_are_sorted(value, 0):
             return pack(value) == data
@@ -174,3 +200,42 @@ def unpack_extension(code: int, data: bytes) -> Any:
     if -(1 << 63) <= value < 1 << 64 or _pack_big(value).data != data:
         raise ValueError("an integer that is not in its shortest form")
     return value
+
+
+def _sizes() -> list[tuple[int, int, int]]:
+    """By an encoding's first byte: how many bytes of length follow, how many bytes there are beside, and whether the
+    length counts parts (1) or bytes (0)."""
+    table = [(0, 0, 0)] * 256
+    table[0xC4:0xC7] = table[0xD9:0xDC] = [(1, 0, 0), (2, 0, 0), (4, 0, 0)]
+    table[0xC7:0xCA] = [(1, 1, 0), (2, 1, 0), (4, 1, 0)]
+    table[0xCA:0xCC] = [(0, 4, 0), (0, 8, 0)]
+    table[0xCC:0xD0] = table[0xD0:0xD4] = [(0, 1, 0), (0, 2, 0), (0, 4, 0), (0, 8, 0)]
+    table[0xD4:0xD9] = [(0, 2, 0), (0, 3, 0), (0, 5, 0), (0, 9, 0), (0, 17, 0)]
+    table[0xDC:0xE0] = [(2, 0, 1), (4, 0, 1)] * 2
+    table[0x80:0xA0] = [(0, 0, 1)] * 32
+    return table
+
+
+_SIZES = _sizes()
+
+
+def count_items(data: bytes | memoryview, most: int) -> int:
+    """How many elements of lists and entries of maps an encoding has in all, by what its heads say; counted no further
+    than to beyond `most`. Nothing is built for it. What is cut off counts as far as it goes."""
+    at, end, found = 0, len(data), 0
+    while at < end and found <= most:
+        head = data[at]
+        at += 1
+        if head < 0x80 or head >= 0xE0:
+            continue
+        if 0xA0 <= head < 0xC0:
+            at += head & 31
+            continue
+        width, beside, parts = _SIZES[head]
+        length = int.from_bytes(data[at : at + width], "big") if width else head & 15 if parts else 0
+        at += width + beside
+        if parts:
+            found += length
+        else:
+            at += length
+    return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dsvc.errors import DsvcError
 from dsvc.store.frame import Entry, Packed
 from dsvc.store.ids import ObjectId
+
+if TYPE_CHECKING:
+    pass
 
 
 class Elsewhere(Protocol):

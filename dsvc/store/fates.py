@@ -64,9 +64,11 @@ def decide(table: Table, kept: Array, fixed: Array, banned: Array, scope: int) -
     bytes_kept = (table.rows["stored"].astype(np.float64) + FRAME_OVERHEAD + PACK_ROW.size) * kept
     waste = sizes - np.bincount(packs, bytes_kept, minlength=count) - _EMPTY_PACK
     go = (np.bincount(packs[kept], minlength=count) == 0) & judged
-    must = np.bincount(packs[banned], minlength=count) > 0
-    history = np.array([pack.pack_class is PackClass.HISTORY for pack in table.packs], bool)
-    must |= history & (np.bincount(packs[~kept], minlength=count) > 0)
+    # Who has read a history pack goes by its own index: it must name nothing that is not listed.
+    is_history = np.array([pack.pack_class is PackClass.HISTORY for pack in table.packs], bool)
+    must = (np.bincount(packs[banned], minlength=count) > 0) | (
+        is_history & (np.bincount(packs[~kept], minlength=count) > 0)
+    )
     worth = ((waste >= WASTE * sizes) | _joined(table, judged & ~fixed & ~go)) & ~fixed
     return Fates(kept, (must | worth) & judged & ~go, go)
 

@@ -23,6 +23,8 @@ _HINTS = {
     errno.EMFILE: "Raise the limit of open files (ulimit -n) and run the command again.",
 }
 _OTHER_HINT = "Check the disk and the path, and run the command again."
+# A pipe in the place of a file would be waited for until somebody writes to it.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _WINDOWS = os.name == "nt"
 _seek_lock = threading.Lock()  # stands in for pread where the system has none
@@ -129,7 +131,7 @@ class OsFiles:
     def open(self, path: Path) -> int:
         """Open the file `path` for reading."""
         with refusing(path):
-            return os.open(path, os.O_RDONLY | _BINARY)
+            return os.open(path, os.O_RDONLY | _BINARY | _AT_ONCE)
 
     def size(self, fd: int, path: Path) -> int:
         """The byte size of an open regular file."""

@@ -14,7 +14,7 @@ import zstandard
 
 from dsvc.errors import DamagedError
 from dsvc.store.chunklist import ChunkList
-from dsvc.store.ids import Kind, ObjectId, object_id
+from dsvc.store.ids import Kind, ObjectId, blob_hasher, object_id
 
 FRAME_HEAD = struct.Struct(">2sBBQQ")
 FRAME_TAIL = struct.Struct(">32sQ")
@@ -24,6 +24,7 @@ RAW = 0
 ZSTD = 1
 CHUNKED = 2  # the payload lists the chunks of a blob, which are objects of their own
 MAX_COMPRESSED = 64 << 20  # a bigger object is stored raw, so that no frame can unfold into more
+_PIECEWISE = 1 << 20  # bytes of a compressed blob from which on it is verified piece by piece
 _LEVEL = 3
 _SAMPLE = 16 << 10
 _WORTH = 0.95  # a blob is compressed when that saves a twentieth: media that was compressed already never does
@@ -131,7 +132,9 @@ def check_frame(frame: bytes | memoryview, id: ObjectId, entry: Entry, where: st
 
 def verify_frame(frame: memoryview, id: ObjectId, entry: Entry, where: str) -> None:
     """Verify the object in a frame against its id, without a copy where it lies raw. Raises DamagedError."""
-    if entry.codec != RAW or entry.raw != entry.stored or entry.kind not in _KINDS:
+    if entry.codec == ZSTD and entry.kind == Kind.BLOB and entry.raw > _PIECEWISE:
+        _verify_piecewise(check_frame(frame, id, entry, where), id, entry, where)
+    elif entry.codec != RAW or entry.raw != entry.stored or entry.kind not in _KINDS:
         open_frame(bytes(frame), id, entry, where)
     elif object_id(Kind(entry.kind), check_frame(frame, id, entry, where)) != id:
         raise damaged(id, entry.kind, where, "its bytes do not hash to its id")
@@ -161,10 +164,25 @@ def unpack_payload(payload: memoryview, id: ObjectId, entry: Entry, where: str) 
     if entry.codec != ZSTD or entry.raw > MAX_COMPRESSED or _content_size(payload) != entry.raw:
         raise damaged(id, entry.kind, where, "its lengths or its codec make no sense")
     try:
-        data: bytes = _zstd.decompress(payload)
+        data: bytes = _zstd.decompress(payload, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise damaged(id, entry.kind, where, "it cannot be decompressed") from error
     return data
+
+
+def _verify_piecewise(payload: memoryview, id: ObjectId, entry: Entry, where: str) -> None:
+    """Verify a compressed blob that is never whole in memory: a few bytes may unfold into many, in many threads."""
+    hasher, size = blob_hasher(), 0
+    if entry.raw > MAX_COMPRESSED or _content_size(payload) != entry.raw:
+        raise damaged(id, entry.kind, where, "its lengths or its codec make no sense")
+    try:
+        for piece in zstandard.ZstdDecompressor().read_to_iter(payload):
+            hasher.update(piece)
+            size += len(piece)
+    except zstandard.ZstdError as error:
+        raise damaged(id, entry.kind, where, "it cannot be decompressed") from error
+    if size != entry.raw or hasher.digest() != id:
+        raise damaged(id, entry.kind, where, "its bytes do not hash to its id")
 
 
 def _unpack_list(payload: memoryview, id: ObjectId, entry: Entry, where: str) -> bytes:

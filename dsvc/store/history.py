@@ -10,6 +10,7 @@ from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.backend import Backend
 from dsvc.store.frame import FRAME_HEAD, FRAME_OVERHEAD, Entry, check_frame, damaged
 from dsvc.store.ids import ObjectId
+from dsvc.store.limits import is_allowed
 from dsvc.store.pack import PACK_TARGET, Frames, PackClass, PackInfo, pack_index, split_history
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def frame_entry(data: bytes, id: ObjectId, offset: int, pack: PackInfo) -> Entry
     """What a frame of a pack that was read whole says of itself. Raises DamagedError where it does not fit."""
     if offset + FRAME_OVERHEAD <= len(data):
         _, kind, codec, raw, stored = FRAME_HEAD.unpack_from(data, offset)
-        if offset + FRAME_OVERHEAD + stored <= len(data):
+        if offset + FRAME_OVERHEAD + stored <= len(data) and is_allowed(kind, codec, raw, stored):
             return Entry(offset, stored, raw, kind, codec)
-    raise damaged(id, -1, f"pack {pack.id.short()}", "the pack ends too early")
+    raise damaged(id, -1, f"pack {pack.id.short()}", "its frame has an impossible length")
 
 
 class History:
@@ -76,7 +77,7 @@ class History:
             if whole is None:
                 if not fetch:
                     return None
-                whole = self._read[pack.id] = _Whole(self._backend.read(pack.name), pack)
+                whole = self._read[pack.id] = _Whole(self._backend.read(pack.name, 0, pack.size + 1), pack)
             entry = whole.find(id)
             if entry is not None:
                 return pack, entry
@@ -110,7 +111,7 @@ def fold_history(backend: Backend, manifest: Manifest, staging: Staging) -> tupl
     loose: list[tuple[ObjectId, Entry, bytes]] = []
     for pack in history_to_fold(manifest.history, staging.open_size(PackClass.HISTORY)):
         try:
-            data = backend.read(pack.name)
+            data = backend.read(pack.name, 0, pack.size + 1)
             frames = parse_pack(data, pack)
             where = f"pack {pack.id.short()}"
             for id, entry in frames:

@@ -19,6 +19,7 @@ from dsvc.store.backend import Backend
 from dsvc.store.cached import CachedBackend, begin, near
 from dsvc.store.frame import Entry
 from dsvc.store.ids import INDEX_CONTEXT, ObjectId, derived_id
+from dsvc.store.limits import MAX_BUCKET_ROWS, MAX_SEGMENT_PACKS, is_allowed
 from dsvc.store.manifest import SegmentInfo
 from dsvc.store.pack import PackClass, PackInfo
 
@@ -70,7 +71,7 @@ class Segment:
         self._whole = b""
         is_distant = isinstance(backend, CachedBackend)
         if info.size <= (_WHOLE_DISTANT if is_distant else _WHOLE):
-            self._whole = backend.read(self._name)
+            self._whole = backend.read(self._name, 0, info.size + 1)
         size = len(self._whole) if self._whole else info.size if is_distant else backend.size(self._name)
         if size != info.size or info.size < _HEAD + FOOT.size:
             raise self._damaged("its size is wrong")
@@ -85,6 +86,15 @@ class Segment:
         self._fan, self.packs = self._load_tables(count * PACK_LINE.size)
         self._buckets: dict[int, bytes] = {}
         self._cached = 0
+
+    @classmethod
+    def info_of(cls, backend: Backend, id: ObjectId) -> SegmentInfo:
+        """What a manifest says of a segment, by the segment's file alone. Raises NotFoundError or DamagedError."""
+        size = backend.size(segment_name(id))
+        foot = backend.read(segment_name(id), max(0, size - FOOT.size), FOOT.size)
+        if len(foot) != FOOT.size:
+            raise DamagedError(f"index segment {id.short()} is damaged: it ends too early")
+        return SegmentInfo(id, FOOT.unpack(foot)[0], size)
 
     def _damaged(self, why: str) -> DamagedError:
         return DamagedError(f"index segment {self.info.id.short()} is damaged: {why}", "Run `dsvc check`.")
@@ -104,7 +114,7 @@ class Segment:
         rows, packs, bits, self._tables_check, own, magic = FOOT.unpack(data)
         if magic != SEGMENT_END or own != xxhash.xxh3_64_intdigest(data[:-16]):
             raise self._damaged("its footer is not what was written")
-        if rows != self.info.rows or bits > _MAX_BITS:
+        if rows != self.info.rows or bits > _MAX_BITS or packs > MAX_SEGMENT_PACKS:
             raise self._damaged("its footer disagrees with the manifest")
         return packs, bits
 
@@ -139,6 +149,8 @@ class Segment:
         _, pack, offset, stored, raw, kind, codec = ROW.unpack_from(bucket, at)
         if pack >= len(self.packs):
             raise self._damaged("a row names no pack")
+        if not is_allowed(kind, codec, raw, stored):
+            raise self._damaged(f"it gives object {id} a length that none of its kind may have")
         return Row(pack, Entry(offset, stored, raw, kind, codec))
 
     def load(self, ids: Iterable[ObjectId]) -> None:
@@ -167,7 +179,7 @@ class Segment:
         """The first row of a bucket, and the one after its last."""
         start = BUCKET.unpack_from(self._fan, (number - 1) * BUCKET.size)[0] if number else 0
         end = BUCKET.unpack_from(self._fan, number * BUCKET.size)[0]
-        if not start <= end <= self.info.rows:
+        if not start <= end <= self.info.rows or end - start > MAX_BUCKET_ROWS:
             raise self._damaged("its fan-out is out of order")
         return start, end
 

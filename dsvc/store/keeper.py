@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dsvc.errors import DsvcError, RemoteError
 from dsvc.store.backend import Backend
@@ -16,6 +16,9 @@ from dsvc.store.head import HeadMovedError
 from dsvc.store.ids import ObjectId
 from dsvc.store.writer import ObjectWriter
 
+if TYPE_CHECKING:
+    pass
+
 ENOUGH = 64 << 20  # bytes, after which what was kept is published
 T = TypeVar("T")
 
@@ -23,8 +26,10 @@ T = TypeVar("T")
 class Keeper:
     """Stages blobs, and publishes them many at a time. May be used from several threads."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, guard: Callable[[ObjectWriter], None]) -> None:
+        """`guard` is asked before anything is published, and raises a DsvcError where that may not be."""
         self._backend = backend
+        self._guard = guard
         self._lock = threading.RLock()
         self._writer: ObjectWriter | None = None
         self._staged = 0
@@ -43,8 +48,13 @@ class Keeper:
 
     def keep_pieces(self, pieces: Iterator[bytes], size: int) -> bool:
         """Store a big blob that comes in pieces at once; False where it cannot be kept, and some pieces are read."""
+
+        def stage(writer: ObjectWriter) -> bool:
+            self._ids.add(writer.put_blob(pieces, size))
+            return True
+
         with self._lock:
-            return self._try(lambda writer: writer.put_blob(pieces, size)) is not None and self.flush()
+            return self._try(stage) is not None and self.flush()
 
     def has(self, id: ObjectId) -> bool:
         """Whether a blob is staged and not published yet."""
@@ -76,7 +86,8 @@ class Keeper:
         from dsvc.store.objects import ObjectStore
 
         # A store of its own, so that whoever reads through the other one sees no head move under a transaction.
-        return ObjectStore(self._backend).writer()
+        self._store = ObjectStore(self._backend)
+        return self._store.writer()
 
     def flush(self) -> bool:
         """Publish what is staged; False where that fails, and it is dropped."""
@@ -85,7 +96,7 @@ class Keeper:
             if writer is None:
                 return self.failure is None
             try:
-                _publish(writer)
+                self._publish(writer)
             except (DsvcError, OSError, RuntimeError) as error:  # the last: no thread begins while Python ends
                 self._drop(error)
                 return False
@@ -98,21 +109,20 @@ class Keeper:
         if writer is not None:
             writer.close()
 
+    def _publish(self, writer: ObjectWriter) -> None:
+        """Publish with the operation that stands, whichever that is by then."""
+        try:
+            return self._attempt(writer)
+        except HeadMovedError:
+            pass
+        with writer.turn():
+            while True:
+                try:
+                    return self._attempt(writer)
+                except HeadMovedError:
+                    continue
 
-def _publish(writer: ObjectWriter) -> None:
-    """Publish with the operation that stands, whichever that is by then."""
-    try:
-        return _attempt(writer)
-    except HeadMovedError:
-        pass
-    with writer.turn():
-        while True:
-            try:
-                return _attempt(writer)
-            except HeadMovedError:
-                continue
-
-
-def _attempt(writer: ObjectWriter) -> None:
-    if writer.base is not None:
-        writer.publish(writer.base.operation)
+    def _attempt(self, writer: ObjectWriter) -> None:
+        if writer.base is not None:
+            self._guard(writer)
+            writer.publish(writer.base.operation)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsvc.errors import DamagedError
 from dsvc.store import codec
 from dsvc.store.backend import Backend
 from dsvc.store.ids import MANIFEST_CONTEXT, ObjectId, derived_id
+from dsvc.store.limits import MAX_HISTORY_PACK, MAX_MANIFEST, MAX_SEGMENTS
 from dsvc.store.pack import PackClass, PackInfo
 
 _OPTIONAL = {"history", "gone", "collected"}
@@ -63,6 +65,15 @@ class Manifest:
     gone: frozenset[ObjectId] = frozenset()
     collected: Collected = Collected()
 
+    def listing(self, segments: Sequence[SegmentInfo], packs: Iterable[PackInfo]) -> Manifest:
+        """This manifest with other segments, which list these packs, some of which may be gone already."""
+        packs = list(packs)
+        order = {pack.id: number for number, pack in enumerate(self.history)}
+        history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in self.gone]
+        history.sort(key=lambda pack: order.get(pack.id, len(order)))
+        gone = self.gone & {pack.id for pack in packs}
+        return replace(self, segments=tuple(segments), history=tuple(history), gone=gone)
+
     def encode(self) -> bytes:
         """The manifest file's bytes."""
         rows = [{"bytes": s.size, "id": bytes(s.id), "rows": s.rows} for s in self.segments]
@@ -93,6 +104,8 @@ class Manifest:
         if value["format"] != 1 or not all(isinstance(rows, list) for rows in lists):
             raise DamagedError(f"{what} is malformed")
         segments, history, gone = lists
+        if len(segments) > MAX_SEGMENTS:
+            raise DamagedError(f"{what} is malformed")
         return cls(
             tuple(_segment(row, what) for row in segments),
             tuple(_history_pack(row, what) for row in history),
@@ -130,7 +143,7 @@ def _is_id(value: Any) -> bool:
 
 def _history_pack(row: Any, what: str) -> PackInfo:
     match row:
-        case {"bytes": int(size), "id": bytes(id)} if len(row) == 2 and len(id) == ObjectId.SIZE and size > 0:
+        case {"bytes": int(size), "id": bytes(id)} if len(row) == 2 and _is_id(id) and 0 < size <= MAX_HISTORY_PACK:
             return PackInfo(ObjectId(id), size, PackClass.HISTORY)
     raise DamagedError(f"{what} is malformed")
 
@@ -143,7 +156,10 @@ def _id(raw: Any, what: str) -> ObjectId:
 
 def read_manifest(backend: Backend, id: ObjectId) -> Manifest:
     """Load a manifest. Raises NotFoundError or DamagedError."""
-    return Manifest.decode(backend.read(manifest_name(id)), id)
+    data = backend.read(manifest_name(id), 0, MAX_MANIFEST + 1)
+    if len(data) > MAX_MANIFEST:
+        raise DamagedError(f"manifest {id.short()} is too long")
+    return Manifest.decode(data, id)
 
 
 def write_manifest(backend: Backend, manifest: Manifest) -> ObjectId:

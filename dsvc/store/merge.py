@@ -116,7 +116,7 @@ def _fold(backend: Backend, pack: PackInfo, runs: list[Segment], staging: Stagin
     """Copy the frames of `pack` that a row names, and say which they are."""
     moved: set[ObjectId] = set()
     where = f"pack {pack.id.short()}"
-    data = backend.read(pack.name)
+    data = backend.read(pack.name, 0, pack.size + 1)
     for id, offset in pack_index(lambda at, length: data[at : at + length], len(data), pack):
         for run in runs:
             row = run.find(id)

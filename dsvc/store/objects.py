@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self, TypeVar
@@ -23,6 +24,7 @@ from dsvc.store.writer import ObjectWriter, removed
 
 T = TypeVar("T")
 _LISTED = 1 << 20  # chunks whose lists are kept in memory
+_NEW = 1  # seconds
 _DAMAGE_HINT = "Run `dsvc check` for the whole extent, and fetch what is missing from a remote or a backup."
 
 
@@ -32,12 +34,15 @@ class ObjectStore:
     def __init__(self, backend: Backend) -> None:
         """Nothing is read before it is needed."""
         self.backend = backend
+        self._read_at, self._is_new = 0.0, False
         self._state: State | None = None
         self._collections: int | None = None  # how many there were when this was opened
         self._lists: dict[ObjectId, ChunkList] = {}
         self._arrivals: Arrivals | None = None
         # Gives the error for a blob that is not here on purpose; None for all others.
         self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
+        # Asked before blobs from elsewhere are published; raises a DsvcError where they may not be. It holds no store.
+        self.guard: Callable[[ObjectWriter], None] = lambda writer: None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -68,8 +73,19 @@ class ObjectStore:
         return self.state.catalog.manifest.collected.count != self._collections
 
     def refresh(self) -> None:
-        """Load the head again."""
+        """Load the head again; the first time after `preload` only where that was a while ago."""
+        is_new, self._is_new = self._is_new, False
+        if not (is_new and self.age() < _NEW):
+            self._load()
+
+    def preload(self) -> None:
+        """Load the head, once for whoever uses the store first."""
         self._load()
+        self._is_new = True
+
+    def age(self) -> float:
+        """How many seconds ago the head was read."""
+        return time.monotonic() - self._read_at
 
     def adopt(self, state: State) -> None:
         """Read from `state` from now on: a writer published it."""
@@ -80,6 +96,7 @@ class ObjectStore:
         known = self._state
         while True:
             raw = self.backend.read_head()
+            self._read_at, self._is_new = time.monotonic(), False
             if known is not None and known.raw == raw:
                 return known
             head = None if raw is None else Head.decode(raw)
@@ -169,6 +186,8 @@ class ObjectStore:
         return self._blob(id).raw
 
     def _blob(self, id: ObjectId) -> Entry:
+        if self._arrivals is not None and (packed := self._arrivals.ahead(id)) is not None:
+            return packed.entry
         try:
             return self.follow(lambda catalog: _locate(catalog, id, Kind.BLOB)).entry
         except NotFoundError as error:
@@ -208,8 +227,7 @@ class ObjectStore:
             raise ValueError("a range begins at 0 or later, and has no negative length")
         chunks = self.chunk_list(id)
         if chunks is not None:
-            self.prefetch([part.id for part in chunks.parts(start, length)])
-            return read_range(self._chunk, id, chunks, start, length)
+            return read_range(self._chunk, id, chunks, start, length, self.prefetch)
         return cut_range(self.open_blob(id), start, length)
 
     def open_blob(self, id: ObjectId) -> Iterator[bytes]:
@@ -228,8 +246,7 @@ class ObjectStore:
         return stream_payload(lambda at, length: self._piece(id, at, length), size, id, "the repository")
 
     def _pieces(self, id: ObjectId, chunks: ChunkList) -> Iterator[bytes]:
-        self.prefetch([part.id for part in chunks.parts()])
-        yield from read_pieces(self._chunk, id, chunks)
+        yield from read_pieces(self._chunk, id, chunks, self.prefetch)
         if self._arrivals is not None and not self._arrivals.is_here(id):
             packed = self.get_packed(id, Kind.BLOB)
             assert packed is not None  # whatever its size
@@ -258,7 +275,9 @@ class ObjectStore:
     @elsewhere.setter
     def elsewhere(self, elsewhere: Elsewhere) -> None:
         own = weakref.ref(self)
-        self._arrivals = Arrivals(elsewhere, Keeper(self.backend), lambda id: (me := own()) is None or me.has_media(id))
+        self._arrivals = Arrivals(
+            elsewhere, Keeper(self.backend, self.guard), lambda id: (me := own()) is None or me.has_media(id)
+        )
         # What came is kept also where nobody says that the work is done.
         weakref.finalize(self, self._arrivals.close)
 

@@ -6,13 +6,15 @@ know. Nothing that is read here is ever shown, save names and addresses.
 
 from __future__ import annotations
 
-import configparser
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.errors import RefusedError
+
+if TYPE_CHECKING:
+    import configparser
 
 _KEYS = {"aws_access_key_id": "access_key_id", "aws_secret_access_key": "secret_access_key"}
 # What in a profile names a way to log in that takes more than two keys.
@@ -24,8 +26,9 @@ _LOGINS = {
     "role_arn": "a role that it takes on",
 }
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-# Where one of these is set, the client finds the credentials by itself.
+# Where one of these is set, the client finds the credentials by itself, or needs none.
 _OTHERS = (
+    "AWS_SKIP_SIGNATURE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -83,6 +86,8 @@ def _read_profile(environment: Mapping[str, str], name: str) -> tuple[dict[str, 
 
 
 def _read(named: str | None, usual: Path) -> configparser.RawConfigParser:
+    import configparser
+
     parser = configparser.RawConfigParser(default_section="", strict=False)
     path = Path(named).expanduser() if named else usual
     try:

@@ -47,12 +47,13 @@ class Rewritten(NamedTuple):
 
 
 class Mending(NamedTuple):
-    """What else a rewriting lists: segments more, and not those `without`, which cannot be read. `aside` is given the
-    name of every file before it is removed."""
+    """What else a rewriting does: it lists `added` segments, and writes some packs `anew`, whatever lies in them.
+    `aside` is given the name of every file before it is removed. `oldest` is where the chain of operations ends."""
 
     added: tuple[SegmentInfo, ...] = ()
-    without: frozenset[ObjectId] = frozenset()
+    anew: frozenset[ObjectId] = frozenset()
     aside: Callable[[str], None] | None = None
+    oldest: ObjectId | None = None
 
 
 _NOTHING = Mending()
@@ -106,11 +107,9 @@ class _Attempt:
     def prepare(self) -> bool:
         """Write what is to be listed; False where nothing needs to change. Raises NotFoundError, DamagedError."""
         for number, info in enumerate(self.base.catalog.manifest.segments):
-            if info.id in self._mending.without:
-                self._old.append(segment_name(info.id))
-                continue
             segment = self.base.catalog.segment(number)
             affected = _affected(self._backend, segment, self._drop, self._gaps)
+            affected |= {at for at, pack in enumerate(segment.packs) if pack.id in self._mending.anew}
             if affected:
                 self._old.append(segment_name(info.id))
                 self._rewrite(segment, affected)
@@ -119,17 +118,17 @@ class _Attempt:
         if self._mending.added:
             # Runs that follow shrink, so that later ones are merged in their turn.
             self._segments = sorted((*self._segments, *self._mending.added), key=lambda info: -info.rows)
-        return bool(self._old or self._mending.added)
+        return bool(self._old or self._mending.added or self._mending.oldest)
 
     def _rewrite(self, segment: Segment, affected: set[int]) -> None:
         """Write the packs and the segment that stand in place of one of the present manifest."""
         mover = _Mover(self._backend, self._written)
         self._movers.append(mover)
         # A pack that is lost has nothing to copy. Its rows stay, but for those that are dropped.
-        replaced = {number for number in affected if _is_there(self._backend, segment.packs[number])}
+        replaced = {number for number in affected if is_there(self._backend, segment.packs[number])}
         dropped, size = set[ObjectId](), 0
         to_copy: dict[int, list[tuple[Entry, ObjectId]]] = {number: [] for number in sorted(replaced)}
-        for id, pack, entry in _rows(segment):
+        for id, pack, entry in segment_rows(segment):
             if pack in affected and self._drop(id, segment.packs[pack]):
                 dropped.add(id)
                 size += entry.length
@@ -139,7 +138,9 @@ class _Attempt:
             for entry, id in sorted(frames):
                 mover.copy(segment.packs[number], id, entry)
         self._old += [segment.packs[number].name for number in replaced]
-        kept = [number for number in range(len(segment.packs)) if number not in replaced]
+        used = {pack for id, pack, _ in segment_rows(segment) if id not in dropped}
+        lost = affected - replaced - used
+        kept = [number for number in range(len(segment.packs)) if number not in replaced | lost]
         packs = [*(segment.packs[number] for number in kept), *mover.finish()]
         self._list(segment, packs, {old: new for new, old in enumerate(kept)}, mover, dropped)
         done = self.done
@@ -161,27 +162,20 @@ class _Attempt:
         moved = mover.moved({pack.id: number for number, pack in enumerate(packs)})
         fresh = (
             moved[id] if id in moved else pack_row(id, numbers[pack], entry)
-            for id, pack, entry in _rows(segment)
+            for id, pack, entry in segment_rows(segment)
             if id not in dropped
         )
         made = write_segment(self._backend, fresh, left, packs)
         self._written.append(segment_name(made.id))
         self._segments.append(made)
 
-    def _manifest(self) -> Manifest:
-        """What is listed now, with the history packs and those that are gone, as far as a segment lists them."""
-        old = self.base.catalog.manifest
-        packs = [pack for info in self._segments for pack in Segment(self._backend, info).packs]
-        history = [pack for pack in packs if pack.pack_class is PackClass.HISTORY and pack.id not in old.gone]
-        order = {pack.id: number for number, pack in enumerate(old.history)}
-        history.sort(key=lambda pack: order.get(pack.id, len(order)))
-        gone = old.gone & {pack.id for pack in packs}
-        return replace(old, segments=tuple(self._segments), history=tuple(history), gone=gone)
-
     def publish(self) -> bool:
         """Swap the head; False where another one was faster. Where it raises, it may be either."""
         assert self.base.head is not None  # an empty repository has nothing to rewrite
-        manifest = self._manifest()
+        collected = self.base.catalog.manifest.collected
+        if self._mending.oldest is not None:
+            collected = replace(collected, count=max(1, collected.count), oldest=self._mending.oldest)
+        manifest = replace(relisted(self._backend, self.base.catalog.manifest, self._segments), collected=collected)
         self._written.append(manifest_name(manifest.id))
         write_manifest(self._backend, manifest)
         head = replace(self.base.head, manifest=manifest.id)
@@ -206,23 +200,36 @@ class _Attempt:
         """Remove what is listed no more. Raises where a pack cannot be removed: its bytes were to go."""
         if not self._is_listed:
             return
+        assert self.base.head is not None
+        written = set(self._written)  # what comes out the same has the same name
+        old = [name for name in [*self._old, manifest_name(self.base.head.manifest)] if name not in written]
         if self._mending.aside is not None:
-            for name in self._old:
+            for name in old:
                 with contextlib.suppress(NotFoundError):
                     self._mending.aside(name)
-        self._backend.delete_all([name for name in self._old if name.startswith("packs/")])
-        assert self.base.head is not None
-        others = [name for name in self._old if not name.startswith("packs/")]
+        self._backend.delete_all([name for name in old if name.startswith("packs/")])
         with contextlib.suppress(DsvcError):  # only room is lost; gc finds it
-            self._backend.delete_all([*others, manifest_name(self.base.head.manifest)])
+            self._backend.delete_all([name for name in old if not name.startswith("packs/")])
 
     def close(self) -> None:
         """Remove what was written for a head that nobody will see."""
         for mover in self._movers:
             mover.abort()
         if not self._is_listed and self._written:
+            assert self.base.head is not None
+            listed = {*self._old, manifest_name(self.base.head.manifest)}  # what came out the same has the same name
             with contextlib.suppress(DsvcError):
-                self._backend.delete_all(self._written)
+                self._backend.delete_all([name for name in self._written if name not in listed])
+
+
+def relisted(backend: Backend, old: Manifest, segments: Iterable[SegmentInfo]) -> Manifest:
+    """A manifest with other segments, with the history packs and those that are gone, as far as these list them.
+
+    Raises NotFoundError or DamagedError.
+    """
+    listed = tuple(segments)
+    packs = (pack for info in listed for pack in Segment(backend, info).packs)
+    return old.listing(listed, packs)
 
 
 class _Mover:
@@ -271,7 +278,8 @@ class _Mover:
         return rows
 
 
-def _rows(segment: Segment) -> Iterator[tuple[ObjectId, int, Entry]]:
+def segment_rows(segment: Segment) -> Iterator[tuple[ObjectId, int, Entry]]:
+    """The rows of a segment, by id, each with the number of its pack. Raises NotFoundError or DamagedError."""
     for raw in segment.rows():
         id, pack, *fields = ROW.unpack(raw)
         yield ObjectId(id), pack, Entry(*fields)
@@ -281,7 +289,7 @@ def _affected(backend: Backend, segment: Segment, drop: Drop, gaps: bool) -> set
     """The numbers of a segment's packs that hold what is dropped."""
     hit: set[int] = set()
     counts, sizes = [0] * len(segment.packs), [0] * len(segment.packs)
-    for id, pack, entry in _rows(segment):
+    for id, pack, entry in segment_rows(segment):
         if pack >= len(segment.packs):
             raise DamagedError(f"index segment {segment.info.id.short()} is damaged: a row names no pack")
         counts[pack] += 1
@@ -314,7 +322,7 @@ def _hides(backend: Backend, pack: PackInfo, drop: Drop) -> bool:
     return pack.size != whole_size(len(named), sum(head[-1] + FRAME_OVERHEAD for head in heads))
 
 
-def _is_there(backend: Backend, pack: PackInfo) -> bool:
+def is_there(backend: Backend, pack: PackInfo) -> bool:
     """Whether a pack's file exists. One that is lost holds nothing that could be taken out of it."""
     try:
         return backend.size(pack.name) >= 0
@@ -335,7 +343,7 @@ def chunked_blobs(store: ObjectStore) -> Iterator[ObjectId]:
     """The blobs of which the present head lists chunks."""
     catalog = store.state.catalog
     for number in range(len(catalog.manifest.segments)):
-        yield from (id for id, _, entry in _rows(catalog.segment(number)) if entry.codec == CHUNKED)
+        yield from (id for id, _, entry in segment_rows(catalog.segment(number)) if entry.codec == CHUNKED)
 
 
 def find_orphans(store: ObjectStore, wanted: Iterable[ObjectId]) -> list[str]:

@@ -20,7 +20,7 @@ from dsvc.store.ids import ObjectId
 from dsvc.store.index import ROW, segment_name, write_segment
 from dsvc.store.manifest import Collected, Manifest, SegmentInfo, manifest_name, write_manifest
 from dsvc.store.moving import Move, Tell
-from dsvc.store.pack import PackClass, PackInfo
+from dsvc.store.pack import PackInfo
 from dsvc.store.table import Array, Table
 
 if TYPE_CHECKING:
@@ -94,16 +94,13 @@ class Sweep:
         self._move.copy(table, np.flatnonzero(fates.kept & fates.move[packs]))
         rows, listed = self._rows(table, fates.kept & mine[packs], fates.move)
         segments = (self._list(rows, listed),) if rows else ()
-        old = state.catalog.manifest
-        rest = [pack for pack, is_mine in zip(table.packs, mine.tolist(), strict=True) if not is_mine]
-        manifest = replace(
-            old,
-            segments=(*segments, *old.segments[len(self._scope) :]),
-            history=_history(old, listed, rest),
-            gone=old.gone & {pack.id for pack in rest},
-            collected=collected,
-        )
-        return manifest, [pack for pack in (*listed, *rest) if pack.id not in manifest.gone]
+        rest = state.catalog.manifest.segments[len(self._scope) :]
+        listed += [pack for pack, is_mine in zip(table.packs, mine.tolist(), strict=True) if not is_mine]
+        # The table leaves out packs that are gone, but a segment that stays may list them.
+        numbers = range(len(self._scope), len(state.catalog.manifest.segments))
+        others = (pack for number in numbers for pack in state.catalog.segment(number).packs)
+        manifest = state.catalog.manifest.listing((*segments, *rest), dict.fromkeys((*listed, *others)))
+        return replace(manifest, collected=collected), listed
 
     def _rows(self, table: Table, kept: Array, move: Array) -> tuple[bytes, list[PackInfo]]:
         """The rows of the new segment, and its packs."""
@@ -164,16 +161,6 @@ class Sweep:
             with contextlib.suppress(DsvcError):
                 self._move.drop()
                 self._remove(self._written)
-
-
-def _history(old: Manifest, listed: list[PackInfo], rest: list[PackInfo]) -> tuple[PackInfo, ...]:
-    """The history packs of a new manifest: of its first segments those that stay and those that are new, then those of
-    the rest, which came later."""
-    mine, others = {pack.id for pack in listed}, {pack.id for pack in rest}
-    known = {pack.id for pack in old.history}
-    new = [pack for pack in listed if pack.pack_class is PackClass.HISTORY and pack.id not in known]
-    stay, later = ([pack for pack in old.history if pack.id in ids] for ids in (mine, others))
-    return (*stay, *new, *later)
 
 
 def _cut(rows: bytes) -> Iterator[bytes]:

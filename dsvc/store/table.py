@@ -17,6 +17,7 @@ _SIZE = ObjectId.SIZE
 
 class Table:
     """The rows of some segments, ascending by id; of an object that several list, the row of the newest comes first.
+    Rows that name a pack which is gone are left out.
 
     `rows` has the fields of an index row, with the number of a pack in `packs`; `ids` are their ids, `is_first` tells
     the first row of each id, `owners` the number of each pack's segment.
@@ -50,12 +51,12 @@ class Table:
         rows = np.frombuffer(segment.read_rows(), _type()).copy()
         if len(rows) and int(rows["pack"].max()) >= len(segment.packs):
             raise DamagedError(f"index segment {segment.info.id.short()} is damaged: a row names no pack")
-        gone = [at for at, pack in enumerate(segment.packs) if pack.id in self.catalog.manifest.gone]
-        if gone:  # their objects are listed elsewhere
-            rows = rows[~np.isin(rows["pack"], gone)]
-        rows["pack"] += len(self.packs)
-        self.packs += segment.packs
-        self._owners += [number] * len(segment.packs)
+        there = np.array([pack.id not in self.catalog.manifest.gone for pack in segment.packs], bool)
+        rows = rows[there[rows["pack"].astype(np.int64)]]
+        rows["pack"] = len(self.packs) + (np.cumsum(there) - 1)[rows["pack"].astype(np.int64)]
+        packs = [pack for pack in segment.packs if pack.id not in self.catalog.manifest.gone]
+        self.packs += packs
+        self._owners += [number] * len(packs)
         return rows
 
     def __len__(self) -> int:

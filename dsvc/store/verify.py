@@ -14,6 +14,7 @@ from dsvc.store.catalog import Catalog
 from dsvc.store.frame import CHUNKED, FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame_head, damaged, open_frame
 from dsvc.store.ids import Kind, ObjectId, blob_hasher
 from dsvc.store.index import ROW, Segment, segment_name
+from dsvc.store.limits import is_allowed
 from dsvc.store.manifest import Manifest, manifest_name
 from dsvc.store.objects import ObjectStore
 from dsvc.store.pack import PIECE, PackClass, PackInfo, read_frame, read_pack_index
@@ -144,6 +145,8 @@ def _verify_chunked(store: ObjectStore, id: ObjectId) -> Iterator[Finding]:
 
 
 def _verify_object(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> None:
+    if not is_allowed(entry.kind, entry.codec, entry.raw, entry.stored):
+        raise damaged(id, entry.kind, f"pack {pack.id.short()}", "it has a length that none of its kind may have")
     if entry.codec != RAW or entry.raw <= PIECE:
         open_frame(read_frame(backend, pack, id, entry), id, entry, f"pack {pack.id.short()}")
     else:

@@ -35,6 +35,7 @@ class WebBackend:
 
         self._url = url.rstrip("/")
         client: dict[str, Any] = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(minutes=10)}
+        client["read_timeout"] = timedelta(seconds=40)  # without a byte
         client |= {"allow_http": url.startswith("http://"), "user_agent": "dsvc"}
         # Caches on the way must not answer for the head: they may not know the new one yet.
         fresh = client | {"default_headers": {"Cache-Control": "no-cache"}}

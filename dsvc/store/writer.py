@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from dsvc.errors import CollectedError, DamagedError, DsvcError, NotFoundError, RefusedError
+from dsvc.store.cached import CachedBackend
 from dsvc.store.catalog import Catalog, State
 from dsvc.store.chunked import read_pieces
 from dsvc.store.chunking import put_chunked, require_size
@@ -18,6 +19,7 @@ from dsvc.store.cutting import BIG
 from dsvc.store.frame import CHUNKED, Entry, Packed, damaged, open_frame
 from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
+from dsvc.store.limits import require_allowed
 from dsvc.store.manifest import manifest_name, write_manifest
 from dsvc.store.merge import Merged, merge
 from dsvc.store.pack import PackClass
@@ -27,6 +29,7 @@ from dsvc.store.staging import Pending, Staged, Staging
 if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
 
+_FRESH = 5  # seconds
 _AGAIN = "Nothing was changed. Run the command again."
 # Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
@@ -70,11 +73,12 @@ class ObjectWriter:
         Raises RefusedError when there is no room, here or in a later call.
         """
         self._require_open()
+        require_allowed(kind, len(data))
         if id is None:
             id = object_id(kind, data)
         if kind is Kind.BLOB:
             self.brought.add(id)
-        if id not in self._staging.objects and not self._known(id):
+        if id not in self._staging.objects and not self._known(id) and not self._staging.adopt(id):
             if kind is Kind.BLOB and len(data) > BIG:
                 return self.put_blob((data,), len(data))
             self._staging.put(id, kind, data if type(data) is bytes else bytes(data), pack_class)
@@ -92,21 +96,27 @@ class ObjectWriter:
         """Stage objects of another store whose verified frames lie one after the other in `run`, at the offsets that
         `rows` say; `has` said of each that it is not stored here."""
         self._require_open()
+        self.brought.update(id for id, entry in rows if entry.kind == Kind.BLOB)
         self._staging.put_run(run, rows)
 
-    def resume(self, journal: Journal) -> None:
+    def resume(self, journal: Journal, purged: Collection[ObjectId] = ()) -> None:
         """Note packs as they are finished, and keep them where the transaction ends without being published; take up
-        what an earlier one left so. Before anything is put."""
+        what an earlier one left so, but for packs that hold `purged` blobs. Before anything is put."""
         self._staging.journal = journal
         journal.collections = self._collected
         began = self.began
         for pack, noted, age in self._store.follow(lambda catalog: list(adoptable(journal, self._backend, catalog))):
+            if any(id in purged for id, _ in noted.rows):
+                continue  # it may be removed any moment
             self._staging.adoptable |= {id: Staged(pack, entry) for id, entry in noted.rows}
             self.began = min(self.began, began - age)
 
     def adopt(self, id: ObjectId) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
-        return self._staging.adopt(id)
+        is_adopted = self._staging.adopt(id)
+        if is_adopted and _kind_of(self._staging.objects[id]) == Kind.BLOB:
+            self.brought.add(id)
+        return is_adopted
 
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
@@ -232,7 +242,9 @@ class ObjectWriter:
         put a new operation and publish again; what is packed already is listed then.
         """
         self._require_open()
-        if self._backend.read_head() != self._base.raw:
+        # In a distant place, a look is worth its time only where much can have happened since the last one.
+        is_fresh = isinstance(self._backend, CachedBackend) and self._store.age() < _FRESH
+        if not is_fresh and self._backend.read_head() != self._base.raw:
             self._lose_race()
         self._renew_packs()
         self._check_assumed(operation)
@@ -346,6 +358,7 @@ class ObjectWriter:
         self._closed = True
         self._staging.close(drop=False)
         self._staging.published()
+        catalog.tidy()
         superseded = [*merged.superseded, *self._staging.dropped]
         if merged.written and self._base.head is not None:
             superseded.append(manifest_name(self._base.head.manifest))

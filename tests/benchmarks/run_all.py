@@ -38,6 +38,8 @@ SCRIPTS = (
     "stored_size",
     "version_growth",
     "remote_folder",
+    "large_files",
+    "lazy_media",
     "gc",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"

@@ -1,10 +1,13 @@
 """dsvc check: odd names and media, told exactly."""
 
 import json
+import random
 import sys
 from pathlib import Path
 
 import pytest
+
+from dsvc.core.repository import Repository
 
 
 @pytest.fixture
@@ -55,3 +58,59 @@ def test_what_cannot_be_decoded_here_is_said_and_no_finding(dsvc, project: Path,
     document = json.loads(dsvc("check", "--media", "--json").out)
     assert document["notes"] == [note] and document["findings"] == []
     assert json.loads(dsvc("check", "--json").out)["notes"] == []
+
+
+def spoil(project: Path, *, lose: bool = False) -> None:
+    """Damage the pack that holds the media of a.jpg, or lose it."""
+    repository = Repository.open(project)
+    record = repository.dataset("pets").at().input("a.jpg")
+    found = repository.store.state.catalog.find(record.media.blob)
+    path = project / ".dsvc" / found.pack.name
+    data = bytearray(path.read_bytes())
+    data[found.entry.offset + 24] ^= 1
+    path.write_bytes(data)
+    if lose:
+        path.unlink()
+
+
+def test_repair_from_a_remote(dsvc, project: Path) -> None:
+    dsvc("remote", "add", "origin", "../store")
+    dsvc("push")
+    spoil(project)
+    result = dsvc("check", code=5)
+    assert result.out.startswith("damaged: ") and "\n  needed by " in result.out
+    assert result.err.splitlines() == [
+        "error: 1 part of the repository cannot be trusted",
+        "hint: mend it, from a remote where that is needed: dsvc check --repair",
+    ]
+    (damage,) = json.loads(dsvc("check", "--json", code=5).out)["damage"]
+    assert damage["needed"]["branches"] == ["pets:main"] and damage["needed"]["inputs"] == ["a.jpg"]
+    before = {path.name for path in (project / ".dsvc/packs").iterdir()}
+    result = dsvc("check", "--repair", "--dry-run", code=1)
+    assert "would repair: object " in result.out and ": brought from origin\n" in result.out
+    assert {path.name for path in (project / ".dsvc/packs").iterdir()} == before
+    result = dsvc("check", "--repair", code=1)
+    assert "repaired: object " in result.out and f"what was replaced lies in {project / '.dsvc/damaged'}" in result.out
+    assert ": all whole" in result.out and "damaged: " not in dsvc("check", code=1).out
+    assert dsvc("check", "--repair", code=1).out.startswith("nothing to repair\n")
+    document = json.loads(dsvc("check", "--repair", "--json", code=1).out)
+    assert document["repaired"] == [] and document["aside"] is None
+
+
+def test_repair_of_a_lost_head(dsvc, project: Path) -> None:
+    (project / "noise.txt").write_bytes(random.Random(1).randbytes(20_000))
+    dsvc("add", "noise.txt")
+    (project / ".dsvc/head").unlink()
+    result = dsvc("log", code=4)
+    assert result.err.endswith("hint: bring the head back: dsvc check --repair\n")
+    result = dsvc("check", "--repair", code=1)
+    assert result.out.startswith("repaired: head: lost; set to operation ")
+    assert dsvc("log").out.startswith("commit ")
+
+
+def test_what_cannot_be_repaired_is_named(dsvc, project: Path) -> None:
+    spoil(project, lose=True)
+    result = dsvc("check", "--repair", code=5)
+    assert result.out.startswith("nothing could be repaired\ndamaged: pack ")
+    assert result.err.splitlines()[-1].startswith("hint: name another place that has it: dsvc remote add NAME URL")
+    assert dsvc("check", "--dry-run", code=2).err.startswith("error: --dry-run goes with --repair")

@@ -32,7 +32,7 @@ def lose(repository: Repository, gone: Iterable[ObjectId]) -> None:
     """Take blobs out of the index, as a clone without media never has them."""
     gone, found = set(gone), type(repository.store.state.catalog).find
     catalog = repository.store.state.catalog
-    catalog.find = lambda id: None if id in gone else found(catalog, id)  # type: ignore[method-assign]
+    catalog.find = lambda id, *rest: None if id in gone else found(catalog, id, *rest)  # type: ignore[method-assign]
 
 
 class Remote:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -13,10 +14,11 @@ from blake3 import blake3
 
 from dsvc.core.check import check
 from dsvc.core.dataset import Dataset
+from dsvc.core.draft import new_annotation
 from dsvc.core.layout.checkout import checkout
 from dsvc.errors import DamagedError
 from dsvc.model.merging import merge_record
-from dsvc.model.records import Input, Media, decode_input, encode_input
+from dsvc.model.records import Input, Media, Shape, decode_input, encode_input
 from dsvc.store.chunklist import ChunkList
 from dsvc.store.frame import RAW, Entry, Packed, frame_parts
 from dsvc.store.ids import Kind, ObjectId, object_id
@@ -201,3 +203,30 @@ def test_a_list_that_one_side_knows_is_no_conflict() -> None:
 def test_a_list_is_found_by_its_id() -> None:
     lists = [ChunkList(bytes(32) * 5, [4 * MIB] * count + [3 * MIB] * (5 - count)) for count in range(5)]
     assert len({chunks.id for chunks in lists}) == 5
+
+
+# ---- exports and imports know nothing of chunks
+
+
+@pytest.mark.parametrize("format", ["coco", "clarifai-protobuf"])
+def test_an_export_with_media_comes_back_the_same(pets: Dataset, large: Path, tmp_path: Path, format: str) -> None:
+    out = tmp_path / "out.zip"
+    with pets.edit() as draft:
+        draft.annotate(new_annotation("large.bin", "cat", shape=Shape(box=(1, 2, 3, 4))))
+    pets.commit("a box")
+    pets.at().export(format, out, media=True)
+    assert bytes(pets.at()["large.bin"].input.media.chunks).hex() not in _texts(out)  # type: ignore[union-attr,arg-type]
+    other = pets.repository.create("other")
+    report = other.import_(out)
+    assert report.inputs == 1
+    media = {sample.input.media for sample in other.draft()}
+    assert media == {pets.at()["large.bin"].input.media}
+    other.commit("came back")
+    other.import_(out)
+    assert not other.has_draft()
+
+
+def _texts(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        parts = [archive.read(info) for info in archive.infolist() if info.file_size < MIB]
+    return b"".join(parts).decode(errors="replace")

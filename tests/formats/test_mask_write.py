@@ -446,7 +446,7 @@ def test_what_is_left_out_is_counted(out, inputs, pets):
 
 
 def test_what_masks_cannot_say_is_counted(out, inputs, pets):
-    put = {"attributes": {"a": 1}, "track": 3, "crowd": 1, "keypoints": (1, 2, 2), "extras": {"other": 1}}
+    put = {"attributes": {"a": 1}, "track": 3, "crowd": 1, "keypoints": (1, 2, 2), "extras": {"other": {"a": 1}}}
     inputs("a.jpg")
     annotate(pets, "a.jpg", "cat", SMALL == 1, **put)
     annotate(pets, "a.jpg", "dog", SMALL == 2, crowd=0)

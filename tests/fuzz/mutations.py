@@ -49,13 +49,15 @@ EXTREMES = (
     2**64 - 1,
 )
 NAMES = (
-    "", "..", "../../etc/x", "/etc/passwd", "a\0b", "a/../b", ".dsvc/head", ".git/config", "\x1b[31mred\x1b[0m", "two\nlines",
-    "\u202egnp", "CON", "aux.txt", "C:\\x", "x" * 5000, "\u00e9", "e\u0301", "a.", " ", "images/0.txt", "\U0001f600", "!",
+    "", "..", "../../etc/x", "/etc/passwd", "a\0b", "a/../b", ".dsvc/head", ".git/config", "\x1b[31mred\x1b[0m",
+    "two\nlines", "\u202egnp", "CON", "aux.txt", "C:\\x", "x" * 5000, "\u00e9", "e\u0301", "a.", " ", "images/0.txt",
+    "\U0001f600", "!",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2**63, 2**64 - 1, -(2**63), 10**40, -(10**40), 0.0, -0.0, 1.5, 1e308, 5e-324,
     "", "text", b"", b"\0", b"\x80", b"\x79", b"x" * 32, bytes(32), [], [1], [[]], {}, {"": None}, {"a": {}}, {"!": {}},
-    {"!": {"media": [1, 2]}}, [0] * 300, "y" * 70_000, {"blob": bytes(32)}, {"reference": {"place": "/etc/passwd"}}, 2**53, "1",
+    {"!": {"media": [1, 2]}}, [0] * 300, "y" * 70_000, {"blob": bytes(32)}, {"reference": {"place": "/etc/passwd"}},
+    2**53, "1",
 )  # fmt: skip
 
 

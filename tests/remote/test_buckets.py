@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from dsvc.remote.places import open_place
 from dsvc.remote.sending import push
 from dsvc.remote.settings import Remote, add_remote, find_remote, is_trusted, require_trusted, trust
 from dsvc.remote.tracking import fetch
+from dsvc.store.bucket import BucketBackend
 
 from .buckets import Bucket
 from .proxy import Proxy
@@ -171,3 +176,49 @@ def test_settings_that_are_refused(text: str, told: str, ours: Dataset) -> None:
     with pytest.raises(RefusedError, match=told) as error:
         push(repository, remote, "pets", "main")
     assert "hunter2" not in f"{error.value.message}{error.value.hint}" and error.value.hint
+
+
+def test_slow_uploads_are_waited_for_and_stalled_answers_are_not(
+    bucket_server: Bucket, bucket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsvc.store.clouds._STALL", timedelta(seconds=0.15))
+    monkeypatch.setattr("dsvc.store.attempts.PATIENCE", 0.0)
+    with Proxy(bucket_server.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        backend = open_place(bucket_url, None, create=True)
+        proxy.bandwidth = 8 << 20
+        upload = backend.create()
+        upload.write(bytes(2 << 20))
+        upload.finish("packs/one")
+        proxy.bandwidth, proxy.latency = None, 0.5
+        with pytest.raises(RemoteError, match="no answer in time"):
+            backend.size("packs/one")
+
+
+def test_whoever_waits_for_a_bucket_can_interrupt(
+    bucket_server: Bucket, bucket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(bucket_server.endpoint, latency=20) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+
+        def interrupt() -> None:
+            while not proxy.requests:
+                time.sleep(0.01)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            open_place(bucket_url, None)
+        assert time.monotonic() - began < 15, "before the answer came"
+
+
+def test_a_head_that_another_one_makes_meanwhile_is_seen(
+    bucket_server: Bucket, bucket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = bucket_url.split("/", 3)[3]
+    with Proxy(bucket_server.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        rival = BucketBackend(bucket_server.store(), prefix)
+        proxy.break_at(1, "delay", then=lambda: rival.swap_head(None, b"theirs"))
+        assert open_place(bucket_url, None, create=True).read_head() == b"theirs"

@@ -102,6 +102,38 @@ def test_the_head_is_swapped_only_from_what_was_expected(backend: Backend) -> No
     assert backend.read_head() == b"two"
 
 
+def rival(backend: Backend) -> Backend:
+    """Another writer's backend of the same place."""
+    if isinstance(backend, BucketBackend):
+        return BucketBackend(backend._store, backend._prefix)
+    return LocalBackend(backend.root) if isinstance(backend, LocalBackend) else backend
+
+
+def test_of_two_who_read_the_same_head_one_wins(backend: Backend) -> None:
+    backend.swap_head(None, b"one")
+    other = rival(backend)
+    assert backend.read_head() == other.read_head() == b"one"
+    assert other.swap_head(b"one", b"theirs")
+    assert not backend.swap_head(b"one", b"ours"), "it was read before the other swap"
+    assert backend.read_head() == b"theirs"
+    assert backend.swap_head(b"theirs", b"ours") and other.read_head() == b"ours"
+
+
+def test_of_many_who_make_the_first_head_one_wins(backend: Backend) -> None:
+    won: list[int] = []
+
+    def make(number: int) -> None:
+        if rival(backend).swap_head(None, b"%d" % number):
+            won.append(number)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1 and backend.read_head() == b"%d" % won[0]
+
+
 def test_a_swap_inside_a_turn_does_not_deadlock(backend: Backend) -> None:
     with backend.turn(), backend.turn():
         assert backend.swap_head(None, b"one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -392,9 +393,9 @@ def test_missing_chunks_are_named() -> None:
     assert text.startswith(f"blob {ID} lacks 2 of its chunks")
 
 
-def test_a_million_copies_of_one_chunk_cost_no_memory() -> None:
+def test_copies_of_one_chunk_by_the_hundred_thousand_cost_no_memory() -> None:
     store = ObjectStore(MemoryBackend())
-    count = MAX_CHUNKS
+    count = MAX_CHUNKS // 5
     payload = codec.encode({"ids": IDS[:32] * count, "lengths": packed_lengths(*[4 * MIB] * count)})
     put_list(store, payload, count * 4 * MIB, PARTS[0])
     assert store.chunks(ID) == (object_id(Kind.BLOB, PARTS[0]),)
@@ -409,6 +410,32 @@ def test_more_chunks_than_a_list_may_have_are_refused() -> None:
     payload = codec.encode({"ids": bytes(32) * (MAX_CHUNKS + 1), "lengths": packed_lengths(*[MIB] * (MAX_CHUNKS + 1))})
     with pytest.raises(DamagedError):
         ChunkList.decode(payload)
+
+
+def test_any_change_of_a_list_is_damage_or_another_list() -> None:
+    """Whatever is read is what the codec makes of it, and so has one encoding."""
+    rng, payload = random.Random(3), list_of(*PARTS)
+    for _ in range(3000):
+        data = bytearray(payload)
+        for _ in range(rng.randrange(1, 4)):
+            at = rng.randrange(len(data))
+            data[at : at + rng.choice((0, 1, 1, 2))] = rng.choice(
+                (b"", b"\xc4", b"\xc6\xff\xff\xff\xff", rng.randbytes(1))
+            )
+        try:
+            chunks = ChunkList.decode(bytes(data))
+        except DamagedError:
+            continue
+        assert chunks.encode() == data and codec.decode(data)["ids"] == b"".join(chunks.ids())
+
+
+def test_what_unfolds_to_much_is_not_unpacked() -> None:
+    payload = b"\x82\xa3ids\xdd\x03\xff\xff\x00" + b"\xc0" * (60 * MIB)
+    tracemalloc.start()
+    with pytest.raises(DamagedError):
+        ChunkList.decode(payload)
+    assert tracemalloc.get_traced_memory()[1] < MIB
+    tracemalloc.stop()
 
 
 def test_a_list_that_claims_to_be_long_is_not_read() -> None:

@@ -203,7 +203,7 @@ def test_a_repository_without_history_packs_is_read_and_written(monkeypatch: pyt
 
 def test_a_manifest_round_trips() -> None:
     pack = PackInfo(ObjectId(bytes(32)), 100, PackClass.HISTORY)
-    manifest = Manifest((), (pack,), frozenset((ObjectId(b"b" * 32), ObjectId(b"a" * 32))))
+    manifest = Manifest(history=(pack,), gone=frozenset((ObjectId(b"b" * 32), ObjectId(b"a" * 32))))
     assert Manifest.decode(manifest.encode(), manifest.id) == manifest
 
 
@@ -254,7 +254,7 @@ def test_an_object_that_is_gone_and_nowhere_else_is_missing() -> None:
     commit(store, 1, nodes=0)
     manifest = store.state.catalog.manifest
     assert len(manifest.segments) == 2 and len(manifest.gone) == 1
-    republish(backend, Manifest(before.segments, (), manifest.gone))
+    republish(backend, Manifest(before.segments, gone=manifest.gone))
     found = findings(backend)
     assert sum("no index lists object" in line for line in found) == 4
     with pytest.raises(DamagedError):

@@ -77,6 +77,7 @@ def home(tmp_path: Path) -> dict[str, str]:
         ({"AWS_ACCESS_KEY_ID": "x", "AWS_PROFILE": "office"}, Aws()),
         ({"AWS_ACCESS_KEY_ID": "x", "AWS_PROFILE": "lab"}, Aws("https://all.example.org", "eu-central-1")),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/x"}, Aws(None, "eu-west-1")),
+        ({"AWS_SKIP_SIGNATURE": "true", "AWS_PROFILE": "office"}, Aws()),
     ],
 )
 def test_the_environment_and_the_profile(environment: dict[str, str], expected: Aws, home: dict[str, str]) -> None:
@@ -211,7 +212,9 @@ def test_azure_has_accounts(person: pytest.MonkeyPatch) -> None:
     with pytest.raises(RefusedError, match="az://box cannot be opened: no account is named") as error:
         open_bucket("az", "box", CloudSettings())
     assert "account below [az]" in (error.value.hint or "")
-    assert "team" in str(open_bucket("az", "box", CloudSettings(account="team")).config)
+    ours = open_bucket("az", "box", CloudSettings(account="team")).config
+    theirs = open_bucket("az", "box", CloudSettings(account="team", is_own=False)).config
+    assert "team" in str(ours) and "skip_signature" not in str(ours) and "skip_signature" in str(theirs)
     person.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
     assert open_bucket("az", "box", CloudSettings()).config["container_name"] == "box"
 

@@ -77,7 +77,7 @@ def test_both_threads_fill_the_same_packs(backend: Backend, monkeypatch: pytest.
         for number in range(600):
             stem = b"%d " % number
             data = stem + (NOISE[:30_000] if number % 3 else TEXT[:70_000])
-            kind = Kind.NODE if number % 5 == 4 else Kind.BLOB
+            kind = Kind.VALUE if number % 5 == 4 else Kind.BLOB
             made[writer.put(kind, data)] = (kind, data)
         assert any(thread.name == "dsvc-pack" for thread in threading.enumerate())
         for id, (kind, data) in list(made.items())[::50]:

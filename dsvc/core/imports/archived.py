@@ -51,6 +51,10 @@ class DraftMedia:
         """Whether bytes are stored already."""
         return self._writer.has(blob)
 
+    def list_of(self, blob: ObjectId, size: int) -> ObjectId | None:
+        """The id of the list of a stored blob's chunks, of a big one."""
+        return list_of(self._writer, blob, size)
+
 
 def take_media(draft: Draft, brought: Mapping[str, Brought]) -> MediaReport:
     """Give inputs the media of an archive. Those that an input has stay where the archive has only facts of them.

@@ -20,8 +20,10 @@ from dsvc.model.incoming import Incoming, Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Concept, encode_concept, encode_input
 from dsvc.model.snapshot import Roots, empty_roots, load_roots
+from dsvc.model.stored import require_makeable
 from dsvc.model.tree import Tree, build_tree
 from dsvc.store.ids import ObjectId
+from dsvc.store.limits import FEW_BYTES
 
 if TYPE_CHECKING:
     from dsvc.core.draft import Draft, DraftState
@@ -87,6 +89,9 @@ def _store(
         found = (msgspec.structs.replace(record, split=record.split or split) for record in found)
     inputs = sorted((record.key.encode(), encode_input(record)) for record in found)
     for batch in incoming.annotations():
+        for key, value in batch:
+            if len(value) > FEW_BYTES:
+                require_makeable(value, "annotation", key.decode().replace("\0", "#"))
         sorter.extend(batch)
         annotations += len(batch)
         if progress:

@@ -30,6 +30,9 @@ class MediaStore(Protocol):
     def has(self, blob: ObjectId) -> bool:
         """Whether bytes are stored already."""
 
+    def list_of(self, blob: ObjectId, size: int) -> ObjectId | None:
+        """The id of the list of a stored blob's chunks, of a big one."""
+
 
 class FoundMedia(NamedTuple):
     """What an archive has of an input's media. `said` is what dsvc had of them when it wrote the archive."""
@@ -58,7 +61,8 @@ def own_media(form: Any, data: dict[str, Any], said: Media | None, store: MediaS
         place = _place(form, message)
         reference = said.reference or (Reference(place=place, hash=said.blob) if place is not None else None)
         return FoundMedia(msgspec.structs.replace(said, blob=None, reference=_trusted(reference)), said)
-    return FoundMedia(msgspec.structs.replace(said, reference=_trusted(said.reference)), said)
+    chunks = store.list_of(said.blob, said.size or 0) if said.blob is not None and store is not None else None
+    return FoundMedia(msgspec.structs.replace(said, chunks=chunks, reference=_trusted(said.reference)), said)
 
 
 def foreign_media(form: Any, data: dict[str, Any], store: MediaStore | None, key: str) -> FoundMedia:
