@@ -39,9 +39,9 @@ READING = frozenset(
 _COMMANDS = re.compile(r"dsvc ([a-z]+)( [a-z]+)?")
 
 
-def require_reading(command: str, text: str) -> None:
-    """Raise RefusedError for a command, by its words, that does not work with `-R text`."""
-    if command not in READING:
+def require_reading(command: str, text: str, *, begins: bool = False) -> None:
+    """Raise RefusedError for a command, by its words or the first one (`begins`), that doesn't work with `-R text`."""
+    if not any(words == command or (begins and words.startswith(f"{command} ")) for words in READING):
         raise RefusedError(f"dsvc {command} needs a clone; -R only reads", f"clone it: dsvc clone {_clonable(text)}")
 
 

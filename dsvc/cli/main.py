@@ -111,6 +111,10 @@ class LazyGroup(click.Group):
             near = difflib.get_close_matches(args[0], COMMANDS, 3)
             did_you_mean = f"; did you mean {', '.join(near)}?" if near else ""
             raise click.UsageError(f"no command {args[0]!r}{did_you_mean}", ctx)
+        if args and args[0] in COMMANDS and ctx.ensure_object(Session).place is not None:
+            from dsvc.cli.distant import require_reading
+
+            require_reading(args[0], ctx.ensure_object(Session).place or "", begins=True)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

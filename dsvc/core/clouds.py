@@ -27,8 +27,9 @@ def cloud_settings(workspace: Workspace | None, kind: str) -> CloudSettings:
     _check_names(workspace, section)
     if section == "web":
         return CloudSettings(allow_http=_bool(workspace.setting("web", "allow_http"), section))
+    is_own = team_target(workspace, kind) in (None, *agreed_targets(workspace))
     if section == "az":
-        return CloudSettings(account=_text(workspace.setting("az", "account"), section, "account"))
+        return CloudSettings(account=_text(workspace.setting("az", "account"), section, "account"), is_own=is_own)
     endpoint = _text(workspace.setting("s3", "endpoint"), section, "endpoint")
     if endpoint is not None:
         check_endpoint(endpoint)
@@ -36,7 +37,7 @@ def cloud_settings(workspace: Workspace | None, kind: str) -> CloudSettings:
         endpoint=endpoint,
         region=_text(workspace.setting("s3", "region"), section, "region"),
         allow_http=_bool(workspace.setting("s3", "allow_http"), section),
-        is_own=team_target(workspace, kind) in (None, *agreed_targets(workspace)),
+        is_own=is_own,
     )
 
 

@@ -122,7 +122,7 @@ def _require_room(backend: BucketBackend, store: object, prefix: str, create: bo
     found = backend.attempts.do(lambda: obstore.list_with_delimiter(store, prefix=prefix or None))
     paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"] if meta["size"])]
     names = {path[len(prefix) :].strip("/") for path in paths}
-    if HEAD in names and backend.read_head() is not None:  # another one has made it meanwhile
+    if HEAD in names and backend.peek_head() is not None:  # another one has made it meanwhile
         return
     if names - _BEGUN:
         raise RemoteError(f"{place} holds other files, and no dsvc repository", "name a repository, or an empty prefix")

@@ -11,7 +11,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 from dsvc.errors import NotFoundError, RefusedError, RemoteError
 from dsvc.store.attempts import Attempts, PeekedHead, RefusedConditionError, is_beyond_end, is_missing
@@ -58,6 +58,9 @@ class _BucketUpload:
         if self._size <= _IN_MEMORY:
             self._file.seek(0)
             self._backend.put(name, self._file.read())
+            return
+        if self._size > _WHOLE:
+            self._backend.put_parts(name, self._file, self._size)
             return
         with _on_disk():
             self._file.flush()
@@ -139,15 +142,25 @@ class BucketBackend:
         return _BucketUpload(self)
 
     def put(self, name: str, data: bytes | mmap.mmap) -> None:
-        """Write a file whole, in one request unless it is very big."""
+        """Write a file whole, in one request."""
         import obstore
 
-        size, path, store = len(data), self._path(name), self._store_for(len(data))
-        part = max(_PART, size // _MOST_PARTS)
-        options: Any = {"use_multipart": True, "chunk_size": part, "max_concurrency": 2}
-        if size <= _WHOLE:
-            options = {"use_multipart": False}
-        self.attempts.do(lambda: obstore.put(store, path, data, **options))
+        path, store = self._path(name), self._store_for(len(data))
+        self.attempts.do(lambda: obstore.put(store, path, data, use_multipart=False))
+
+    def put_parts(self, name: str, file: IO[bytes], size: int) -> None:
+        """Write a file of many bytes in parts; it is there once all of them are."""
+        import obstore
+
+        path, store = self._path(name), self._store_for(size)
+        options: Any = {"use_multipart": True, "chunk_size": max(_PART, size // _MOST_PARTS), "max_concurrency": 2}
+
+        def send() -> None:
+            with _on_disk():
+                file.seek(0)
+            obstore.put(store, path, file, **options)
+
+        self.attempts.do(send)
 
     def _store_for(self, size: int) -> Any:
         """The store for sending so many bytes."""

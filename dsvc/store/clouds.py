@@ -18,7 +18,7 @@ _STALL = timedelta(seconds=40)  # without a byte of the answer
 class CloudSettings(NamedTuple):
     """How buckets are reached: another endpoint than Amazon's, a region, whether http is allowed, Azure's account.
 
-    With `is_own` false the endpoint is not this person's choice: nothing is signed then.
+    With `is_own` false the endpoint or account is not this person's choice: nothing is signed then.
     """
 
     endpoint: str | None = None
@@ -54,7 +54,9 @@ def open_bucket(kind: str, bucket: str, settings: CloudSettings, retries: int = 
         if kind == "gs":
             return GCSStore(bucket, **options)
         if kind == "az":
-            options |= {"account_name": settings.account} if settings.account else {}
+            if settings.account:
+                options |= {"account_name": settings.account}
+                options |= {} if settings.is_own else {"skip_signature": True}
             return AzureStore(bucket, **options)
         return _open_s3(bucket, settings, options)
     except DsvcError:

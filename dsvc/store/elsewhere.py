@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from dsvc.errors import DsvcError
 from dsvc.store.frame import Entry, Packed
 from dsvc.store.ids import ObjectId
+
+if TYPE_CHECKING:
+    from dsvc.store.objects import ObjectStore
 
 
 class Elsewhere(Protocol):
@@ -34,6 +37,9 @@ class Elsewhere(Protocol):
 
     def pieces(self, id: ObjectId) -> Iterator[bytes]:
         """One big blob piece by piece; raises RemoteError, at the end, if the whole was not right."""
+
+    def purged(self, store: ObjectStore, ids: Collection[ObjectId]) -> bool:
+        """Whether one of these was purged from a store, as its head tells: then it must not be stored there again."""
 
     def explain(self, id: ObjectId) -> DsvcError | None:
         """The error to raise for a blob that is not here and that no place has; None where nothing is known of it."""

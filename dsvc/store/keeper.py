@@ -6,15 +6,18 @@ What cannot be kept is not: a full or read-only disk, or a store that others cha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
-from dsvc.errors import DsvcError, RemoteError
+from dsvc.errors import DsvcError, RefusedError, RemoteError
 from dsvc.store.backend import Backend
 from dsvc.store.frame import Packed
 from dsvc.store.head import HeadMovedError
 from dsvc.store.ids import ObjectId
 from dsvc.store.writer import ObjectWriter
+
+if TYPE_CHECKING:
+    from dsvc.store.objects import ObjectStore
 
 ENOUGH = 64 << 20  # bytes, after which what was kept is published
 T = TypeVar("T")
@@ -23,10 +26,10 @@ T = TypeVar("T")
 class Keeper:
     """Stages blobs, and publishes them many at a time. May be used from several threads."""
 
-    def __init__(self, backend: Backend, guard: Callable[[ObjectWriter], None]) -> None:
-        """`guard` is asked before anything is published, and raises a DsvcError where that may not be."""
+    def __init__(self, backend: Backend, purged: Callable[[ObjectStore, Collection[ObjectId]], bool]) -> None:
+        """`purged` tells whether a store must not have one of some blobs again."""
         self._backend = backend
-        self._guard = guard
+        self._purged = purged
         self._lock = threading.RLock()
         self._writer: ObjectWriter | None = None
         self._staged = 0
@@ -45,8 +48,13 @@ class Keeper:
 
     def keep_pieces(self, pieces: Iterator[bytes], size: int) -> bool:
         """Store a big blob that comes in pieces at once; False where it cannot be kept, and some pieces are read."""
+
+        def stage(writer: ObjectWriter) -> bool:
+            self._ids.add(writer.put_blob(pieces, size))
+            return True
+
         with self._lock:
-            return self._try(lambda writer: writer.put_blob(pieces, size)) is not None and self.flush()
+            return self._try(stage) is not None and self.flush()
 
     def has(self, id: ObjectId) -> bool:
         """Whether a blob is staged and not published yet."""
@@ -78,7 +86,8 @@ class Keeper:
         from dsvc.store.objects import ObjectStore
 
         # A store of its own, so that whoever reads through the other one sees no head move under a transaction.
-        return ObjectStore(self._backend).writer()
+        self._store = ObjectStore(self._backend)
+        return self._store.writer()
 
     def flush(self) -> bool:
         """Publish what is staged; False where that fails, and it is dropped."""
@@ -114,6 +123,8 @@ class Keeper:
                     continue
 
     def _attempt(self, writer: ObjectWriter) -> None:
+        """Publish on the head that the writer has seen, which is that of the view that is looked into."""
+        if self._purged(self._store, self._ids):
+            raise RefusedError("media was purged while it was fetched")
         if writer.base is not None:
-            self._guard(writer)
             writer.publish(writer.base.operation)

@@ -41,8 +41,6 @@ class ObjectStore:
         self._arrivals: Arrivals | None = None
         # Gives the error for a blob that is not here on purpose; None for all others.
         self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
-        # Asked before blobs from elsewhere are published; raises a DsvcError where they may not be. It holds no store.
-        self.guard: Callable[[ObjectWriter], None] = lambda writer: None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -274,10 +272,8 @@ class ObjectStore:
 
     @elsewhere.setter
     def elsewhere(self, elsewhere: Elsewhere) -> None:
-        own = weakref.ref(self)
-        self._arrivals = Arrivals(
-            elsewhere, Keeper(self.backend, self.guard), lambda id: (me := own()) is None or me.has_media(id)
-        )
+        own, keeper = weakref.ref(self), Keeper(self.backend, elsewhere.purged)
+        self._arrivals = Arrivals(elsewhere, keeper, lambda id: (me := own()) is None or me.has_media(id))
         # What came is kept also where nobody says that the work is done.
         weakref.finalize(self, self._arrivals.close)
 

@@ -112,10 +112,11 @@ class ObjectWriter:
 
     def adopt(self, id: ObjectId) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
-        is_adopted = self._staging.adopt(id)
-        if is_adopted and _kind_of(self._staging.objects[id]) == Kind.BLOB:
+        if not self._staging.adopt(id):
+            return False
+        if _kind_of(self._staging.objects[id]) == Kind.BLOB:
             self.brought.add(id)
-        return is_adopted
+        return True
 
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.

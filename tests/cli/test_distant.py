@@ -73,6 +73,7 @@ WRITERS = [
     ("status",),
     ("init",),
     ("clone", "somewhere"),
+    ("demo", "somewhere"),
     ("create", "cats"),
     ("use", "pets"),
     ("commit", "-m", "x"),
@@ -91,7 +92,7 @@ WRITERS = [
 @pytest.mark.parametrize("command", WRITERS, ids=" ".join)
 def test_writers_are_refused(store: Path, dsvc: Run, command: tuple[str, ...]) -> None:
     """What needs a workspace says how to get one."""
-    words = " ".join(command[:2] if command[0] in ("remote", "version") else command[:1])
+    words = " ".join(command[:2] if command[0] in ("version",) else command[:1])
     assert dsvc("-R", store, *command, code=3) == (
         3,
         "",
@@ -107,6 +108,23 @@ def test_a_branch_cannot_be_begun(store: Path, dsvc: Run) -> None:
         assert refused == (
             f"error: {store} is only read here; nothing was changed\nhint: clone it: dsvc clone {store}\n"
         )
+
+
+def test_a_bucket(store: Path, dsvc: Run, bucket_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A bucket is read with no clone; copies of its records lie in the person's cache folder."""
+    monkeypatch.chdir(tmp_path / "project")
+    expected = dsvc("log", "side").out
+    dsvc("remote", "add", "bucket", bucket_url, "--local")
+    dsvc("push", "bucket", "--all")
+    monkeypatch.chdir(tmp_path / "nowhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cached"))
+    assert dsvc("-R", bucket_url, "log", "side").out == expected
+    assert any((tmp_path / "cached" / "dsvc" / "remotes").rglob("*"))
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert dsvc("-R", bucket_url, "log", "side").out == expected
+    assert any((tmp_path / "home" / ".cache" / "dsvc" / "remotes").rglob("*"))
+    assert dsvc("-R", f"{bucket_url}/none", "log", code=6).err.startswith(f"error: {bucket_url}/none holds no reposit")
+    assert dsvc("-R", bucket_url, "commit", "-m", "x", code=3).err.endswith(f"dsvc clone {bucket_url}\n")
 
 
 def test_by_name(store: Path, dsvc: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

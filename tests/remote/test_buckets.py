@@ -19,6 +19,7 @@ from dsvc.remote.places import open_place
 from dsvc.remote.sending import push
 from dsvc.remote.settings import Remote, add_remote, find_remote, is_trusted, require_trusted, trust
 from dsvc.remote.tracking import fetch
+from dsvc.store.bucket import BucketBackend
 
 from .buckets import Bucket
 from .proxy import Proxy
@@ -210,3 +211,14 @@ def test_whoever_waits_for_a_bucket_can_interrupt(
         with pytest.raises(KeyboardInterrupt):
             open_place(bucket_url, None)
         assert time.monotonic() - began < 15, "before the answer came"
+
+
+def test_a_head_that_another_one_makes_meanwhile_is_seen(
+    bucket_server: Bucket, bucket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = bucket_url.split("/", 3)[3]
+    with Proxy(bucket_server.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        rival = BucketBackend(bucket_server.store(), prefix)
+        proxy.break_at(1, "delay", then=lambda: rival.swap_head(None, b"theirs"))
+        assert open_place(bucket_url, None, create=True).read_head() == b"theirs"

@@ -5,6 +5,7 @@ By default each way of failing is tried at some of the requests; with DSVC_CUTS=
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from .buckets import Bucket
 from .proxy import HOWS, How, Proxy
 from .workspaces import ADA, head, is_whole, project, say
 
-STEP = 1 if os.environ.get("DSVC_CUTS") == "all" else 9
+STEP = 1 if os.environ.get("DSVC_CUTS") == "all" else 3
 FOR_GOOD = 300
 
 
@@ -181,7 +182,7 @@ def test_a_fetch_brings_all_or_nothing(how: How, times: int, line: Line, tmp_pat
     push(ours.repository, add_remote(ours.repository, "origin", line.url), "pets", "main")
     theirs = clone(line.url, tmp_path / "theirs", ADA).repository
     failed = 0
-    for number in numbers(how):
+    for number in itertools.count(1):  # it takes few requests
         old, new = head(ours), say(ours, f"{how} {number}")
         push(ours.repository, find_remote(ours.repository), "pets", "main")
         line.proxy.reset()

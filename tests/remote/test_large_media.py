@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bare import bare_clone
 from blake3 import blake3
 
 from dsvc.core.dataset import Dataset
@@ -128,3 +129,39 @@ def test_a_large_file_in_one_frame_arrives_in_chunks(ours: Dataset, origin: Remo
     push(ours.repository, origin)
     pull_branch(theirs.dataset("pets"), remote)
     assert theirs.dataset("pets").at()["large.bin"].read_bytes() == CHANGED and is_whole(theirs)
+
+
+def test_a_part_of_a_file_that_is_elsewhere_brings_what_covers_it(
+    ours: Dataset, origin: Remote, tmp_path: Path
+) -> None:
+    store_large(ours)
+    push(ours.repository, origin)
+    bare = bare_clone(tmp_path / "store", tmp_path / "bare")
+    sample = bare.dataset("pets").at()["large.bin"]
+    assert not bare.store.has_media(BLOB)
+    assert sample.read_bytes(9 * MIB, MIB) == LARGE[9 * MIB : 10 * MIB]
+    with sample.open() as file:
+        assert file.seek(-5, 2) and file.read() == LARGE[-5:]
+    bare.store.close()
+    bare.store.refresh()
+    assert not bare.store.has_media(BLOB) and 0 < size(bare.store) < 6 * MIB
+    before = size(bare.store)
+    assert sample.read_bytes() == LARGE
+    bare.store.close()
+    bare.store.refresh()
+    assert bare.store.has_media(BLOB) and size(bare.store) - before < len(LARGE) and is_whole(bare)
+
+
+def test_a_wrong_list_of_a_file_that_is_elsewhere_is_noticed(ours: Dataset, origin: Remote, tmp_path: Path) -> None:
+    store_large(ours)
+    push(ours.repository, origin)
+    wrong_list(opened(tmp_path / "store").store, "order")
+    bare = bare_clone(tmp_path / "store", tmp_path / "bare")
+    sample = bare.dataset("pets").at()["large.bin"]
+    with pytest.raises(DsvcError, match="has other chunks than its input says"):
+        sample.read_bytes(9 * MIB, 10)
+    with pytest.raises(DsvcError, match="do not hash to its id"):
+        sample.read_bytes()
+    bare.store.close()
+    bare.store.refresh()
+    assert not bare.store.has_media(BLOB)

@@ -243,6 +243,19 @@ def test_purged(bare: Repository, store: Path) -> None:
         bare.store.get(blobs(bare)[1], Kind.BLOB)
 
 
+def test_purged_while_it_was_fetched(bare: Repository, tmp_path: Path) -> None:
+    """What was purged after it came is not stored."""
+    blob = blobs(bare)[0]
+    bare.store.get(blob, Kind.BLOB)
+
+    def bury(refs: Any) -> None:
+        refs.set(tombstone_of(blob), TombstoneRef("a face", ADA, Moment(0, 0), 240))
+
+    dsvc.open(tmp_path / "bare", author=ADA).change("purge", bury)
+    bare.store.close()
+    assert not dsvc.open(tmp_path / "bare").store.has_media(blob)
+
+
 def _forget_media(store: Path) -> None:
     """Put a clone without media in a remote's place."""
     hollow = bare_clone(store, store.with_name("hollow"))
@@ -338,6 +351,19 @@ def test_export(bare: Repository, reads: list[str], tmp_path: Path, format: str,
     whole = dsvc.open(tmp_path / "ours").dataset("pets").at()
     whole.export(format, tmp_path / "near.zip", media=True, where=where)
     assert (tmp_path / "far.zip").read_bytes() == (tmp_path / "near.zip").read_bytes()
+
+
+@pytest.mark.parametrize("format", ["coco", "clarifai-protobuf", "clarifai-json"])
+def test_export_of_what_was_purged(bare: Repository, tmp_path: Path, format: str) -> None:
+    """An export leaves purged media out, and says so."""
+
+    def bury(refs: Any) -> None:
+        refs.set(tombstone_of(blobs(bare)[0]), TombstoneRef("a face", ADA, Moment(0, 0), 240))
+
+    bare.change("purge", bury)
+    report = bare.dataset("pets").at().export(format, tmp_path / "out.zip", media=True)
+    assert report.inputs == 40
+    assert any("no bytes" in text or "does not hold" in text for text in report.losses)
 
 
 def test_export_without_media(bare: Repository, reads: list[str], tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def doubles(layout: Path, old: dict[str, set[ObjectId]]) -> list[ObjectId]:
     return [id for name, ids in packs_in(layout).items() if name not in old for id in ids if id in before]
 
 
-@pytest.mark.parametrize("packs", [1, 3, 5])
+@pytest.mark.parametrize("packs", [1, 4])
 def test_a_push_that_was_killed_sends_nothing_twice(packs: int, many: Dataset, there: Remote, tmp_path: Path) -> None:
     store = tmp_path / "store"
     die("push", tmp_path / "ours", packs)

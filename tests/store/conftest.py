@@ -17,7 +17,7 @@ KINDS = ("memory", "local", "store in memory", "s3", "gs", "az")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The contract is checked on every kind of backend, what builds on it on those that differ in more than that."""
+    """The contract is checked on every kind of backend; what builds on it, on one of each client's kind."""
     if "backend" in metafunc.fixturenames:
         every = metafunc.module.__name__.endswith("test_backend")
         metafunc.parametrize("backend", KINDS if every else KINDS[:4], indirect=True)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 RETRIES = 3
 BATCH = 1000  # objects of a listing that are handed on together
 _UNSIGNED = (
-    "may not be read without credentials, and the endpoint came with the project; "
-    "if it is the right one, say so below [s3] in .dsvc/workspace.toml, too"
+    "may not be read without credentials, and its endpoint or account came with the project; "
+    "if that is the right one, write it into .dsvc/workspace.toml, too"
 )
 _URL = re.compile(r"https?://\S+")
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")

@@ -849,7 +849,7 @@ def test_an_endpoint_that_came_with_the_project_gets_no_credentials(
     own.write_text(text[: text.index("[s3]")])
     pets.repository.workspace = type(pets.repository.workspace)(root / ".dsvc")
     report = refer(pets, "s3://photos/set/a.jpg", problems=1)
-    assert "without credentials, and the endpoint came with the project" in str(report.problems[0])
+    assert "without credentials, and its endpoint or account came with the project" in str(report.problems[0])
     own.write_text(text)
     pets.repository.workspace = type(pets.repository.workspace)(root / ".dsvc")
     assert refer(pets, "s3://photos/set/a.jpg").new == 1
