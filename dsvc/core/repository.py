@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dsvc.core.layout.updating import FolderUpdate
     from dsvc.core.operations import LoggedOperation
     from dsvc.core.state import State
+    from dsvc.store.writer import ObjectWriter
 
 FOLDER = ".dsvc"
 # Beside the folder in a project whose code is kept in Git; `dsvc.git.lockfile` reads and writes it.
@@ -76,6 +77,7 @@ class Repository:
         self.store = ObjectStore(backend)
         own = weakref.ref(self)  # whose store this is
         self.store.explain = lambda blob: me._explain(blob) if (me := own()) is not None else None
+        self.store.guard = _guard
         self.cache = NodeCache(folder=lambda: self.cache_folder)
 
     @classmethod
@@ -343,6 +345,13 @@ class Repository:
         forgotten = self.workspace.selecting(name, None, None)
         with self.workspace.saving(**forgotten) if forgotten else nullcontext():
             self.change(f"delete {name}", change)
+
+
+def _guard(writer: ObjectWriter) -> None:
+    """Refuse blobs that were purged."""
+    from dsvc.core.purging.tombstones import guard
+
+    guard(writer)
 
 
 def _set_locks(backend: Backend, workspace: Workspace) -> None:

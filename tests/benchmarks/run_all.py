@@ -40,6 +40,7 @@ SCRIPTS = (
     "remote_folder",
     "large_files",
     "lazy_media",
+    "gc",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
