@@ -38,7 +38,7 @@ from dsvc.store.ids import ObjectId
 from dsvc.store.local import LocalBackend
 
 EXAMPLES = int(os.environ.get("DSVC_EXAMPLES", "3"))
-STEPS = 30
+STEPS = 40
 MAIN: Line = ("pets", "main")
 FILES = ("f.txt", "g.txt")
 
@@ -157,7 +157,10 @@ class Team(RuleBasedStateMachine):
             lambda line: side.add_file(line, f"bytes {next(self.numbers)}\n" * 9),
         ]
         line = side.choose(sorted(side.plain.refs.heads))
-        side.do(side.choose(edits), line)
+        for _ in range(side.choose(range(1, 6))):
+            side.do(side.choose(edits), line)
+        if side.choose((True, False)):
+            side.do(side.commit, line)
         side.compare(line)
 
     @rule(who=st.integers(0, 1), seed=st.integers(0, 1 << 16))
@@ -237,7 +240,7 @@ class Team(RuleBasedStateMachine):
             key = side.choose(keys).decode()
             receipt = purge(side.repo, "pets", [key], "they asked", [side.remote], everywhere=True)
             self.purged |= {one.blob for one in receipt.doomed}
-            (side.folder / key).unlink()
+            (side.folder / key).unlink(missing_ok=True)
             side.forget()
             side.compare(MAIN)
 
