@@ -64,6 +64,7 @@ class Side(Walk):
         seconds = count(4_102_444_800)
         self.repo.now = lambda: Moment(next(seconds))
         self.remote = find_remote(self.repo)
+        self.seen = self.plain.refs.heads[MAIN]  # where the remote's branch stood when it was last looked at
         self.forget()
 
     def forget(self) -> None:
@@ -90,6 +91,7 @@ class Side(Walk):
         plain, head = self.plain, self.plain.refs.heads[MAIN]
         bases = plain.bases([head], [theirs])
         made = pull_branch(self.dataset(MAIN), self.remote).merged
+        self.seen = theirs
         if theirs in bases:
             assert made.kind == "up to date"
         elif bases == [head]:
@@ -201,9 +203,10 @@ class Team(RuleBasedStateMachine):
         side = self.sides[who]
         ours = side.plain.refs.heads[MAIN]
         is_behind = self.head in side.plain._behind([ours], False)
-        if is_behind or ours in side.plain._behind([self.head], False):
+        # What stands at the remote is known to be ahead of ours by who has seen it.
+        if is_behind or (side.seen == self.head and ours in side.plain._behind([self.head], False)):
             push(side.repo, side.remote, "pets", "main")
-            self.head = ours if is_behind else self.head
+            self.head = side.seen = ours if is_behind else self.head
         else:
             with pytest.raises(RefusedError, match="has commits at origin that are not here"):
                 push(side.repo, side.remote, "pets", "main")
