@@ -6,10 +6,10 @@ What cannot be kept is not: a full or read-only disk, or a store that others cha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from dsvc.errors import DsvcError, RefusedError, RemoteError
+from dsvc.errors import DsvcError, RemoteError
 from dsvc.store.backend import Backend
 from dsvc.store.frame import Packed
 from dsvc.store.head import HeadMovedError
@@ -17,7 +17,7 @@ from dsvc.store.ids import ObjectId
 from dsvc.store.writer import ObjectWriter
 
 if TYPE_CHECKING:
-    from dsvc.store.objects import ObjectStore
+    pass
 
 ENOUGH = 64 << 20  # bytes, after which what was kept is published
 T = TypeVar("T")
@@ -26,10 +26,10 @@ T = TypeVar("T")
 class Keeper:
     """Stages blobs, and publishes them many at a time. May be used from several threads."""
 
-    def __init__(self, backend: Backend, purged: Callable[[ObjectStore, Collection[ObjectId]], bool]) -> None:
-        """`purged` tells whether a store must not have one of some blobs again."""
+    def __init__(self, backend: Backend, guard: Callable[[ObjectWriter], None]) -> None:
+        """`guard` is asked before anything is published, and raises a DsvcError where that may not be."""
         self._backend = backend
-        self._purged = purged
+        self._guard = guard
         self._lock = threading.RLock()
         self._writer: ObjectWriter | None = None
         self._staged = 0
@@ -123,8 +123,6 @@ class Keeper:
                     continue
 
     def _attempt(self, writer: ObjectWriter) -> None:
-        """Publish on the head that the writer has seen, which is that of the view that is looked into."""
-        if self._purged(self._store, self._ids):
-            raise RefusedError("media was purged while it was fetched")
         if writer.base is not None:
+            self._guard(writer)
             writer.publish(writer.base.operation)
