@@ -39,6 +39,7 @@ SCRIPTS = (
     "version_growth",
     "remote_folder",
     "remote_requests",
+    "remote_bucket",
     "large_files",
     "lazy_media",
     "gc",
