@@ -83,7 +83,7 @@ def export(folder: str, place: str) -> dict[str, Any]:
 
 
 def transfer(folder: str, size: int) -> dict[str, Any]:
-    """The floor: so many bytes over the link in big parts, several at once, and to one file until they are on the disk."""
+    """The floor: so many bytes over the link in big parts, several at once, and to one file until they are synced."""
     place = Path(folder) / "store"
     link = Link(place)
     parts = [
