@@ -58,6 +58,10 @@ class DamagedError(DsvcError):
     """Stored bytes are not what they were when they were written."""
 
 
+class CollectedError(DamagedError, RefusedError):
+    """What was found some time ago is there no more, since the repository was collected meanwhile. Nothing changed."""
+
+
 class UnsupportedFormatError(RefusedError):
     """The repository needs a newer dsvc."""
 

@@ -136,7 +136,7 @@ class Draft:
 
     def apply(self, step: Step) -> None:
         """Take one step, and keep it for replays."""
-        self._state = step(self.transaction.writer, self._state)
+        self._state = self.transaction.steadily(lambda: step(self.transaction.writer, self._state))
         self._steps.append(step)
 
     def finish(self) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dsvc.core.layout.updating import FolderUpdate
     from dsvc.core.operations import LoggedOperation
     from dsvc.core.state import State
+    from dsvc.store.writer import ObjectWriter
 
 FOLDER = ".dsvc"
 # Beside the folder in a project whose code is kept in Git; `dsvc.git.lockfile` reads and writes it.
@@ -74,6 +75,7 @@ class Repository:
         self.now = clock
         self.store = ObjectStore(backend)
         self.store.explain = self._explain
+        self.store.guard = _guard
         self.cache = NodeCache(folder=lambda: self.cache_folder)
 
     @classmethod
@@ -341,6 +343,13 @@ class Repository:
         forgotten = self.workspace.selecting(name, None, None)
         with self.workspace.saving(**forgotten) if forgotten else nullcontext():
             self.change(f"delete {name}", change)
+
+
+def _guard(writer: ObjectWriter) -> None:
+    """Refuse blobs that were purged."""
+    from dsvc.core.purging.tombstones import guard
+
+    guard(writer)
 
 
 def _set_locks(backend: Backend, workspace: Workspace) -> None:

@@ -6,6 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -92,6 +93,12 @@ class Transaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.writer.__exit__(kind, error, trace)
+
+    def steadily(self, work: Callable[[], T]) -> T:
+        """Do some work with the store; again, so that it is put again, where a collection took what it found there."""
+        while True:
+            with suppress(RemovedError):
+                return work()
 
     def run(
         self,

@@ -11,9 +11,12 @@ from dsvc.store.ids import Kind, object_id
 from dsvc.store.resuming import Journal
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dsvc.core.repository import Repository
     from dsvc.core.transaction import Transaction
     from dsvc.remote.settings import Remote
+    from dsvc.store.ids import ObjectId
 
 _KEY_DIGITS = 32
 SENT, RECEIVED = "sent", "received"
@@ -28,11 +31,14 @@ def remote_folder(repository: Repository, remote: Remote) -> Path | None:
     return None
 
 
-def resume(transaction: Transaction, repository: Repository, remote: Remote, what: str) -> None:
-    """Let a transaction take up what one that broke off has `SENT` or `RECEIVED`, and note what it does itself."""
+def resume(
+    transaction: Transaction, repository: Repository, remote: Remote, what: str, purged: Collection[ObjectId]
+) -> None:
+    """Let a transaction take up what one that broke off has `SENT` or `RECEIVED`, and note what it does itself. Packs
+    that hold `purged` blobs are left alone."""
     folder = remote_folder(repository, remote)
     if folder is not None:
-        transaction.writer.resume(Journal(folder / what))
+        transaction.writer.resume(Journal(folder / what), purged)
 
 
 def has_notes(repository: Repository, remote: Remote) -> bool:

@@ -7,17 +7,16 @@ import weakref
 from typing import TYPE_CHECKING, cast
 
 from dsvc.errors import DamagedError, DsvcError, PurgedError, RefusedError, RemoteError
-from dsvc.model.view import TombstoneRef, View, load_operation, tombstone_of, tombstones
+from dsvc.model.view import TombstoneRef, View, tombstone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from dsvc.core.repository import Repository
     from dsvc.remote.bringing import Place
     from dsvc.remote.settings import Remote
     from dsvc.store.frame import Entry, Packed
     from dsvc.store.ids import ObjectId
-    from dsvc.store.objects import ObjectStore
 
 _PURGED_HINT = "a purge is for good; the record stays"
 
@@ -103,11 +102,6 @@ class Remotes:
         if found is None:
             raise RemoteError(f"blob {id.short()} is at no remote any more", "look again: dsvc fetch")
         return found[0].pieces(id)
-
-    def purged(self, store: ObjectStore, ids: Collection[ObjectId]) -> bool:
-        """Whether a tombstone in a store's view names one of these."""
-        view = View(store, load_operation(store, store.head.operation).view)
-        return not tombstones(view).keys().isdisjoint(ids)
 
     def explain(self, id: ObjectId) -> DsvcError:
         """The error for a blob that is neither here nor at a remote: whether it was purged, or which remote is not

@@ -27,8 +27,8 @@ def receiver(
 ) -> Copier:
     """Brings what a transaction of this repository needs of a remote."""
     repository = transaction.repository
-    resume(transaction, repository, remote, RECEIVED)
     purged = tombstones(seen(there)).keys() | tombstones(seen(repository)).keys()
+    resume(transaction, repository, remote, RECEIVED, purged)
     return Copier(source, transaction.writer, progress, media=remote.media, purged=purged)
 
 
@@ -36,10 +36,10 @@ def sender(
     transaction: Transaction, repository: Repository, remote: Remote, source: Source, progress: Progress | None
 ) -> Copier:
     """Brings what a transaction of a remote needs of this repository."""
-    resume(transaction, repository, remote, SENT)
     with owning():
         ours = tombstones(repository.view)
     purged = ours.keys() | tombstones(seen(transaction.repository)).keys()
+    resume(transaction, repository, remote, SENT, purged)
     return Copier(source, transaction.writer, progress, purged=purged)
 
 

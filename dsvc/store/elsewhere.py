@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from dsvc.errors import DsvcError
@@ -10,7 +10,7 @@ from dsvc.store.frame import Entry, Packed
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.store.objects import ObjectStore
+    pass
 
 
 class Elsewhere(Protocol):
@@ -37,9 +37,6 @@ class Elsewhere(Protocol):
 
     def pieces(self, id: ObjectId) -> Iterator[bytes]:
         """One big blob piece by piece; raises RemoteError, at the end, if the whole was not right."""
-
-    def purged(self, store: ObjectStore, ids: Collection[ObjectId]) -> bool:
-        """Whether one of these was purged from a store, as its head tells: then it must not be stored there again."""
 
     def explain(self, id: ObjectId) -> DsvcError | None:
         """The error to raise for a blob that is not here and that no place has; None where nothing is known of it."""

@@ -52,8 +52,8 @@ def _is_sound(backend: Backend, table: Table, row: int) -> bool:
 def decide(table: Table, kept: Array, fixed: Array, banned: Array, scope: int) -> Fates:
     """The fates where the rows `kept` stay, but for those that are `banned`, whose bytes must go.
 
-    Packs that are `fixed` are not written anew, unless banned rows lie there. Nothing happens to packs of segments that
-    follow the first `scope`, nor to their rows.
+    Packs that are `fixed` are not written anew, unless banned rows lie there, or they are history packs, of which all
+    objects have to be listed. Nothing happens to packs of segments that follow the first `scope`, nor to their rows.
     """
     import numpy as np
 

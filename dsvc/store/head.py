@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import xxhash
 
-from dsvc.errors import DamagedError, DsvcError, UnsupportedFormatError
+from dsvc.errors import CollectedError, DamagedError, DsvcError, UnsupportedFormatError
 from dsvc.store.ids import ObjectId
 
 FORMAT = 1
@@ -23,8 +23,8 @@ class HeadMovedError(DsvcError):
     """Another operation was published first. Build on the new head and publish again."""
 
 
-class RemovedError(HeadMovedError):
-    """A collection was published first, and it took objects that this transaction had found."""
+class RemovedError(HeadMovedError, CollectedError):
+    """A collection was published first, and it took objects that this transaction had found. Put them again."""
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from dsvc.errors import DsvcError, RefusedError, RemoteError
+from dsvc.errors import DsvcError, RemoteError
 from dsvc.store.backend import Backend
 from dsvc.store.frame import Packed
 from dsvc.store.head import HeadMovedError
 from dsvc.store.ids import ObjectId
 from dsvc.store.writer import ObjectWriter
 
-if TYPE_CHECKING:
-    from dsvc.store.objects import ObjectStore
-
 ENOUGH = 64 << 20  # bytes, after which what was kept is published
 T = TypeVar("T")
-Purged = Callable[["ObjectStore", Collection[ObjectId]], bool]
+Guard = Callable[[ObjectWriter], None]
 
 
 class _Batch:
@@ -32,40 +29,36 @@ class _Batch:
         from dsvc.store.objects import ObjectStore
 
         # A store of its own, so that whoever reads through the other one sees no head move under a transaction.
-        self.store = ObjectStore(backend)
-        self.writer: ObjectWriter = self.store.writer()
+        self.writer = ObjectStore(backend).writer()
         self.ids: set[ObjectId] = set()
         self.bytes = 0
 
-    def publish(self, purged: Purged) -> None:
-        """Publish with the operation that stands, whichever that is by then. Raises RefusedError where a blob was
-        purged meanwhile."""
+    def publish(self, guard: Guard) -> None:
+        """Publish with the operation that stands, whichever that is by then. Raises what the guard does."""
         try:
-            return self._attempt(purged)
+            return self._attempt(guard)
         except HeadMovedError:
             pass
         with self.writer.turn():
             while True:
                 try:
-                    return self._attempt(purged)
+                    return self._attempt(guard)
                 except HeadMovedError:
                     continue
 
-    def _attempt(self, purged: Purged) -> None:
-        # The head that the writer builds on is that of the view which is looked into.
-        if purged(self.store, self.ids):
-            raise RefusedError("media was purged while it was fetched")
+    def _attempt(self, guard: Guard) -> None:
         if self.writer.base is not None:
+            guard(self.writer)
             self.writer.publish(self.writer.base.operation)
 
 
 class Keeper:
     """Stages blobs, and publishes them many at a time, beside the caller's work. May be used from several threads."""
 
-    def __init__(self, backend: Backend, purged: Purged) -> None:
-        """`purged` tells whether a store must not have one of some blobs again."""
+    def __init__(self, backend: Backend, guard: Guard) -> None:
+        """`guard` is asked before anything is published, and raises a DsvcError where that may not be."""
         self._backend = backend
-        self._purged = purged
+        self._guard = guard
         self._lock = threading.RLock()
         self._batch: _Batch | None = None
         self._leaving: _Batch | None = None
@@ -135,7 +128,7 @@ class Keeper:
 
     def _publish(self, batch: _Batch) -> bool:
         try:
-            batch.publish(self._purged)
+            batch.publish(self._guard)
         except (DsvcError, OSError, RuntimeError) as error:  # the last: no thread begins while Python ends
             self._drop(batch, error)
             return False

@@ -12,7 +12,7 @@ from dsvc.store.backend import Backend
 from dsvc.store.bulk import NEAR, Stretch, read_frames, stretches
 from dsvc.store.frame import FRAME_HEAD, FRAME_TAIL, RAW, Entry, check_frame, check_frame_head, damaged
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PIECE, PackClass, PackInfo, PackWriter
+from dsvc.store.pack import HISTORY_KINDS, PIECE, PackClass, PackInfo, PackWriter
 from dsvc.store.table import Array, Table, as_ids
 
 BIG = 16 << 20  # bytes: a bigger raw blob is copied piece by piece
@@ -34,10 +34,12 @@ class Move:
         self._ids = bytearray()
         self._homes = array("q")
         self._offsets = array("q")
+        self._ends: dict[int, int] = {}  # of history packs, where history ends and other structure begins
         self.damaged: dict[ObjectId, DamagedError] = {}
 
     def copy(self, table: Table, rows: Array) -> None:
         """Copy the objects of some rows that were not copied yet. Raises NotFoundError where a pack is gone."""
+        self._ends = _history_ends(table)
         homes, _ = self.homes(table)
         left = rows[homes[rows] < 0]
         for stretch in stretches(table, left, self._near):
@@ -57,7 +59,8 @@ class Move:
         where = f"pack {pack.id.short()}"
         for _, id, entry, frame in read_frames(self._backend, table, stretch):
             check_frame(frame, id, entry, where)
-            home = self._home(pack.pack_class)
+            is_loose = entry.offset > self._ends.get(stretch.pack, entry.offset)
+            home = self._home(PackClass.STRUCTURE if is_loose else pack.pack_class)
             self._note(id, home, self._writers[home].append_frame(id, entry, frame).offset)
 
     def _copy_big(self, table: Table, stretch: Stretch, pack: PackInfo) -> bool:
@@ -114,6 +117,17 @@ class Move:
             writer.abort()
             if writer.info is not None:
                 self._backend.delete(writer.info.name)
+
+
+def _history_ends(table: Table) -> dict[int, int]:
+    """Of each history pack, by its number, where its last commit, snapshot or operation lies: what lies behind that is
+    structure of a small transaction."""
+    import numpy as np
+
+    rows = table.rows[np.isin(table.rows["kind"], list(HISTORY_KINDS))]
+    ends = np.full(len(table.packs), -1, np.int64)
+    np.maximum.at(ends, rows["pack"].astype(np.int64), rows["offset"].astype(np.int64))
+    return {at: end for at, end in enumerate(ends.tolist()) if table.packs[at].pack_class is PackClass.HISTORY}
 
 
 def _checked(backend: Backend, pack: PackInfo, id: ObjectId, entry: Entry) -> Iterator[bytes]:

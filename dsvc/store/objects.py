@@ -20,7 +20,7 @@ from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.keeper import Keeper
 from dsvc.store.manifest import Manifest, read_manifest
 from dsvc.store.pack import HISTORY_KINDS, PIECE, read_frame, stream_payload
-from dsvc.store.writer import ObjectWriter
+from dsvc.store.writer import ObjectWriter, removed
 
 T = TypeVar("T")
 _LISTED = 1 << 20  # chunks whose lists are kept in memory
@@ -34,6 +34,7 @@ class ObjectStore:
     def __init__(self, backend: Backend) -> None:
         """Nothing is read before it is needed."""
         self.backend = backend
+        self.patience = 0.0  # seconds that the head may be old where only reading is done
         self._read_at, self._is_new = 0.0, False
         self._state: State | None = None
         self._collections: int | None = None  # how many there were when this was opened
@@ -42,6 +43,8 @@ class ObjectStore:
         self._stored = 0  # as of the last look at the head for what came
         # Gives the error for a blob that is not here on purpose; None for all others.
         self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
+        # Asked before blobs from elsewhere are published; raises a DsvcError where they may not be. It holds no store.
+        self.guard: Callable[[ObjectWriter], None] = lambda writer: None
 
     @classmethod
     def create(cls, backend: Backend) -> Self:
@@ -72,9 +75,11 @@ class ObjectStore:
         return self.state.catalog.manifest.collected.count != self._collections
 
     def refresh(self) -> None:
-        """Load the head again; the first time after `preload` only where that was a while ago."""
-        is_new, self._is_new = self._is_new, False
-        if not (is_new and self.age() < _NEW):
+        """Load the head again, unless that is less than `patience` seconds ago; the first time after `preload`, less
+        than one."""
+        patience = max(self.patience, _NEW if self._is_new else 0)
+        self._is_new = False
+        if self._state is None or self.age() >= patience:
             self._load()
 
     def preload(self) -> None:
@@ -273,8 +278,10 @@ class ObjectStore:
 
     @elsewhere.setter
     def elsewhere(self, elsewhere: Elsewhere) -> None:
-        own, keeper = weakref.ref(self), Keeper(self.backend, elsewhere.purged)
-        self._arrivals = Arrivals(elsewhere, keeper, lambda id: (me := own()) is None or me.has_media(id))
+        own = weakref.ref(self)
+        self._arrivals = Arrivals(
+            elsewhere, Keeper(self.backend, self.guard), lambda id: (me := own()) is None or me.has_media(id)
+        )
         # What came is kept also where nobody says that the work is done.
         weakref.finalize(self, self._arrivals.close)
 
@@ -324,6 +331,8 @@ class ObjectStore:
         known = self.explain(id) if kind is Kind.BLOB else None
         if known is None and kind is Kind.BLOB and self._arrivals is not None:
             known = self._arrivals.elsewhere.explain(id)
+        if known is None and self.is_overtaken:
+            return removed(id, kind)
         return known or DamagedError(f"{kind.name.lower()} {id} is missing: {error.message}", _DAMAGE_HINT)
 
     # ----

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from dsvc.store.backend import Backend
 from dsvc.store.frame import CHUNKED, RAW, Entry, Packed, check_frame, is_dense, squeeze
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.pack import PACK_TARGET, PackClass, PackInfo, PackWriter, split_history
+from dsvc.store.pack import PACK_TARGET, Frames, PackClass, PackInfo, PackWriter, split_history
 from dsvc.store.resuming import FinishedPack, Journal
 
 _BATCH_BYTES = 1 << 20
@@ -315,13 +315,19 @@ class Staging:
         self._adopted.clear()
         self._packs = [writer for writer in self._packs if writer.info is None]
         self.folded = {key: staged for key, staged in self.folded.items() if id(staged.writer) not in old}
-        for key, held in list(self.objects.items()):
+        parts: dict[PackWriter | FinishedPack, Frames] = {}
+        for key, held in self.objects.items():
             if isinstance(held, Staged) and id(held.writer) in old:
-                frame = held.writer.read(held.entry.offset, held.entry.length)
-                check_frame(frame, key, held.entry, "this transaction")
-                assert held.writer.info is not None  # it is finished
-                writer = self._writer(held.writer.info.pack_class)
-                self.objects[key] = Staged(writer, writer.append_frame(key, held.entry, frame))
+                parts.setdefault(held.writer, []).append((key, held.entry))
+        for pack, frames in parts.items():
+            assert pack.info is not None  # finished
+            split = split_history(frames) if pack.info.pack_class is PackClass.HISTORY else (frames, [])
+            for pack_class, members in zip((pack.info.pack_class, PackClass.STRUCTURE), split, strict=True):
+                for key, entry in members:
+                    frame = pack.read(entry.offset, entry.length)
+                    check_frame(frame, key, entry, "this transaction")
+                    writer = self._writer(pack_class)
+                    self.objects[key] = Staged(writer, writer.append_frame(key, entry, frame))
 
     def published(self) -> None:
         """Take the packs out of the journal: they are listed."""

@@ -48,7 +48,7 @@ class Sweep:
         self._move = Move(store.backend, near, tell)
         self._segment: tuple[bytes, list[PackInfo], SegmentInfo] | None = None
         self._written: dict[str, int] = {}  # files of this sweep, by name
-        self._is_unsure = False  # whether a swap went unanswered, and may have taken effect
+        self._may_be_listed = False  # whether what was written is listed, or a swap that would list it went unanswered
         self._scope: tuple[SegmentInfo, ...] = ()
 
     def scope(self, state: State) -> int:
@@ -135,14 +135,15 @@ class Sweep:
         self._written[manifest_name(manifest.id)] = len(data)
         head = replace(state.head, manifest=manifest.id)
         raw = head.encode()
+        self._may_be_listed = True
         try:
             done = self._backend.swap_head(state.raw, raw)
         except Exception:  # no answer is neither yes nor no
-            self._is_unsure = True
             if self._backend.read_head() != raw:
                 raise
             done = True
         if not done and self._backend.read_head() != raw:
+            self._may_be_listed = False
             raise HeadMovedError("another operation was published first")
         self._store.adopt(State(raw, head, Catalog(self._backend, manifest, state.catalog)))
 
@@ -156,7 +157,7 @@ class Sweep:
 
     def give_up(self) -> None:
         """Remove what was written for nothing, where it is known that nothing lists it."""
-        if not self._is_unsure:
+        if not self._may_be_listed:
             with contextlib.suppress(DsvcError):
                 self._move.drop()
                 self._remove(self._written)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from dsvc.errors import DamagedError, DsvcError, NotFoundError, RefusedError
+from dsvc.errors import CollectedError, DamagedError, DsvcError, NotFoundError, RefusedError
 from dsvc.store.cached import CachedBackend
 from dsvc.store.catalog import Catalog, State
 from dsvc.store.chunked import read_pieces
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dsvc.store.objects import ObjectStore
 
 _FRESH = 5  # seconds
+_AGAIN = "Nothing was changed. Run the command again."
 # Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -98,23 +99,24 @@ class ObjectWriter:
         self.brought.update(id for id, entry in rows if entry.kind == Kind.BLOB)
         self._staging.put_run(run, rows)
 
-    def resume(self, journal: Journal) -> None:
+    def resume(self, journal: Journal, purged: Collection[ObjectId] = ()) -> None:
         """Note packs as they are finished, and keep them where the transaction ends without being published; take up
-        what an earlier one left so. Before anything is put."""
+        what an earlier one left so, but for packs that hold `purged` blobs. Before anything is put."""
         self._staging.journal = journal
         journal.collections = self._collected
         began = self.began
         for pack, noted, age in self._store.follow(lambda catalog: list(adoptable(journal, self._backend, catalog))):
+            if any(id in purged for id, _ in noted.rows):
+                continue  # it may be removed any moment
             self._staging.adoptable |= {id: Staged(pack, entry) for id, entry in noted.rows}
             self.began = min(self.began, began - age)
 
     def adopt(self, id: ObjectId) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
-        if not self._staging.adopt(id):
-            return False
-        if _kind_of(self._staging.objects[id]) == Kind.BLOB:
+        is_adopted = self._staging.adopt(id)
+        if is_adopted and _kind_of(self._staging.objects[id]) == Kind.BLOB:
             self.brought.add(id)
-        return True
+        return is_adopted
 
     def put_blob(self, pieces: Iterable[bytes | memoryview], size: int) -> ObjectId:
         """Stage a blob of `size` bytes that comes in pieces; a big one is never whole in memory.
@@ -177,7 +179,7 @@ class ObjectWriter:
         """An object's bytes, staged or stored, verified. Raises DamagedError, also when it is missing."""
         held = self._staging.objects.get(id)
         if held is None:
-            return self._store.get(id, kind)
+            return self._stored(id, kind)
         if _kind_of(held) != kind:
             raise damaged(id, kind, "this transaction", "it is of another kind")
         if isinstance(held, Pending):
@@ -186,6 +188,15 @@ class ObjectWriter:
         if held.entry.codec == CHUNKED:
             return b"".join(read_pieces(self._chunk, id, ChunkList.decode(data)))
         return data
+
+    def _stored(self, id: ObjectId, kind: Kind) -> bytes:
+        try:
+            return self._store.get(id, kind)
+        except CollectedError as error:
+            if id not in self._assumed:
+                raise
+            self._assumed.discard(id)  # so that the next `put` stages it
+            raise RemovedError(error.message, error.hint) from error
 
     def _staged_data(self, id: ObjectId, held: Staged) -> bytes:
         frame = held.writer.read(held.entry.offset, held.entry.length)
@@ -272,12 +283,11 @@ class ObjectWriter:
         elif catalog.manifest == self._checked:
             return
         gone = [id for id in self._assumed if not self._store.has(id)]
+        if operation in gone:
+            raise removed(operation, Kind.OPERATION)
         if gone:
             self._assumed.difference_update(gone)
-            raise RemovedError(
-                f"object {gone[0]} was removed from the repository while this command ran",
-                "Nothing was changed. Run the command again.",
-            )
+            raise RemovedError(f"object {gone[0]} was removed from the repository while this command ran", _AGAIN)
         self._checked = catalog.manifest
 
     def _renew_packs(self) -> None:
@@ -290,16 +300,13 @@ class ObjectWriter:
             self._staging.renew()
         except (NotFoundError, DamagedError) as error:
             message = "what this command wrote was collected as left over, since it took so long"
-            raise RefusedError(message, "Nothing was changed. Run the command again.") from error
+            raise CollectedError(message, _AGAIN) from error
         self._collected, self.began = collected.count, began
 
     def require(self, id: ObjectId, kind: Kind) -> None:
-        """Raise RefusedError unless an object, which the caller has found some time ago, is staged or stored."""
+        """Raise CollectedError unless an object, which the caller has found some time ago, is staged or stored."""
         if not self.has(id, kind):
-            raise RefusedError(
-                f"{kind.name.lower()} {id} was removed from the repository while this command ran",
-                "Nothing was changed. Run the command again.",
-            )
+            raise removed(id, kind)
 
     def structure(self) -> Iterator[tuple[ObjectId, Kind]]:
         """The objects that are staged, but for blobs, each with its kind."""
@@ -415,3 +422,8 @@ class HistoryWriter:
 
 def _kind_of(held: Pending | Staged) -> int:
     return held.kind if isinstance(held, Pending) else held.entry.kind
+
+
+def removed(id: ObjectId, kind: Kind) -> CollectedError:
+    """The error for an object that a collection took meanwhile."""
+    return CollectedError(f"{kind.name.lower()} {id} was removed from the repository while this command ran", _AGAIN)

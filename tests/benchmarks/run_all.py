@@ -38,8 +38,11 @@ SCRIPTS = (
     "stored_size",
     "version_growth",
     "remote_folder",
+    "remote_requests",
+    "remote_bucket",
     "large_files",
     "lazy_media",
+    "gc",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks

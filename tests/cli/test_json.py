@@ -279,7 +279,7 @@ def test_op_log(dsvc, commit: str) -> None:
 
 def test_check(dsvc, commit: str) -> None:
     found = document(dsvc, "check", code=1)
-    assert set(found) == {"objects", "damage", "findings", "orphans", "notes"}
+    assert set(found) == {"objects", "damage", "findings", "orphans", "notes", "elsewhere", "purged"}
 
 
 def test_keys_are_printed_as_they_are(dsvc, commit: str, project: Path) -> None:

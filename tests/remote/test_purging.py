@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import dsvc
 from dsvc.core.check import check
 from dsvc.core.dataset import Dataset
 from dsvc.core.operations import restore
@@ -17,9 +18,11 @@ from dsvc.core.repository import Repository
 from dsvc.errors import DsvcError, NotFoundError, PurgedError, RefusedError, RemoteError
 from dsvc.model.records import Media
 from dsvc.model.view import DATASET, DatasetRef, TombstoneRef, tombstones
+from dsvc.remote.lazy import attach
 from dsvc.remote.purging import Receipt, purge, remotes_to_purge
 from dsvc.remote.sending import push
 from dsvc.remote.settings import Remote, add_remote
+from dsvc.remote.tracking import fetch
 from dsvc.store.backend import Backend
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.local import LocalBackend
@@ -323,3 +326,33 @@ def test_tombstones_hold_what_the_receipt_says(faces: Dataset) -> None:
         assert stone == TombstoneRef("they asked", faces.repository.author, receipt.time, one.size)  # type: ignore[arg-type]
     assert faces.repository.operation.command == f"purge {KEY}: they asked"
     assert head(faces)
+
+
+def test_what_came_from_elsewhere_is_not_kept_once_it_was_purged(faces: Dataset, store: Remote, tmp_path: Path) -> None:
+    """A blob that was read through a remote waits to be stored, and is purged meanwhile."""
+    repository = dsvc.init(tmp_path / "lazy", author=faces.repository.author)
+    remote = add_remote(repository, "origin", str(tmp_path / "store"))
+    fetch(repository, remote._replace(media=False))
+    attach(repository)
+    (blob,) = ids(NEW)
+    assert repository.store.get(blob, Kind.BLOB) == NEW and not repository.store.has(blob)
+    bury(repository, {blob: len(NEW)}, "they asked", "purge")
+    repository.store.close()
+    assert held(tmp_path / "lazy" / ".dsvc" / "packs", NEW) == [] and not repository.store.has(blob)
+    with pytest.raises(PurgedError, match="they asked"):
+        repository.store.get(blob, Kind.BLOB)
+
+
+def test_copies_in_the_cache_go(faces: Dataset, tmp_path: Path) -> None:
+    repository = faces.repository
+    found = repository.store.state.catalog.find(object_id(Kind.BLOB, NEW))
+    assert found is not None and repository.cache_folder is not None
+    copy = repository.cache_folder / "remotes" / "1234" / found.pack.name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((tmp_path / "ours/.dsvc" / found.pack.name).read_bytes() + b"checksum")
+    other = copy.with_name("other")
+    other.write_bytes(b"another pack")
+    faces.repository.checkout("HEAD~1", tmp_path / "ours" / "laid", link="hard")
+    assert held(repository.cache_folder, NEW)
+    (receipt,) = run(faces).places.values()
+    assert receipt.cached == 2 and other.exists() and held(repository.cache_folder, NEW) == []

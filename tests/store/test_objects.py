@@ -12,7 +12,7 @@ import pytest
 
 from dsvc.errors import DamagedError, NotRepositoryError, RefusedError
 from dsvc.store.backend import Backend
-from dsvc.store.head import HeadMovedError
+from dsvc.store.head import HeadMovedError, RemovedError
 from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.local import LocalBackend
 from dsvc.store.memory import MemoryBackend
@@ -311,9 +311,11 @@ def test_what_was_assumed_is_checked_again_after_a_lost_race(backend: Backend) -
     operation = writer.put(Kind.OPERATION, b"mine")
     with pytest.raises(HeadMovedError):
         writer.publish(operation)
-    with pytest.raises(RefusedError, match="removed"):
+    with pytest.raises(RemovedError, match="removed"):
         writer.publish(operation)
-    writer.close()
+    writer.put(Kind.BLOB, b"old")  # which stages it now
+    writer.publish(operation)
+    assert store.get(object_id(Kind.BLOB, b"old"), Kind.BLOB) == b"old"
 
 
 def _empty_repository(backend: Backend) -> bytes:

@@ -26,6 +26,7 @@ from dsvc.store.table import Array, Table, as_ids
 
 if TYPE_CHECKING:
     from dsvc.model.incoming import Progress
+    from dsvc.store.catalog import State
     from dsvc.store.objects import ObjectStore
 
 # The parts that a node may play. Of one that nothing reaches nobody knows which it is: it is taken for any.
@@ -47,8 +48,7 @@ class Marker:
         self._store = store
         self._near = near
         self._progress = progress
-        self.state = store.state
-        self.table = Table(self.state.catalog)
+        self.state, self.table = _present(store)
         self.live = np.zeros(len(self.table), bool)
         self.reached = np.zeros(len(self.table), bool)
         self._parts = np.zeros(len(self.table), np.uint8)  # which parts each was read for
@@ -101,8 +101,7 @@ class Marker:
         self._store.refresh()
         if self._store.state is self.state:
             return False
-        state = self._store.state
-        table = Table(state.catalog)
+        state, table = _present(self._store)
         live, reached, parts = (np.zeros(len(table), kind) for kind in (bool, bool, np.uint8))
         marked = np.flatnonzero(self.live | (self._parts > 0))
         at = table.find(self.table.ids[marked])
@@ -309,6 +308,18 @@ class Marker:
         self._count += 1
         if self._progress is not None and self._count % _TOLD == 0:
             self._progress("read nodes", self._count, None)
+
+
+def _present(store: ObjectStore) -> tuple[State, Table]:
+    """The last state and its table. Raises DamagedError where a segment is missing."""
+    while True:
+        state = store.state
+        try:
+            return state, Table(state.catalog)
+        except NotFoundError as error:
+            store.refresh()
+            if store.state is state:
+                raise DamagedError(f"the index is incomplete: {error.message}", "run: dsvc check") from error
 
 
 def _split(ids: bytes) -> list[ObjectId]:

@@ -5,14 +5,15 @@ Each step is safe by itself: a crash between two leaves a repository that is who
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.purging.uses import Histories
 from dsvc.core.transaction import Refs
 from dsvc.model.commit import Moment
 from dsvc.model.view import TombstoneRef, tombstone_of
+from dsvc.store.files import refusing
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.rewrite import Rewritten, chunked_blobs, find_orphans, rewrite
 
@@ -81,14 +82,23 @@ def _own_chunks(repository: Repository, blobs: Collection[ObjectId]) -> tuple[se
 
 
 def _drop_cached(repository: Repository, blobs: Collection[ObjectId]) -> int:
-    """Remove the files of a cache that hold the bytes of blobs, such as those that hard links lead to; how many."""
+    """Remove the files of the cache that hold blobs: those that hard links lead to, and copies of remotes' packs; how
+    many."""
     from dsvc.core.layout.linking import kept_file
 
-    gone = 0
-    for blob in blobs:
-        path = kept_file(repository, blob)
-        if path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-                gone += 1
-    return gone
+    cache = repository.cache_folder
+    if cache is None:
+        return 0
+    found = [path for blob in blobs if (path := kept_file(repository, blob)) is not None and path.exists()]
+    found += [path for path in cache.glob("remotes/*/packs/**/*") if path.is_file() and _names_any(path, blobs)]
+    for path in found:
+        with refusing(path):
+            path.unlink(missing_ok=True)
+    return len(found)
+
+
+def _names_any(path: Path, blobs: Collection[ObjectId]) -> bool:
+    """Whether a copy of a pack, or of a part of one, has the id of a blob in it."""
+    with refusing(path):
+        data = path.read_bytes()
+    return any(bytes(blob) in data for blob in blobs)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, cast
 
 from dsvc.errors import PurgedError, RefusedError
-from dsvc.model.view import TOMBSTONE, TombstoneRef, View, tombstone_of
+from dsvc.model.view import TOMBSTONE, TombstoneRef, View, load_operation, tombstone_of
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ def explain(repository: Repository, blob: ObjectId) -> PurgedError | None:
     return None if stone is None else PurgedError(f"media {blob.short()} was {told(stone)}", LISTED)
 
 
-def require_unpurged(refs: Refs, writer: ObjectWriter) -> None:
+def guard(writer: ObjectWriter) -> None:
+    """`require_unpurged` for who publishes with the operation that stands."""
+    if writer.base is not None and (writer.brought or writer.has_folded):
+        require_unpurged(View(writer, load_operation(writer, writer.base.operation).view), writer)
+
+
+def require_unpurged(refs: Refs | View, writer: ObjectWriter) -> None:
     """Refuse a transaction that brings bytes which were purged, or relies on a copy of them that is gone by now.
 
     It is asked within every transaction, on the refs that this one is about to publish: so whoever adds the bytes at
