@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsvc.cli.distant import fit
 from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
 from dsvc.cli.render import json_option, listed, note, out, plural, print_json, shown
@@ -75,7 +76,9 @@ def check_command(session: Session, media: bool, mend: bool, dry_run: bool, as_j
     if result.damage:
         note(f"error: {plural(len(result.damage), 'part')} of the repository cannot be trusted")
         more = "name another place that has it: dsvc remote add NAME URL, and again; or restore .dsvc from a backup"
-        note(f"hint: {more if mend else 'mend it, from a remote where that is needed: dsvc check --repair'}")
+        hint = more if mend else "mend it, from a remote where that is needed: dsvc check --repair"
+        if session.place is None:
+            note(f"hint: {hint}")
         return Exit.DAMAGED
     return Exit.NO if result.findings else Exit.DONE
 
@@ -140,7 +143,7 @@ def _tell(result: CheckReport, remotes: Sequence[str]) -> None:
     if result.elsewhere:
         out(f"{_media(result.elsewhere)} not here, and at {listed(remotes) if remotes else 'a remote'}")
     if result.purged:
-        out(f"{_media(result.purged)} purged; why: dsvc purge --list")
+        out(f"{_media(result.purged)} purged" + fit("; why: dsvc purge --list"))
     out(f"{plural(result.objects, 'object')}: {_verdict(len(result.damage), len(result.findings))}")
 
 
