@@ -361,6 +361,19 @@ def test_export(bare: Repository, reads: list[str], tmp_path: Path, format: str,
     assert (tmp_path / "far.zip").read_bytes() == (tmp_path / "near.zip").read_bytes()
 
 
+@pytest.mark.parametrize("format", ["coco", "clarifai-protobuf", "clarifai-json"])
+def test_export_of_what_was_purged(bare: Repository, tmp_path: Path, format: str) -> None:
+    """An export leaves purged media out, and says so."""
+
+    def bury(refs: Any) -> None:
+        refs.set(tombstone_of(blobs(bare)[0]), TombstoneRef("a face", ADA, Moment(0, 0), 240))
+
+    bare.change("purge", bury)
+    report = bare.dataset("pets").at().export(format, tmp_path / "out.zip", media=True)
+    assert report.inputs == 40
+    assert any("no bytes" in text or "does not hold" in text for text in report.losses)
+
+
 def test_export_without_media(bare: Repository, reads: list[str], tmp_path: Path) -> None:
     """An export without media asks for none."""
     bare.dataset("pets").at().export("coco", tmp_path / "coco")
