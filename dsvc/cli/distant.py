@@ -38,6 +38,8 @@ READING = frozenset(
 )
 _COMMANDS = re.compile(r"dsvc ([a-z]+)( [a-z]+)?")
 
+_PATIENCE = 60.0  # seconds: one command looks at one moment of a distant place
+
 
 def require_reading(command: str, text: str, *, begins: bool = False) -> None:
     """Raise RefusedError for a command, by its words or the first one (`begins`), that doesn't work with `-R text`."""
@@ -65,6 +67,7 @@ def open_at(text: str, selected: str | None, words: Iterable[str]) -> DistantRep
     from dsvc.core.selection import parse_selection
 
     found = _open(text)
+    found.store.patience = _PATIENCE
     if selected is not None:
         dataset, branch, version = parse_selection(selected)
         found.workspace.select(dataset, branch or (found.default_branch(dataset) if version is None else None), version)

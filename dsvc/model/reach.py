@@ -58,15 +58,24 @@ def find_blobs(data: bytes) -> bytes:
 
     It looks for how a record writes a blob and decodes nothing, so that one that keeps what is named is quick.
     """
-    return b"".join(_behind(data, _BLOB))
+    return _behind(data, _BLOB)
 
 
 def find_values(leaf: bytes) -> bytes:
     """The ids, one after another, of all values outside of a leaf that it may name, as `find_blobs` does."""
-    return b"".join(id for mark in _POINTERS for id in _behind(leaf, mark))
+    return b"".join(_behind(leaf, mark) for mark in _POINTERS)
 
 
-def _behind(data: bytes, mark: bytes) -> Iterator[bytes]:
+def _behind(data: bytes, mark: bytes) -> bytes:
+    """The ids behind each place where a mark stands, one after another."""
+    pieces = data.split(mark)
+    found = b"".join([piece[: ObjectId.SIZE] for piece in pieces[1:]])
+    if len(found) == (len(pieces) - 1) * ObjectId.SIZE:
+        return found
+    return b"".join(_each_behind(data, mark))
+
+
+def _each_behind(data: bytes, mark: bytes) -> Iterator[bytes]:
     at = data.find(mark)
     while at >= 0:
         start = at + len(mark)

@@ -87,6 +87,8 @@ def open_named(repository: Repository, remote: Remote) -> DistantRepository:
 def _opened(backend: Backend, place: str, author: Author | None) -> DistantRepository:
     with blaming(place):
         found = DistantRepository(backend, place, author)
+        found.store.patience = 1.0  # for what follows here
         if len(list(found.view.list(DATASET))) == 1:
             found.dataset()  # then it is the current one
+        found.store.patience = 0.0
         return found

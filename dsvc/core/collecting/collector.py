@@ -131,6 +131,7 @@ class Collector:
             head = state.head.operation
             kept, oldest = self._kept_operations(head)
             marker.keep_operations(kept)
+            marker.keep_empty_tree()
             unseen = without if len(kept) == 1 else frozenset[Ref]()
             marker.keep_views([operation.view for operation in kept.values()], unseen)
             banned = self._banned(kept[head])

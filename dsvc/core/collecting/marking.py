@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from dsvc.errors import DamagedError, NotFoundError
-from dsvc.model.node import Leaf, decode_node, load_value
+from dsvc.model.node import Leaf, decode_node, encode_leaf, load_value
 from dsvc.model.reach import children_of, commits_of, find_blobs, find_values
 from dsvc.model.snapshot import decode_roots
 from dsvc.model.view import AnyRef, DraftRef, Ref, decode_ref
@@ -21,7 +21,7 @@ from dsvc.store import codec
 from dsvc.store.bulk import NEAR, read_objects
 from dsvc.store.chunklist import ChunkList
 from dsvc.store.frame import CHUNKED
-from dsvc.store.ids import Kind, ObjectId
+from dsvc.store.ids import Kind, ObjectId, object_id
 from dsvc.store.table import Array, Table, as_ids
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VIEW, PLAIN, INPUTS, ANY = 1, 2, 4, 8
 # The level of a node that nobody has told, and that of values.
 _UNTOLD, _VALUE = -1, -2
+_EMPTY = object_id(Kind.NODE, encode_leaf([], []))
 _FLUSH = 32 << 18  # bytes of ids of blobs that wait to be marked
 _TOLD = 4096  # objects between two reports of progress
 
@@ -67,6 +68,11 @@ class Marker:
     def keep_operations(self, ids: Iterable[ObjectId]) -> None:
         """Mark operations, without those before them."""
         self._mark(b"".join(ids), Kind.OPERATION)
+
+    def keep_empty_tree(self) -> None:
+        """Mark the node of the tree without entries, if it is there: what has no commit yet is read as that."""
+        if (self.table.find(as_ids(_EMPTY)) >= 0).all():
+            self._mark(_EMPTY, Kind.NODE)
 
     def keep_views(self, roots: Iterable[ObjectId], without: frozenset[Ref] = frozenset()) -> None:
         """Mark views with all that their refs name, but for some refs. Raises DamagedError."""

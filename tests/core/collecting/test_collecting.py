@@ -129,6 +129,16 @@ def test_a_clock_that_is_ahead_takes_no_more(world: World) -> None:
     assert world.keys() == ["a"] and world.is_whole()
 
 
+def test_what_has_no_commit_yet_can_be_read(world: World) -> None:
+    """It is read as the tree without entries, which nothing need name."""
+    world.collect()
+    assert len(world.pets().draft()) == 0
+    commit(world.pets(), "a")
+    world.collect()
+    world.repository().create("birds")
+    assert len(world.repository().dataset("birds").draft()) == 0 and world.is_whole()
+
+
 def test_pins_keep_and_are_dropped_where_no_lock_names_them(world: World) -> None:
     pets = world.pets()
     first, second = commit(pets, "a"), commit(pets, "b")
