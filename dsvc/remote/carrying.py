@@ -90,11 +90,13 @@ class Carrier:
     def bring_blobs(self, *, is_last: bool = False) -> None:
         """Bring the blobs that are wanted, in the order in which they lie, and the chunks of those that lie in chunks.
         With `is_last` it is known how much is left."""
+        keys = self._wanted
         found = self._located()
         lists = [one.id for one in found if one.entry.codec == CHUNKED]
         if lists:
-            self._bring_lists(lists)
+            self._bring_lists({id: keys[id] for id in lists})
             found = [one for one in found if one.entry.codec != CHUNKED] + self._located()
+            found = list({one.id: one for one in found}.values())  # a chunk may be somebody's whole file
         found = [one for one in found if not self._writer.adopt(one.id)]
         total = self.bytes + sum(one.entry.length for one in found) if is_last else None
         big = [one for one in found if one.entry.raw > BIG and one.entry.codec == RAW]
@@ -119,13 +121,13 @@ class Carrier:
                 raise self._source.lack(wanted[id].decode())
         return [place for place in places if place is not None]
 
-    def _bring_lists(self, ids: list[ObjectId]) -> None:
-        """Stage the lists of blobs in chunks, and want their chunks."""
-        for packed in self._source.objects(ids, Kind.BLOB):
+    def _bring_lists(self, keys: dict[ObjectId, bytes]) -> None:
+        """Stage the lists of blobs in chunks, each with the key of an input that names it, and want their chunks."""
+        for packed in self._source.objects(list(keys), Kind.BLOB):
             self._writer.put_packed(packed)
             self._count(1, len(packed.frame))
             for chunk in ChunkList.decode(packed.data).ids():
-                self.want(chunk, b"")
+                self.want(chunk, keys[packed.id])
 
     def _verify(self, id: ObjectId) -> None:
         """See that the chunks that came make up their blob, which no list can prove."""

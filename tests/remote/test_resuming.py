@@ -24,6 +24,7 @@ from dsvc.store.local import LocalBackend
 from dsvc.store.pack import PackClass, PackInfo, PackWriter, read_pack_index
 from dsvc.store.resuming import FRESH, Journal
 
+from .buckets import Bucket
 from .workspaces import clone, head, is_whole, opened, project
 
 TARGET = 4096  # bytes of a pack, in place of 64 MiB
@@ -120,6 +121,20 @@ def notes(repository: Repository, remote: Remote, what: str) -> Path:
     folder = remote_folder(repository, remote)
     assert folder is not None
     return folder / what
+
+
+def test_a_push_to_a_bucket_that_was_killed_sends_nothing_twice(
+    many: Dataset, bucket_url: str, bucket_server: Bucket, tmp_path: Path
+) -> None:
+    remote = add_remote(many.repository, "origin", bucket_url)
+    die("push", tmp_path / "ours", 3)
+    old = noted(many.repository, remote, SENT)
+    sent = push(many.repository, remote, "pets", "main")
+    files = bucket_server.objects(bucket_url)
+    assert {f"packs/{name}" for name in old} <= files.keys() and len(old) >= 3
+    whole = push(many.repository, add_remote(many.repository, "other", str(tmp_path / "other")), "pets", "main")
+    assert sent.objects + len({id for ids in old.values() for id in ids}) == whole.objects
+    assert is_whole(clone_all(bucket_url, tmp_path / "copy").repository)
 
 
 @pytest.mark.parametrize("packs", [1, 4])

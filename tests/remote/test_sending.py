@@ -1,5 +1,6 @@
 """Pushes of datasets: other branches, leases, deletions; and what does not travel: purged and lazy media, datasets."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dsvc.remote.settings import Remote, add_remote, list_remotes
 from dsvc.remote.tracking import fetch
 from dsvc.store.ids import Kind, ObjectId
 
+from .test_resuming import packs_in
 from .workspaces import ADA, add_files, clone, head, is_whole, opened, refs, say
 
 
@@ -224,6 +226,31 @@ def test_what_was_purged_does_not_travel(end: str, ours: Dataset, origin: Remote
     assert fetched.left_out == 1 and refs(repository, TOMBSTONE) == [(blob.hex(),)] and is_whole(repository)
     assert fetch(ours.repository, origin).left_out == 0
     assert refs(ours.repository, TOMBSTONE) == [(blob.hex(),)]
+
+
+# ---- blobs in chunks
+
+
+def test_a_file_that_is_a_chunk_of_another_travels_once(ours: Dataset, origin: Remote, tmp_path: Path) -> None:
+    images, store = tmp_path / "ours" / "images", ours.repository.store
+    data = random.Random(1).randbytes(9 << 20).hex().encode()
+    (images / "big.txt").write_bytes(data)
+    add_files(ours)
+    ours.commit("big")
+    big = next(s.input.media.blob for s in ours.at() if s.key == "images/big.txt" and s.input.media)
+    assert big is not None
+    store.refresh()
+    chunk = store.chunks(big)[0]
+    (images / "chunk.txt").write_bytes(store.get(chunk, Kind.BLOB))
+    add_files(ours)
+    ours.commit("chunk")
+    push(ours.repository, origin, "pets", "main")
+    there = opened(tmp_path / "store")
+    assert b"".join(there.store.open_blob(big)) == data and is_whole(there)
+    assert [id for ids in packs_in(tmp_path / "store").values() for id in ids].count(chunk) == 1
+    repository, remote = clone(tmp_path / "theirs", tmp_path / "store")
+    fetch(repository, remote)
+    assert b"".join(repository.store.open_blob(big)) == data and is_whole(repository)
 
 
 # ---- what is left at the remote
