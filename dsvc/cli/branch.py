@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.distant import fit
 from dsvc.cli.progress import progress
 from dsvc.cli.render import (
     counts_text,
@@ -97,7 +98,10 @@ def _list(dataset: Dataset) -> None:
     for line in table([_row(branch) for branch in dataset.branches()]):
         out(line)
     if dataset.pinned is not None:
-        out(f"on version {dataset.pinned}, read-only; back to branch {dataset.branch}: dsvc use {dataset.name}")
+        out(
+            f"on version {dataset.pinned}, read-only"
+            + fit(f"; back to branch {dataset.branch}: dsvc use {dataset.name}")
+        )
 
 
 def _row(branch: Branch) -> tuple[str, ...]:

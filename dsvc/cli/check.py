@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsvc.cli.distant import fit
 from dsvc.cli.exit import Exit
 from dsvc.cli.progress import progress
-from dsvc.cli.render import json_option, note, out, plural, print_json, shown
+from dsvc.cli.render import json_option, listed, note, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import UsageError
 
@@ -53,6 +54,8 @@ def check_command(session: Session, media: bool, mend: bool, dry_run: bool, as_j
            "elsewhere", media that only a remote has, "purged", media that a tombstone names: COUNT}
     with --repair also: {"repaired": [{"kind", "name", "text"}...], "aside": FOLDER or null, "dry_run"}
     """
+    from dsvc.core.repository import Repository
+
     repaired = None
     if mend:
         repaired = _repair(session, media, dry_run)
@@ -69,11 +72,13 @@ def check_command(session: Session, media: bool, mend: bool, dry_run: bool, as_j
     else:
         if repaired is not None:
             _tell_repaired(repaired, dry_run)
-        _tell(result)
+        _tell(result, _remote_names(Repository.open(Path())) if result.elsewhere else ())
     if result.damage:
         note(f"error: {plural(len(result.damage), 'part')} of the repository cannot be trusted")
         more = "name another place that has it: dsvc remote add NAME URL, and again; or restore .dsvc from a backup"
-        note(f"hint: {more if mend else 'mend it, from a remote where that is needed: dsvc check --repair'}")
+        hint = more if mend else "mend it, from a remote where that is needed: dsvc check --repair"
+        if session.place is None:
+            note(f"hint: {hint}")
         return Exit.DAMAGED
     return Exit.NO if result.findings else Exit.DONE
 
@@ -123,15 +128,22 @@ def _tell_repaired(repaired: RepairReport, dry_run: bool) -> None:
         out(f"what was replaced lies in {shown(str(repaired.aside))}")
 
 
-def _tell(result: CheckReport) -> None:
+def _remote_names(repository: Repository) -> list[str]:
+    """The remotes that media may lie at."""
+    from dsvc.remote.settings import is_trusted, list_remotes
+
+    return [remote.name for remote in list_remotes(repository) if is_trusted(repository, remote)]
+
+
+def _tell(result: CheckReport, remotes: Sequence[str]) -> None:
     _print_damage(result.damage)
     _print("odd", [finding._asdict() for finding in result.findings])
     for text in result.notes:
         out(f"note: {shown(text)}")
     if result.elsewhere:
-        out(f"{_media(result.elsewhere)} not here, and at a remote")
+        out(f"{_media(result.elsewhere)} not here, and at {listed(remotes) if remotes else 'a remote'}")
     if result.purged:
-        out(f"{_media(result.purged)} purged; why: dsvc purge --list")
+        out(f"{_media(result.purged)} purged" + fit("; why: dsvc purge --list"))
     out(f"{plural(result.objects, 'object')}: {_verdict(len(result.damage), len(result.findings))}")
 
 

@@ -8,6 +8,7 @@ import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
+from dsvc.cli.distant import fit
 from dsvc.cli.progress import progress
 from dsvc.cli.render import NEXT, dry_run_option, json_option, out, plural, print_json, shown, table
 from dsvc.cli.session import Session, pass_session, shared_options
@@ -50,7 +51,7 @@ def list_concepts(session: Session, revision: str | None, as_json: bool) -> None
     if as_json:
         print_json({"dataset": dataset.name, "concepts": [_count_json(count) for count in counts]})
     elif not counts:
-        out("no concepts yet; next: dsvc import FILE, or dsvc annotate KEY --concept NAME")
+        out("no concepts yet" + fit("; next: dsvc import FILE, or dsvc annotate KEY --concept NAME"))
     else:
         for line in table([_row(count) for count in counts], right=(1, 2, 3)):
             out(line)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.distant import fit
 from dsvc.cli.exit import Exit
 from dsvc.cli.render import (
     NEXT,
@@ -67,8 +68,8 @@ def conflicts_command(session: Session, key: str | None, exit_code: bool, as_jso
     count = dataset.count_conflicts(key) if len(found) == SHOWN else len(found)
     if count > SHOWN:
         out(f"... and {count - SHOWN:,} more; all: --json")
-    out(f"{plural(count, 'open conflict')}; next: {_command(found[0].place)}")
-    if count > 1:
+    out(plural(count, "open conflict") + (next_ := fit(f"; next: {_command(found[0].place)}")))
+    if count > 1 and next_:
         out("or many at once: dsvc resolve --all --from REV, dsvc resolve --all --author NAME")
     return code
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.distant import fit
 from dsvc.cli.render import dry_run_option, holdings, json_option, out, plural, print_json, shown, table
 from dsvc.cli.session import Session, pass_session, shared_options, warn_of_override
 from dsvc.errors import NotFoundError, RefusedError
@@ -53,7 +54,7 @@ def list_command(session: Session, as_json: bool) -> None:
     if as_json:
         print_json({"datasets": rows})
     elif not rows:
-        out("no datasets yet; next: dsvc create NAME -m TEXT")
+        out("no datasets yet" + fit("; next: dsvc create NAME -m TEXT"))
     else:
         for line in table([_row(row) for row in rows], right=(1, 2, 3)):
             out(line)

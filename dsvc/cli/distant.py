@@ -8,6 +8,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from dsvc.errors import DsvcError, NotFoundError, NotRepositoryError, RefusedError
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ READING = frozenset(
 )
 _COMMANDS = re.compile(r"dsvc ([a-z]+)( [a-z]+)?")
 
+_PATIENCE = 60.0  # seconds: one command looks at one moment of a distant place
+
 
 def require_reading(command: str, text: str, *, begins: bool = False) -> None:
     """Raise RefusedError for a command, by its words or the first one (`begins`), that doesn't work with `-R text`."""
@@ -65,6 +69,7 @@ def open_at(text: str, selected: str | None, words: Iterable[str]) -> DistantRep
     from dsvc.core.selection import parse_selection
 
     found = _open(text)
+    found.store.patience = _PATIENCE
     if selected is not None:
         dataset, branch, version = parse_selection(selected)
         found.workspace.select(dataset, branch or (found.default_branch(dataset) if version is None else None), version)
@@ -119,13 +124,25 @@ def _cache() -> Path | None:
         return None
 
 
+def fit(hint: str) -> str:
+    """A hint at what to do next as it can be followed: with -R its commands get that option, and one that needs a
+    clone is left out."""
+    from dsvc.cli.session import Session
+
+    context = click.get_current_context(silent=True)
+    session = context.find_object(Session) if context is not None else None
+    return hint if session is None or session.place is None else _fitting(hint, session.place)
+
+
+def _fitting(hint: str, text: str) -> str:
+    for first, second in _COMMANDS.findall(hint):
+        if first != "clone" and first not in READING and first + second not in READING:
+            return ""
+    return re.sub(r"dsvc (?!clone\b)(?=[a-z])", lambda _: f"dsvc -R {shlex.quote(text)} ", hint)
+
+
 def fitting(error: BaseException, text: str) -> BaseException:
     """An error whose hint works with `-R text`: commands get that option, and a hint at what needs a clone goes."""
-    if not isinstance(error, DsvcError) or not error.hint:
-        return error
-    for first, second in _COMMANDS.findall(error.hint):
-        if first != "clone" and first not in READING and first + second not in READING:
-            error.hint = None
-            return error
-    error.hint = re.sub(r"dsvc (?!clone\b)(?=[a-z])", lambda _: f"dsvc -R {shlex.quote(text)} ", error.hint)
+    if isinstance(error, DsvcError) and error.hint:
+        error.hint = _fitting(error.hint, text) or None
     return error

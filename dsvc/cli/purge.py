@@ -10,6 +10,7 @@ import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.progress import progress
+from dsvc.cli.remote import agree
 from dsvc.cli.render import (
     author_json,
     dry_run_option,
@@ -91,7 +92,7 @@ def purge_command(
     if local_only and names:
         raise UsageError("--local-only leaves all remotes out, and --remote names one", "leave one of the two out")
     dataset = session.dataset(signed=True)
-    remotes, passed_over = _choose(dataset.repository, names, local_only)
+    remotes, passed_over = _choose(dataset.repository, names, local_only, yes)
     run = partial(_run, dataset, keys, reason, remotes, passed_over, everywhere)
     if not dry_run and not yes:
         _ask(run(dry_run=True), remotes, everywhere)
@@ -130,15 +131,18 @@ def _run(
         )
 
 
-def _choose(repository: Repository, names: tuple[str, ...], local_only: bool) -> Chosen:
-    """The remotes to purge, and those that are passed over, with why. Raises NotFoundError."""
+def _choose(repository: Repository, names: tuple[str, ...], local_only: bool, yes: bool) -> Chosen:
+    """The remotes to purge, and those that are passed over, with why. Raises NotFoundError, RefusedError."""
     from dsvc.remote.purging import remotes_to_purge
     from dsvc.remote.settings import find_remote
 
     if local_only:
         return [], []
     if names:
-        return [find_remote(repository, name) for name in dict.fromkeys(names)], []
+        chosen = [find_remote(repository, name) for name in dict.fromkeys(names)]
+        for remote in chosen:
+            agree(repository, remote, yes)
+        return chosen, []
     return remotes_to_purge(repository)
 
 
@@ -193,7 +197,7 @@ def _tell(receipt: Receipt, remotes: list[Remote], dry_run: bool) -> None:
         if swept.kept:
             out(f"note: {plural(swept.kept, 'chunk')} stay, which other media have too")
     for name, why in receipt.passed_over:
-        note(f"note: remote {shown(name)} is left as it is: {why}; to purge it: --remote {shown(name)}")
+        note(f"note: remote {shown(name)} is left as it is: {why}")
 
 
 def _tell_next(repository: Repository, dataset: str, keys: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.distant import fit
 from dsvc.cli.progress import progress, watched
 from dsvc.cli.render import (
     author_json,
@@ -114,14 +115,14 @@ def _show_input(state: State, key: str, as_json: bool) -> None:
     if record.media is not None:
         out(f"  media: {media_text(record.media)}")
     elif "media" not in record.conflicts:
-        out("  media: none yet; give it: dsvc add PATH")
+        out("  media: none yet" + fit("; give it: dsvc add PATH"))
     if record.declared_width is not None and record.declared_height is not None:
         out(f"  declared size: {record.declared_width:.12g} x {record.declared_height:.12g}")
     for name in ("split", "license", "geo", "number", "metadata"):
         if getattr(record, name) not in (None, {}):
             out(f"  {name}: {shown(_short_json(plain(getattr(record, name))))}")
     if record.conflicts:
-        out(f"  {conflict_text(record)}; see: dsvc conflicts {word(key)}")
+        out(f"  {conflict_text(record)}" + fit(f"; see: dsvc conflicts {word(key)}"))
     out(plural(len(sample.annotations), "annotation") + (":" if sample.annotations else ""))
     rows = [(f"  {shown(f'{key}#{a.id}')}", annotation_text(a)) for a in sample.annotations]
     for line in table(rows):
@@ -148,7 +149,7 @@ def _show_annotation(annotation: Annotation, as_json: bool) -> None:
     if annotation.keypoints is not None:
         out(f"  keypoints {','.join(f'{value:.12g}' for value in annotation.keypoints)}")
     if annotation.conflicts:
-        out(f"  see: dsvc conflicts {word(f'{annotation.key}#{annotation.id}')}")
+        out(fit(f"  see: dsvc conflicts {word(f'{annotation.key}#{annotation.id}')}"))
 
 
 def _list_inputs(state: State, as_json: bool) -> None:
@@ -224,7 +225,7 @@ def _show_state(dataset: Dataset, state: State, revision: str | None, as_json: b
     _print_head(dataset, state, revision)
     out(holdings(state.counts()))
     if state.snapshot.conflicts:
-        out(f"{plural(state.snapshot.conflicts, 'record')} with open conflicts; see: dsvc conflicts")
+        out(f"{plural(state.snapshot.conflicts, 'record')} with open conflicts" + fit("; see: dsvc conflicts"))
     if totals.stored or totals.elsewhere:
         types = ", ".join(f"{count:,} {shown(name)}" for name, count in _sorted(totals.types).items())
         out(f"media: {plural(totals.stored + totals.elsewhere, 'file')}, {size(totals.bytes)} ({types})")

@@ -51,7 +51,8 @@ def fetch_command(
     JSON: {"remote", "url", "commits", "objects", "bytes", what came,
            "left_out": media that was purged,
            "changes": [{"name": such as "origin/pets:main", "dataset", "before": ID or null where it is new,
-                        "commit": ID or null where it is gone}...]}
+                        "commit": ID or null where it is gone,
+                        "went_back": true where the commit before is not behind it}...]}
           with --media {"files", "bytes", what came, "here", what was here already, "purged",
            "missing": [KEY of an input whose media no remote has...], "dry_run"}
     """
@@ -76,7 +77,13 @@ def _hex(id: ObjectId | None) -> str | None:
 
 def _fetched_json(remote: Remote, fetched: FetchedAll) -> dict[str, Any]:
     changes = [
-        {"name": seen.name, "dataset": seen.dataset, "before": _hex(seen.old), "commit": _hex(seen.new)}
+        {
+            "name": seen.name,
+            "dataset": seen.dataset,
+            "before": _hex(seen.old),
+            "commit": _hex(seen.new),
+            "went_back": seen.went_back,
+        }
         for seen in fetched.changes
     ]
     counts = {"commits": fetched.commits, "objects": fetched.objects, "bytes": fetched.bytes}
@@ -99,7 +106,13 @@ def _tell_fetched(repository: Repository, remote: Remote, fetched: FetchedAll) -
 def _seen(seen: Seen) -> str:
     if seen.new is None:
         return "gone"
-    return f"new, at {seen.new.short()}" if seen.old is None else f"{seen.old.short()} -> {seen.new.short()}"
+    if seen.old is None:
+        return f"new, at {seen.new.short()}"
+    moved = f"{seen.old.short()} -> {seen.new.short()}"
+    if not seen.went_back:
+        return moved
+    what = "names another commit now" if "@" in seen.name else "went back: the one before is not behind it"
+    return f"{moved}, {what}"
 
 
 def _tell_next(repository: Repository, remote: Remote, fetched: FetchedAll) -> None:

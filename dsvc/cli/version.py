@@ -8,6 +8,7 @@ import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
+from dsvc.cli.distant import fit
 from dsvc.cli.render import (
     author_json,
     dry_run_option,
@@ -91,7 +92,7 @@ def list_versions(session: Session, as_json: bool) -> None:
     if as_json:
         print_json({"dataset": dataset.name, "versions": [_json(dataset, version) for version in versions]})
     elif not versions:
-        out("no versions yet; next: dsvc version create")
+        out("no versions yet" + fit("; next: dsvc version create"))
     for line in table([_row(version) for version in versions]) if versions and not as_json else ():
         out(line)
 

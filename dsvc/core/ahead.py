@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import msgspec
-
-from dsvc.model.records import Concept, Input, Media, decode_input, encode_input
+from dsvc.model.records import Concept, Input, Media, decode_input
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -94,12 +92,11 @@ def _entry_media(entry: tuple[bytes, bytes]) -> Media | None:
 
 
 class WithMedia:
-    """A walk of which all media is read, in the order of its inputs. Inputs whose media was purged have none."""
+    """A walk of which all media is read, in the order of its inputs."""
 
-    def __init__(self, walk: Walk, store: ObjectStore, purged: Collection[ObjectId]) -> None:
+    def __init__(self, walk: Walk, store: ObjectStore) -> None:
         self._walk = walk
         self._store = store
-        self._purged = purged
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -116,27 +113,15 @@ class WithMedia:
 
     def inputs(self) -> Iterator[Input]:
         """All inputs; what comes next is announced."""
-        return map(self._left, Ahead(self._store, self._walk.inputs(), _input_media, all_read=True))
+        return iter(Ahead(self._store, self._walk.inputs(), _input_media, all_read=True))
 
     def samples(self) -> Iterator[Sample]:
         """All inputs with their annotations; what comes next is announced."""
-        for sample in Ahead(self._store, self._walk.samples(), sample_media, all_read=True):
-            yield sample._replace(input=self._left(sample.input))
+        return iter(Ahead(self._store, self._walk.samples(), sample_media, all_read=True))
 
     def input_entries(self) -> Iterator[tuple[bytes, bytes]]:
         """All inputs as they are stored; what comes next is announced."""
-        for key, value in Ahead(self._store, self._walk.input_entries(), _entry_media, all_read=True):
-            if self._purged and (left := self._left(record := decode_input(key, value))) is not record:
-                yield key, encode_input(left)
-            else:
-                yield key, value
-
-    def _left(self, record: Input) -> Input:
-        """An input without media that was purged."""
-        media = record.media
-        if media is None or media.blob is None or media.blob not in self._purged:
-            return record
-        return msgspec.structs.replace(record, media=msgspec.structs.replace(media, blob=None))
+        return iter(Ahead(self._store, self._walk.input_entries(), _entry_media, all_read=True))
 
     def annotation_entries(self) -> Iterator[tuple[bytes, bytes]]:
         """All annotations as they are stored."""

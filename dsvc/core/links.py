@@ -61,6 +61,7 @@ class Links:
         operation, by default the one where the chain ends."""
         self._elsewhere = repository.store.elsewhere
         self._objects: Objects = objects or repository.store
+        self._cache = NodeCache()
         self._lists = repository.store if objects is None else None
         self.tombstones: dict[ObjectId, TombstoneRef] = {}
         self.broken: list[Broken] = []
@@ -77,7 +78,7 @@ class Links:
     def _walk(self, last: ObjectId) -> None:
         id: ObjectId | None = last
         try:
-            view = View(self._objects, load_operation(self._objects, last).view, NodeCache())
+            view = View(self._objects, load_operation(self._objects, last).view, self._cache)
             self.tombstones = tombstones(view)
         except DamagedError:  # told below
             pass
@@ -101,7 +102,7 @@ class Links:
         self._tree(root, name)
         is_whole = len(self.broken) == before
         try:
-            view = View(self._objects, root, NodeCache())
+            view = View(self._objects, root, self._cache)
             for kind in (DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE):
                 for ref, value in view.list(kind):
                     self._ref(describe_ref(ref), value)

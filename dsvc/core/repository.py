@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -74,7 +75,8 @@ class Repository:
         self.author = author or self.workspace.author
         self.now = clock
         self.store = ObjectStore(backend)
-        self.store.explain = self._explain
+        own = weakref.ref(self)  # whose store this is
+        self.store.explain = lambda blob: me._explain(blob) if (me := own()) is not None else None
         self.store.guard = _guard
         self.cache = NodeCache(folder=lambda: self.cache_folder)
 

@@ -226,9 +226,8 @@ class State:
             walk = Matching(self, where, progress)
         if media:
             from dsvc.core.ahead import WithMedia
-            from dsvc.model.view import tombstones
 
-            walk = WithMedia(walk, self.repository.store, tombstones(self.repository.view).keys())
+            walk = WithMedia(walk, self.repository.store)
         return export_state(walk, format, Path(target), media=media, force=force, strict=strict)
 
 

@@ -18,7 +18,7 @@ from dsvc.model.records import (
     decode_concept,
     decode_input,
 )
-from dsvc.model.tree import Edits, NodeCache, Tree, empty_tree
+from dsvc.model.tree import Edits, NodeCache, TextTree, Tree, empty_tree
 from dsvc.model.walk import Sample
 from dsvc.store import codec
 from dsvc.store.ids import Kind, ObjectId
@@ -102,9 +102,9 @@ class Snapshot:
     def __init__(self, store: Reader, roots: Roots, cache: NodeCache | None = None) -> None:
         cache = cache or NodeCache()
         self.roots = roots
-        self.concept_tree = Tree(store, roots.concepts, cache)
-        self.input_tree = Tree(store, roots.inputs, cache)
-        self.annotation_tree = Tree(store, roots.annotations, cache)
+        self.concept_tree = TextTree(store, roots.concepts, cache)
+        self.input_tree = TextTree(store, roots.inputs, cache)
+        self.annotation_tree = TextTree(store, roots.annotations, cache)
 
     @property
     def meta(self) -> Mapping[str, Any]:

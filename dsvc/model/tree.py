@@ -199,7 +199,7 @@ class Tree:
         below = self.node(child.id)
         if below.count != child.entries or (below.keys[-1] if below.keys else b"") != child.key:
             raise DamagedError(f"node {child.id.short()} is not what its parent says")
-        return Tree(self.store, child.id, self.cache)
+        return type(self)(self.store, child.id, self.cache)
 
     def prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Entries whose key begins with `prefix`, in order."""
@@ -242,6 +242,20 @@ class Tree:
     def edit(self, store: Store, edits: Edits) -> ObjectId:
         """The root of this tree with `edits` applied: key -> new value, None to take it away."""
         return edit_tree(store, self, edits)
+
+
+class TextTree(Tree):
+    """A tree whose keys are texts, as those of records are. Raises DamagedError where one is none."""
+
+    def node(self, id: ObjectId) -> Node:
+        """A node of this tree."""
+        node = super().node(id)
+        if isinstance(node, Leaf):
+            try:
+                b"\n".join(node.keys).decode()
+            except UnicodeDecodeError as error:
+                raise DamagedError(f"node {id.short()} is damaged: a key in it is no text") from error
+        return node
 
 
 def empty_tree(store: Store) -> ObjectId:

@@ -115,7 +115,7 @@ class Copier:
         for id, data in self._carrier.bring(self._carrier.lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]
             node = self._decoded(decode_node, data, id)
-            if step.promised is not None and not keeps_promise(node, step.promised, step.level):
+            if step.promised is not None and not keeps_promise(node, step.promised, step.level, data):
                 raise self._source.failure(DamagedError(f"node {id.short()} is not what its parent says"))
             if isinstance(node, Inner):
                 for child in node.children:

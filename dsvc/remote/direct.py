@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +17,48 @@ from dsvc.remote.guarded import GuardedBackend, blaming
 from dsvc.remote.lazy import Remotes
 from dsvc.remote.opening import open_remote
 from dsvc.remote.places import open_place
+from dsvc.store.cached import CachedBackend
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.transaction import Transaction
     from dsvc.model.commit import Author
     from dsvc.remote.settings import Remote
-    from dsvc.store.backend import Backend
+    from dsvc.store.backend import Backend, Upload
     from dsvc.store.ids import ObjectId
+
+
+class _ReadingBackend(GuardedBackend):
+    """A distant place that nothing writes to."""
+
+    def __init__(self, backend: Backend, name: str, place: str) -> None:
+        super().__init__(backend, name)
+        self._place = place
+
+    def create(self) -> Upload:
+        """Raises RefusedError."""
+        raise _only_read(self._place)
+
+    def delete(self, name: str) -> None:
+        """Raises RefusedError."""
+        raise _only_read(self._place)
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Raises RefusedError."""
+        raise _only_read(self._place)
+
+    def swap_head(self, expected: bytes | None, new: bytes) -> bool:
+        """Raises RefusedError."""
+        raise _only_read(self._place)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Who only reads takes no turn."""
+        yield
+
+
+def _only_read(place: str) -> RefusedError:
+    return RefusedError(f"{place} is only read here; nothing was changed", f"clone it: dsvc clone {place}")
 
 
 class DistantRepository(Repository):
@@ -36,7 +72,7 @@ class DistantRepository(Repository):
 
     def transaction(self, command: str) -> Transaction:
         """Nothing is changed here. Raises RefusedError."""
-        raise RefusedError(f"{self.place} is only read here; nothing was changed", f"clone it: dsvc clone {self.place}")
+        raise _only_read(self.place)
 
     def default_branch(self, dataset: str) -> str:
         """The branch of a dataset that a clone would begin on."""
@@ -74,19 +110,26 @@ def open_distant(url: str, author: Author | None = None, cache: Path | None = No
     """The repository at a URL, or at an absolute path, to be read. `cache` is a folder for copies of its indexes and
     records, which may be shared and removed at any time; without, nothing is kept. Raises RemoteError, RefusedError."""
     place, there = shown_place(url), open_place(url, None)
-    backend = with_cache(there, GuardedBackend(there, place), url, cache, is_read=True)
+    backend = with_cache(there, _ReadingBackend(there, place, place), url, cache, is_read=True)
     return _opened(backend, place, author)
 
 
 def open_named(repository: Repository, remote: Remote) -> DistantRepository:
     """A remote of a repository, to be read. Raises RefusedError where it is not trusted, RemoteError."""
     there = open_remote(repository, remote, dry_run=True, is_read=True)
-    return _opened(there.store.backend, remote.place, repository.author)
+    backend: Backend = there.store.backend
+    if isinstance(backend, CachedBackend):
+        backend.distant = _ReadingBackend(backend.distant, remote.name, remote.place)
+    else:
+        backend = _ReadingBackend(backend, remote.name, remote.place)
+    return _opened(backend, remote.place, repository.author)
 
 
 def _opened(backend: Backend, place: str, author: Author | None) -> DistantRepository:
     with blaming(place):
         found = DistantRepository(backend, place, author)
+        found.store.patience = 1.0  # for what follows here
         if len(list(found.view.list(DATASET))) == 1:
             found.dataset()  # then it is the current one
+        found.store.patience = 0.0
         return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dsvc.core.purging.planning import Doomed, find_doomed, find_shared, require_alone, require_found
 from dsvc.core.purging.sweeping import Swept, bury, sweep
 from dsvc.core.purging.uses import Histories, Use
+from dsvc.core.references.places import scheme
 from dsvc.errors import DsvcError, RefusedError, RemoteError
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
@@ -47,6 +48,8 @@ def remotes_to_purge(repository: Repository) -> tuple[list[Remote], list[tuple[s
     for remote in list_remotes(repository):
         if not is_trusted(repository, remote):
             passed_over.append((remote.name, "it came with the project, and was not used here yet"))
+        elif scheme(remote.url) in ("http", "https"):
+            passed_over.append((remote.name, "it can only be read; purge what it is made from"))
         elif not was_used(repository, remote):
             passed_over.append((remote.name, "nothing was pushed there or fetched from here"))
         else:
@@ -74,7 +77,8 @@ def purge(
     if not reason.strip():
         raise RefusedError("a purge needs a reason, which stays", "dsvc purge KEY --reason TEXT")
     # Whoever is out of reach is missed before anything begins.
-    places = [_Place(HERE, repository), *(_Place(one.name, open_remote(repository, one)) for one in remotes)]
+    opened = [(one.name, open_remote(repository, one, dry_run=dry_run, is_read=True)) for one in remotes]
+    places = [_Place(HERE, repository), *(_Place(name, there) for name, there in opened)]
     doomed = _all_doomed(places, dataset, keys, progress)
     require_found(repository, dataset, keys, doomed)
     blobs = {one.blob: one.size for one in doomed}

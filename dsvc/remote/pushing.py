@@ -156,7 +156,7 @@ def move_branch(refs: Refs, graph: Graph, branch: Ref, commit: ObjectId) -> Move
     present = ref.commit if ref is not None else None
     if present is not None:
         with owning():
-            goes_forward = _is_behind(graph, present, commit)
+            goes_forward = is_behind(graph, present, commit)
         if not goes_forward:
             move: Move = "current" if _may_be_behind(graph, commit, present) else "diverged"
             return Moved(branch[2], present, move, present)
@@ -166,7 +166,7 @@ def move_branch(refs: Refs, graph: Graph, branch: Ref, commit: ObjectId) -> Move
     return Moved(branch[2], commit, "new" if present is None else "forward", present)
 
 
-def _is_behind(graph: Graph, commit: ObjectId, head: ObjectId) -> bool:
+def is_behind(graph: Graph, commit: ObjectId, head: ObjectId) -> bool:
     """Whether a commit is another one or lies behind it. Mostly it is near, and no more is read than up to there."""
     queue, seen = deque([head]), {head}
     while queue:
@@ -182,7 +182,7 @@ def _is_behind(graph: Graph, commit: ObjectId, head: ObjectId) -> bool:
 def _may_be_behind(graph: Graph, commit: ObjectId, present: ObjectId) -> bool:
     """Whether a commit lies behind the one where the remote stands, as far as is known here."""
     try:
-        return _is_behind(graph, commit, present)
+        return is_behind(graph, commit, present)
     except DamagedError:  # that one is not here
         return False
 

@@ -10,7 +10,7 @@ from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.frame import Entry, Packed, open_frame, verify_frame
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.objects import ObjectStore
-from dsvc.store.pack import PackInfo
+from dsvc.store.pack import HISTORY_KINDS, PackInfo
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +77,7 @@ class BulkReader:
 
         def find(id: ObjectId) -> Found | None:
             try:
-                found = self._store.follow(lambda catalog: catalog.find(id))
+                found = self._store.follow(lambda catalog: catalog.find(id, kind in HISTORY_KINDS))
             except NotFoundError as error:
                 raise DamagedError(f"the index is incomplete: {error.message}") from error
             return Found(id, *found) if found is not None and found.entry.kind == kind else None

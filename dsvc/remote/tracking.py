@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from dsvc.core.merging.graph import Graph
 from dsvc.core.nearest import near_names
 from dsvc.core.operations import describe_ref
 from dsvc.errors import NotFoundError
@@ -12,6 +13,7 @@ from dsvc.model.view import BRANCH, DATASET, REMOTE, VERSION, AnyRef, BranchRef,
 from dsvc.remote.fetching import is_named, source_of
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
+from dsvc.remote.pushing import is_behind
 from dsvc.remote.travel import receiver, seen, unite_tombstones
 from dsvc.store.ids import ObjectId
 
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What is different at a remote since it was last seen: `name` is such as `origin/pets:main`; None is not there."""
+    """What is different at a remote since it was last seen: `name` is such as `origin/pets:main`; None is not there.
+
+    It `went_back` where the commit that stood there is not behind the new one: something was taken back there, or what
+    is shown is older than what was shown before. Of a version, every change is such.
+    """
 
     name: str
     dataset: str
     old: ObjectId | None
     new: ObjectId | None
+    went_back: bool = False
 
 
 class FetchedAll(NamedTuple):
@@ -73,8 +80,16 @@ def bring(
             unite_tombstones(refs, view)
             return _note(refs, remote, tracked)
 
-        changes = transaction.run(change)
+        changes = [_told(repository, seen) for seen in transaction.run(change)]
     return FetchedAll(len(copier.commits), copier.objects, copier.bytes, changes, copier.left_out)
+
+
+def _told(repository: Repository, seen: Seen) -> Seen:
+    """A change with whether the remote has gone back."""
+    if seen.old is None or seen.new is None:
+        return seen
+    is_version = "@" in seen.name
+    return seen._replace(went_back=is_version or not is_behind(Graph(repository.store), seen.old, seen.new))
 
 
 def _wanted(remote: Remote, theirs: dict[Ref, AnyRef]) -> dict[Ref, AnyRef]:
@@ -111,6 +126,6 @@ def _note(refs: Refs, remote: Remote, standing: Mapping[Ref, RemoteRef]) -> list
         old, new = before.get(ref), standing.get(ref)
         if old != new:
             refs.set(ref, new)
-            commits = (side.commit if side is not None else None for side in (old, new))
-            changes.append(Seen(describe_ref(ref), ref[2], *commits))
+            before_it, now = (side.commit if side is not None else None for side in (old, new))
+            changes.append(Seen(describe_ref(ref), ref[2], before_it, now))
     return changes

@@ -120,6 +120,11 @@ class Arrivals:
         return self.elsewhere.pieces(id)
 
     @property
+    def stored(self) -> int:
+        """How often something that came was stored."""
+        return self._keeper.published if self._keeper is not None else 0
+
+    @property
     def not_kept(self) -> Exception | None:
         """Why what comes is not stored, if it is not."""
         return self._keeper.failure if self._keeper is not None else None

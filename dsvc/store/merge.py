@@ -11,7 +11,7 @@ from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.backend import Backend
 from dsvc.store.catalog import Catalog
 from dsvc.store.frame import check_frame
-from dsvc.store.history import fold_history
+from dsvc.store.history import ALWAYS, fold_history
 from dsvc.store.ids import ObjectId
 from dsvc.store.index import PACK_FIELD, Segment, pack_row, segment_name, write_segment
 from dsvc.store.manifest import Manifest
@@ -41,12 +41,13 @@ def runs_to_merge(rows: Sequence[int], new: int) -> int:
 def packs_to_fold(packs: Iterable[PackInfo], open_size: int) -> list[PackInfo]:
     """Which small packs of one class are worth copying into the growing pack of `open_size` bytes.
 
-    A pack is copied when all that is smaller adds up to half of it, so that a byte is copied O(log n) times.
+    A pack is copied when all that is smaller adds up to half of it, so that a byte is copied O(log n) times, and in any
+    case when it is tiny.
     """
     small = sorted((p for p in packs if p.size < SMALL_PACK), key=lambda pack: (pack.size, pack.id))
     total, chosen = open_size, 0
     for number, pack in enumerate(small):
-        if pack.size < 2 * total:
+        if pack.size < max(ALWAYS, 2 * total):
             chosen = number + 1
         total += pack.size
     return small[:chosen] if open_size or chosen > 1 else []

@@ -34,11 +34,13 @@ class ObjectStore:
     def __init__(self, backend: Backend) -> None:
         """Nothing is read before it is needed."""
         self.backend = backend
+        self.patience = 0.0  # seconds that the head may be old where only reading is done
         self._read_at, self._is_new = 0.0, False
         self._state: State | None = None
         self._collections: int | None = None  # how many there were when this was opened
         self._lists: dict[ObjectId, ChunkList] = {}
         self._arrivals: Arrivals | None = None
+        self._stored = 0  # as of the last look at the head for what came
         # Gives the error for a blob that is not here on purpose; None for all others.
         self.explain: Callable[[ObjectId], DsvcError | None] = lambda id: None
         # Asked before blobs from elsewhere are published; raises a DsvcError where they may not be. It holds no store.
@@ -73,9 +75,11 @@ class ObjectStore:
         return self.state.catalog.manifest.collected.count != self._collections
 
     def refresh(self) -> None:
-        """Load the head again; the first time after `preload` only where that was a while ago."""
-        is_new, self._is_new = self._is_new, False
-        if not (is_new and self.age() < _NEW):
+        """Load the head again, unless that is less than `patience` seconds ago; the first time after `preload`, less
+        than one."""
+        patience = max(self.patience, _NEW if self._is_new else 0)
+        self._is_new = False
+        if self._state is None or self.age() >= patience:
             self._load()
 
     def preload(self) -> None:
@@ -287,6 +291,12 @@ class ObjectStore:
 
     def has_media(self, id: ObjectId) -> bool:
         """Whether a blob is here, so that no remote is asked for it."""
+        if self.has(id, Kind.BLOB):
+            return True
+        if self._arrivals is None or self._arrivals.stored == self._stored:
+            return False
+        self._stored = self._arrivals.stored
+        self.refresh()
         return self.has(id, Kind.BLOB)
 
     def prefetch(self, ids: Sequence[ObjectId]) -> None:

@@ -5,6 +5,7 @@ python tests/benchmarks/lazy_media.py
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import threading
@@ -82,7 +83,7 @@ def export(folder: str, place: str) -> dict[str, Any]:
 
 
 def transfer(folder: str, size: int) -> dict[str, Any]:
-    """The floor: so many bytes over the link in big parts, several at once, and to one file."""
+    """The floor: so many bytes over the link in big parts, several at once, and to one file until they are synced."""
     place = Path(folder) / "store"
     link = Link(place)
     parts = [
@@ -100,6 +101,8 @@ def transfer(folder: str, size: int) -> dict[str, Any]:
     with open(f"{folder}/floor", "wb") as file, ThreadPoolExecutor(THREADS) as pool:
         for data in pool.map(lambda part: link.read(*part), wanted):
             file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     return {"seconds": perf_counter() - begin, "requests": Link.requests}
 
 

@@ -38,6 +38,8 @@ SCRIPTS = (
     "stored_size",
     "version_growth",
     "remote_folder",
+    "remote_requests",
+    "remote_bucket",
     "large_files",
     "lazy_media",
     "gc",

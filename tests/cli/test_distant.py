@@ -177,3 +177,17 @@ def test_what_is_no_repository(store: Path, dsvc: Run, tmp_path: Path) -> None:
     for path in (store / "packs").iterdir():
         path.write_bytes(path.read_bytes()[:10])
     assert dsvc("-R", store, "log", code=None).err.startswith("error: ")
+
+
+def test_nothing_is_repaired(store: Path, dsvc: Run) -> None:
+    """A repair writes, so it is refused there; what is damaged is told, with no hint that cannot be followed."""
+    for path in (store / "packs").iterdir():
+        data = bytearray(path.read_bytes())
+        data[len(data) // 3] ^= 1
+        path.write_bytes(data)
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    told = dsvc("-R", store, "check", code=None)
+    assert told.code in (5, 6)
+    assert "--repair" not in told.err + told.out
+    dsvc("-R", store, "check", "--repair", code=None)
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before

@@ -76,7 +76,7 @@ def listing(backend: MemoryBackend, rng: Random) -> None:
     for dataset in repository.datasets():
         assert dataset.description is not None
         dataset.versions()
-        dataset.status()
+        _allowed(dataset.status)
 
 
 def log(backend: MemoryBackend, rng: Random) -> None:

@@ -38,7 +38,7 @@ from dsvc.store.ids import ObjectId
 from dsvc.store.local import LocalBackend
 
 EXAMPLES = int(os.environ.get("DSVC_EXAMPLES", "3"))
-STEPS = 30
+STEPS = 40
 MAIN: Line = ("pets", "main")
 FILES = ("f.txt", "g.txt")
 
@@ -64,6 +64,7 @@ class Side(Walk):
         seconds = count(4_102_444_800)
         self.repo.now = lambda: Moment(next(seconds))
         self.remote = find_remote(self.repo)
+        self.seen = self.plain.refs.heads[MAIN]  # where the remote's branch stood when it was last looked at
         self.forget()
 
     def forget(self) -> None:
@@ -90,6 +91,7 @@ class Side(Walk):
         plain, head = self.plain, self.plain.refs.heads[MAIN]
         bases = plain.bases([head], [theirs])
         made = pull_branch(self.dataset(MAIN), self.remote).merged
+        self.seen = theirs
         if theirs in bases:
             assert made.kind == "up to date"
         elif bases == [head]:
@@ -157,7 +159,10 @@ class Team(RuleBasedStateMachine):
             lambda line: side.add_file(line, f"bytes {next(self.numbers)}\n" * 9),
         ]
         line = side.choose(sorted(side.plain.refs.heads))
-        side.do(side.choose(edits), line)
+        for _ in range(side.choose(range(1, 6))):
+            side.do(side.choose(edits), line)
+        if side.choose((True, False)):
+            side.do(side.commit, line)
         side.compare(line)
 
     @rule(who=st.integers(0, 1), seed=st.integers(0, 1 << 16))
@@ -198,9 +203,10 @@ class Team(RuleBasedStateMachine):
         side = self.sides[who]
         ours = side.plain.refs.heads[MAIN]
         is_behind = self.head in side.plain._behind([ours], False)
-        if is_behind or ours in side.plain._behind([self.head], False):
+        # What stands at the remote is known to be ahead of ours by who has seen it.
+        if is_behind or (side.seen == self.head and ours in side.plain._behind([self.head], False)):
             push(side.repo, side.remote, "pets", "main")
-            self.head = ours if is_behind else self.head
+            self.head = side.seen = ours if is_behind else self.head
         else:
             with pytest.raises(RefusedError, match="has commits at origin that are not here"):
                 push(side.repo, side.remote, "pets", "main")
@@ -237,7 +243,7 @@ class Team(RuleBasedStateMachine):
             key = side.choose(keys).decode()
             receipt = purge(side.repo, "pets", [key], "they asked", [side.remote], everywhere=True)
             self.purged |= {one.blob for one in receipt.doomed}
-            (side.folder / key).unlink()
+            (side.folder / key).unlink(missing_ok=True)
             side.forget()
             side.compare(MAIN)
 

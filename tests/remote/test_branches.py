@@ -1,5 +1,6 @@
 """Branches that are pushed, fetched and pulled: where they stand, what is refused, what a pull merges."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,19 @@ def test_who_pushed_is_in_the_log_there_and_not_theirs_to_undo(
     assert operation.command == f"push from {operation.workspace}"
     with pytest.raises(RefusedError, match="nothing to undo"):
         store.undo()
+
+
+def test_a_remote_that_goes_back_is_told(ours: Dataset, origin: Remote, tmp_path: Path) -> None:
+    """An old head that is shown again is valid; who has seen a newer one is told."""
+    push(ours.repository, origin)
+    store, old = tmp_path / "store", tmp_path / "old"
+    shutil.copytree(store, old)
+    repository, remote = clone(tmp_path / "theirs", store)
+    fetch(repository, remote)
+    before = head(ours)
+    after = say(ours, "more")
+    push(ours.repository, origin)
+    assert fetch(repository, remote).changes == [Seen("origin/pets:main", "pets", before, after)]
+    shutil.rmtree(store)
+    old.rename(store)
+    assert fetch(repository, remote).changes == [Seen("origin/pets:main", "pets", after, before, went_back=True)]

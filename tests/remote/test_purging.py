@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dsvc.errors import DsvcError, NotFoundError, PurgedError, RefusedError, Rem
 from dsvc.model.records import Media
 from dsvc.model.view import DATASET, DatasetRef, TombstoneRef, tombstones
 from dsvc.remote.lazy import attach
+from dsvc.remote.opening import open_remote
 from dsvc.remote.purging import Receipt, purge, remotes_to_purge
 from dsvc.remote.sending import push
 from dsvc.remote.settings import Remote, add_remote
@@ -29,6 +31,7 @@ from dsvc.store.local import LocalBackend
 
 from .workspaces import add_files, head, is_whole, opened, project
 
+STRIDE = int(os.environ.get("DSVC_PURGE_STRIDE", "4"))  # of the calls that a purge is cut at; 1 is every one
 KEY = "images/0.txt"
 OLD, NEW = b"a face, first " * 9, b"a face, again " * 9
 
@@ -250,7 +253,7 @@ def copies(folder: Path, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_crash_at_any_call_is_safe_and_running_again_finishes(faces: Dataset, tmp_path: Path) -> None:
     datas, ended = (first(faces), OLD, NEW), 0
-    for calls, folder in enumerate(copies(tmp_path / "ours", tmp_path)):
+    for calls, folder in zip(itertools.count(0, STRIDE), copies(tmp_path / "ours", tmp_path), strict=False):
         repository = Repository(LocalBackend(folder), None, faces.repository.author)
         repository.store.refresh()
         repository.store.backend = Failing(repository.store.backend, calls)  # type: ignore[assignment]
@@ -356,3 +359,16 @@ def test_copies_in_the_cache_go(faces: Dataset, tmp_path: Path) -> None:
     assert held(repository.cache_folder, NEW)
     (receipt,) = run(faces).places.values()
     assert receipt.cached == 2 and other.exists() and held(repository.cache_folder, NEW) == []
+
+
+def test_a_bucket(faces: Dataset, bucket_url: str, tmp_path: Path) -> None:
+    remote = add_remote(faces.repository, "origin", bucket_url)
+    push(faces.repository, remote, "pets", "main")
+    receipt = run(faces, remotes=(remote,))
+    assert receipt.places["origin"].objects == 3
+    there = open_remote(faces.repository, remote)
+    assert check(there).purged == 3 and is_whole(there)
+    for name in there.store.backend.names("packs/"):
+        (tmp_path / "fetched").mkdir(exist_ok=True)
+        (tmp_path / "fetched" / name.rpartition("/")[2]).write_bytes(there.store.backend.read(name))
+    assert held(tmp_path / "fetched", first(faces), OLD, NEW) == []

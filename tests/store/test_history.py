@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from dataclasses import replace
 
@@ -321,3 +322,23 @@ def test_each_history_pack_is_listed_once() -> None:
         commit(store, number, nodes=2, size=20_000)
         listed = [pack.id for pack in store.state.catalog.packs()]
         assert all(a != b for a, b in itertools.combinations(listed, 2))
+
+
+COMMITS = int(os.environ.get("DSVC_COMMITS", "1200"))  # 10000 takes a few minutes
+
+
+def test_many_small_commits_leave_few_packs_and_segments() -> None:
+    backend = MemoryBackend()
+    store = ObjectStore.create(backend)
+    rng = random.Random(1)
+    made: Made = {}
+    for number in range(COMMITS):
+        some = commit(store, number, nodes=3, size=rng.choice([300, 3_000, 9_000]), blob=number % 2 == 0)
+        if number % 50 == 0:
+            made |= some
+        counts = [len(backend.names(f"{folder}/")) for folder in ("packs", "index", "manifests", "tmp")]
+        assert counts[0] <= 30 and counts[1] <= 12 and counts[2:] == [1, 0]
+        assert len(store.state.catalog.manifest.history) <= 4
+    listed = {pack.name for pack in store.state.catalog.packs()}
+    assert set(backend.names("packs/")) == listed
+    assert_whole(backend, made)

@@ -20,13 +20,12 @@ from dsvc.core.files.worktree import FoundFile, Problem, Report, find_files, rea
 from dsvc.core.keys import display
 from dsvc.core.media import MediaFacts
 from dsvc.core.moving import with_other_key
-from dsvc.core.purging.tombstones import told
+from dsvc.core.purging.tombstones import leave_purged
 from dsvc.errors import RefusedError
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Media
 from dsvc.model.snapshot import Snapshot, SnapshotEdits
-from dsvc.model.view import tombstones
 from dsvc.store.cutting import BIG
 from dsvc.store.ids import Kind, ObjectId
 
@@ -427,12 +426,8 @@ def read_media(
 ) -> dict[str, Media]:
     """Store the bytes of files; what became of each, by key. `files` learns the stamps of its own."""
     writer, media, start = draft.transaction.writer, dict[str, Media](), now()
-    purged = tombstones(draft.dataset.repository.view)
     total = len(found) if isinstance(found, list) else None
-    for file in read_files(found, report=report):
-        if file.id is not None and file.id in purged:
-            report(Problem(Path(file.path), f"was {told(purged[file.id])}"))
-            continue
+    for file in leave_purged(draft.dataset.repository, read_files(found, report=report), report):
         if file.data is not None:
             blob, chunks = writer.put(Kind.BLOB, file.data, file.id), None
         else:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from dsvc.core.files.worktree import Problem, Report
 from dsvc.errors import PurgedError, RefusedError
-from dsvc.model.view import TOMBSTONE, TombstoneRef, View, load_operation, tombstone_of
+from dsvc.model.view import TOMBSTONE, TombstoneRef, View, load_operation, tombstone_of, tombstones
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.core.files.reading import ReadFile
     from dsvc.core.repository import Repository
     from dsvc.core.transaction import Refs
     from dsvc.store.writer import ObjectWriter
@@ -30,6 +34,16 @@ def _day(stone: TombstoneRef) -> str:
         return (start + timedelta(seconds=stone.time.seconds)).date().isoformat()
     except (ValueError, OverflowError):  # written by another program
         return f"@{stone.time.seconds}"
+
+
+def leave_purged(repository: Repository, files: Iterable[ReadFile], report: Report) -> Iterator[ReadFile]:
+    """Files that were read, without those whose bytes were purged: they go to `report`."""
+    purged = tombstones(repository.view)
+    for file in files:
+        if file.id is not None and file.id in purged:
+            report(Problem(Path(file.path), f"was {told(purged[file.id])}"))
+        else:
+            yield file
 
 
 def explain(repository: Repository, blob: ObjectId) -> PurgedError | None:
