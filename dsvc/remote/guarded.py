@@ -5,7 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from dsvc.errors import DamagedError, NotRepositoryError, RefusedError, RemoteError, UnsupportedFormatError
+from dsvc.errors import (
+    CollectedError,
+    DamagedError,
+    NotRepositoryError,
+    RefusedError,
+    RemoteError,
+    UnsupportedFormatError,
+)
 from dsvc.store.backend import Backend, FileInfo, Upload
 
 _LOCK_HINT = "mount it with locking, or name a remote on another disk; fetching works as it is"
@@ -21,7 +28,7 @@ def blaming(name: str) -> Iterator[None]:
     """Turn what the body finds wrong with a remote's objects into errors that name the remote."""
     try:
         yield
-    except OwnDamageError:
+    except (OwnDamageError, CollectedError):
         raise
     except (DamagedError, NotRepositoryError) as error:
         raise RemoteError(f"remote {name}: {error.message}", _DAMAGE_HINT) from error

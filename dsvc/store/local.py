@@ -54,8 +54,7 @@ class _LocalUpload:
     def finish(self, name: str) -> None:
         target = self._root / name
         self._files.sync(self._fd, self.path)
-        self._open = False
-        self._files.close(self._fd)
+        self._close()
         try:
             self._files.replace(self.path, target)
         except BaseException:
@@ -64,10 +63,14 @@ class _LocalUpload:
             raise
         self._files.sync_folder(target.parent)
 
+    def _close(self) -> None:
+        # The system gives the number to the next file that is opened: who still used it would read or write that one.
+        fd, self._fd, self._open = self._fd, -1, False
+        self._files.close(fd)
+
     def abort(self) -> None:
         if self._open:
-            self._open = False
-            self._files.close(self._fd)
+            self._close()
             with contextlib.suppress(Exception):
                 self._files.unlink(self.path)
 

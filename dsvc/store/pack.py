@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
-from dsvc.errors import DamagedError, RefusedError
+from dsvc.errors import CollectedError, DamagedError, NotFoundError, RefusedError
 from dsvc.store.backend import Backend, Upload
 from dsvc.store.cached import SMALL, begin, near
 from dsvc.store.chunklist import MAX_LIST
@@ -223,7 +223,11 @@ class PackWriter:
             self._flush()
             id = derived_id(PACK_CONTEXT, index)
             assert self._upload is not None  # flushed
-            self._upload.finish(pack_name(id))
+            try:
+                self._upload.finish(pack_name(id))
+            except NotFoundError as error:  # where others collect with a grace that is too short for this writer
+                message = f"what this command was writing was collected as left over: {error.message}"
+                raise CollectedError(message, "Nothing was changed. Run the command again.") from error
             self.info = PackInfo(id, self.size, self.pack_class)
             return self.info
 

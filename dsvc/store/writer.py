@@ -251,8 +251,7 @@ class ObjectWriter:
         merged = self._merge()
         before, self._attempted = self._attempted, True
         began = seconds()
-        if merged.written:
-            write_manifest(self._backend, merged.manifest)
+        self._write_manifest(merged)
         old = self._base.head or Head(operation, merged.manifest.id)
         head = Head(operation, merged.manifest.id, old.must, old.may)
         if self._staging.has_lists:
@@ -271,6 +270,15 @@ class ObjectWriter:
             if self._backend.read_head() != self._base.raw:
                 self._lose_race()  # the winner removed what it merged, while we merged it too
             raise DamagedError(f"the index is incomplete: {error.message}", "Run `dsvc check`.") from error
+
+    def _write_manifest(self, merged: Merged) -> None:
+        try:
+            if merged.written:
+                write_manifest(self._backend, merged.manifest)
+        except NotFoundError:  # a collection that spares nothing took the file that it was written to
+            if self._backend.read_head() != self._base.raw:
+                self._lose_race()
+            raise
 
     def _check_assumed(self, operation: ObjectId) -> None:
         """Look again for what was found in an older catalog: a collection may have removed it since.
