@@ -77,7 +77,7 @@ def commit_command(
 @click.option("--key", metavar="KEY[#ANN]", type=TEXT, help="Only commits that changed this input or its annotations.")
 @click.option("--graph", is_flag=True, help="Draw which commit follows which.")
 @click.option("--oneline", is_flag=True, help="One line a commit.")
-@click.option("--no-stat", is_flag=True, help="Do not count what each commit changed.")
+@click.option("--stat/--no-stat", default=None, help="Count what each commit changed, or do not.")
 @click.option("-n", "--number", metavar="N", type=click.IntRange(min=0), help="At most this many.")
 @click.option("--git", is_flag=True, help="List Git's commits that pinned another commit of the dataset, by dsvc.lock.")
 @json_option
@@ -89,7 +89,7 @@ def log_command(
     key: str | None,
     graph: bool,
     oneline: bool,
-    no_stat: bool,
+    stat: bool | None,
     number: int | None,
     git: bool,
     as_json: bool,
@@ -98,17 +98,18 @@ def log_command(
 
     All that REV (by default HEAD) is built on, a commit before its parents, with what it changed against its first
     parent: `+` added, `-` removed, `~` changed. What sources delivered is no commit of its own here. With --key, merges
-    are passed over that took what one of their parents had.
+    are passed over that took what one of their parents had. Of a bucket or a web server (-R), nothing is counted
+    without --stat: that reads far more than the history.
 
     \b
     JSON: {"commits": [{"id", "parents": [ID...], "author": {"name", "email"}, "time", "message",
            "versions": [NAME...], "branches": [NAME...], "sources": {NAME: ID of what was taken in from it},
-           "stat": {NOUN: {"added", "removed", "changed"}}, not with --no-stat}]}
+           "stat": {NOUN: {"added", "removed", "changed"}}, with --stat, or where it is near}]}
           with --git: {"dataset", "pins": [{"git": ID of Git's commit, "author", "time", "subject", "branch",
                        "commit": ID or null where it is pinned no more, "version": NAME or null}...]}
     """
     if git:
-        _log_git(session, revision, number, key is not None or graph or oneline or no_stat, as_json)
+        _log_git(session, revision, number, key is not None or graph or oneline or stat is False, as_json)
         return
     if graph and as_json:
         raise UsageError("--graph draws a picture, and --json has none", "the parents of each commit are in --json")
@@ -116,7 +117,8 @@ def log_command(
     found = dataset.log(revision, key)
     name = dataset.at(revision).revision.dataset
     owner = dataset if name == dataset.name else dataset.repository.dataset(name)
-    page = _Page(owner, stat=not no_stat, oneline=oneline, graph=Graph() if graph else None)
+    counts = stat if stat is not None else not dataset.repository.store.is_distant
+    page = _Page(owner, stat=counts, oneline=oneline, graph=Graph() if graph else None)
     commits = itertools.islice(found, number)
     if as_json:
         print_json_list({}, "commits", (page.json(logged) for logged in commits))

@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, NotRepositoryError, RefusedError
 from dsvc.store.arrivals import WHOLE, Arrivals
 from dsvc.store.backend import Backend
+from dsvc.store.cached import CachedBackend
 from dsvc.store.catalog import Catalog, Location, State
 from dsvc.store.chunked import cut_range, read_pieces, read_range
 from dsvc.store.chunklist import ChunkList
@@ -73,6 +74,11 @@ class ObjectStore:
     def is_overtaken(self) -> bool:
         """Whether there was a collection since this was opened: what was found before may be gone."""
         return self.state.catalog.manifest.collected.count != self._collections
+
+    @property
+    def is_distant(self) -> bool:
+        """Whether a request to its place takes long."""
+        return isinstance(self.backend, CachedBackend)
 
     def refresh(self) -> None:
         """Load the head again, unless that is less than `patience` seconds ago; the first time after `preload`, less

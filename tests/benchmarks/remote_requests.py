@@ -85,7 +85,7 @@ def log(folder: str, packs: int) -> dict[str, Any]:
             obstore.put(served.store(), f"{url.split('/', 3)[3]}/{name}", Path(folder, "many", ".dsvc", name))
         proxy.reset()
         environment = {**os.environ, "XDG_CACHE_HOME": f"{folder}/cache"}
-        command = dsvc_command("-R", url, "log", "--no-stat", "--oneline")
+        command = dsvc_command("-R", url, "log", "--oneline")
         done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
         assert len(done.stdout.splitlines()) == packs
         held = sum(name.startswith("packs/") for name in names)
@@ -133,7 +133,7 @@ def run(bench: Bench) -> list[Row]:
         ("860k: push of one annotation more", requests, 8, "", what, pushed),
         ("860k: push of one annotation more, median", sizes[len(sizes) // 2], 200, "kB", "bytes both ways", pushed),
         ("860k: clone", shared["clone"][0], 200, "", what, cloned),
-        (f"a cold `dsvc -R URL log --no-stat`, {packs:,} commits", logged["requests"], 6, "", what, told),
+        (f"a cold `dsvc -R URL log`, {packs:,} commits", logged["requests"], 6, "", what, told),
         (f"{bench.count(10_000):,} small commits: packs", small["packs"], 30, "", "the most at any time", {}),
         (f"{bench.count(10_000):,} small commits: segments", small["segments"], 30, "", "the most at any time", {}),
     ]

@@ -75,9 +75,9 @@ def test_a_cold_log_takes_six_requests(
         push(ours.repository, remote, "pets", "main")
     told = []
     # What each commit changed is no history; the second time, nothing but the head is asked for.
-    for most, stat in ((6, "--no-stat"), (6, "--number=1"), (4, "--json"), (1, "--no-stat"), (1, "--json")):
+    for most, stat in ((6, "--no-stat"), (6, "--number=1"), (8, "--stat"), (1, "--no-stat"), (1, "--stat")):
         proxy.reset()
-        command = [sys.executable, "-m", "dsvc.cli.main", "-R", bucket_url, "log", stat]
+        command = [sys.executable, "-m", "dsvc.cli.main", "-R", bucket_url, "log", "--json", stat]
         environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
