@@ -84,6 +84,12 @@ class Carrier:
             self._writer.offer_run(run.data, run.rows)
             self._count(len(run.rows), len(run.data), self.bytes + total)
 
+    def forget_rest(self) -> None:
+        """Leave what `bring_whole` packed and nothing asked for without a row."""
+        if self._seen is not None:
+            self._seen = None
+            self._writer.withdraw()
+
     def stage_plain(self, id: ObjectId, promised: Child, tree: str) -> bool:
         """Stage a leaf of a tree that was seen to be what its parent says, and to name nothing, if it is such a one."""
         if self._seen is None or not self._seen.is_plain(id, promised, tree):

@@ -71,6 +71,7 @@ class Copier:
                 self._carrier.bring_whole()
             self._trees(roots)
             self._carrier.bring_blobs(is_last=True)
+            self._carrier.forget_rest()
         finally:
             self._source.close()
         self.objects, self.bytes = self._carrier.objects, self._carrier.bytes
@@ -119,9 +120,10 @@ class Copier:
             if None not in (first, step.promised) and first != step.promised:
                 raise self._source.failure(DamagedError(f"node {step.id.short()} is not what its parent says"))
         for step in steps:
-            if step.promised is not None and step.level == 0 and step.tree is not None:
-                if self._carrier.stage_plain(step.id, step.promised, step.tree):
-                    known.pop(step.id, None)
+            if step.level or step.promised is None or step.tree is None:
+                continue
+            if self._carrier.stage_plain(step.id, step.promised, step.tree):
+                known.pop(step.id, None)
         outside: list[tuple[_Step, Leaf]] = []
         for id, data in self._carrier.bring(self._carrier.lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]

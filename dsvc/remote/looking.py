@@ -15,11 +15,11 @@ _KEPT = 64 << 20  # bytes of other objects that are kept until they are asked fo
 
 
 class Seen:
-    """What verified objects were found to be. Several threads may look.
+    """What verified objects were found to be.
 
     Of most leaves of annotations it is enough to know the last key and how many there are: nothing that they hold names
-    another object. So it is with inputs, unless their `blobs` matter. Of other objects some are kept, as many as are few
-    bytes in all.
+    another object. So it is with inputs, unless their `blobs` matter. Of other objects some are kept, up to a
+    bound in bytes.
     """
 
     def __init__(self, *, blobs: bool) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dsvc.errors import DamagedError, NotFoundError
-from dsvc.store.frame import Entry, Packed, open_frame, verify_frame
+from dsvc.store.frame import FRAME_OVERHEAD, Entry, Packed, open_frame, open_structure, verify_frame
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.objects import ObjectStore
 from dsvc.store.index import ROW
 from dsvc.store.limits import is_allowed
+from dsvc.store.objects import ObjectStore
 from dsvc.store.pack import HISTORY_KINDS, PackClass, PackInfo
 
 if TYPE_CHECKING:
@@ -146,14 +146,14 @@ class BulkReader:
             raise DamagedError(f"the index is incomplete: {error.message}") from error
 
     def whole(self, found: Iterable[Found], look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
-        """The objects in big ranges, as they lie, each verified and given to `look`, by other threads. Ranges that cannot
-        be read are left out."""
+        """The objects in big ranges, as they lie, each verified and given to `look`. What cannot be read, or is damaged, is
+        left out."""
 
-        def read(span: Span) -> list[Run]:
-            return self._read_runs(span, look)
-
-        for _, (runs,) in self._ahead(((None, [span]) for span in self._spans(found, _WHOLE)), read, _WHOLE_HANDS):
-            yield from runs() or ()
+        spans = ((span, [span]) for span in self._spans(found, _WHOLE))
+        for span, (read,) in self._ahead(spans, self._read, _WHOLE_HANDS):
+            data = read()
+            if data is not None:
+                yield from _sound_runs(data, span, look)
 
     def _spans(self, found: Iterable[Found], most: int = SPAN) -> list[Span]:
         """The ranges to read for some objects."""
@@ -202,17 +202,13 @@ class BulkReader:
             found[id] = Packed(id, entry, frame, open_frame(frame, id, entry, f"pack {pack.id.short()}"))
         return found
 
-    def _read_runs(self, span: Span, look: Callable[[ObjectId, bytes], None] | None = None) -> list[Run]:
+    def _read_runs(self, span: Span) -> list[Run]:
         data = memoryview(self._read(span))
         runs: list[Run] = []
         begin = end = 0
         for id, pack, entry in span.members:
             at = entry.offset - span.start
-            frame, where = data[at : at + entry.length], f"pack {pack.id.short()}"
-            if look is None:
-                verify_frame(frame, id, entry, where)
-            else:
-                look(id, open_frame(frame, id, entry, where))
+            verify_frame(data[at : at + entry.length], id, entry, f"pack {pack.id.short()}")
             if at != end or not runs:
                 begin = at
                 runs.append(Run(data, []))
@@ -223,6 +219,25 @@ class BulkReader:
 
     def _read(self, span: Span) -> bytes:
         return self._store.backend.read(span.members[0].pack.name, span.start, span.length)
+
+
+def _sound_runs(data: bytes, span: Span, look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
+    """The sound objects of structure in a span that was read, in runs, after a look at each."""
+    view, rows = memoryview(data), list[tuple[ObjectId, Entry]]()
+    start = begin = end = span.start
+    members = [(id, entry) for id, _, entry in span.members]
+    for (id, entry), found in zip(members, open_structure(data, start, members), strict=True):
+        if found is None or entry.offset != end:
+            if rows:
+                yield Run(view[begin - start : end - start], rows)
+            begin, end, rows = entry.offset, entry.offset, []
+        if found is not None:
+            look(id, found)
+            offset, stored, raw, kind, codec = entry
+            rows.append((id, Entry(offset - begin, stored, raw, kind, codec)))
+            end = offset + stored + FRAME_OVERHEAD
+    if rows:
+        yield Run(view[begin - start : end - start], rows)
 
 
 def _structure(catalog: Catalog) -> list[Found]:
@@ -238,7 +253,10 @@ def _structure(catalog: Catalog) -> list[Found]:
         for id, pack, *fields in ROW.iter_unpack(segment.read_rows()):
             if pack < len(wanted) and wanted[pack]:
                 entry = Entry(*fields)
-                if is_allowed(entry.kind, entry.codec, entry.raw, entry.stored) and entry.kind in (Kind.NODE, Kind.VALUE):
+                if is_allowed(entry.kind, entry.codec, entry.raw, entry.stored) and entry.kind in (
+                    Kind.NODE,
+                    Kind.VALUE,
+                ):
                     found[id] = Found(ObjectId(id), segment.packs[pack], entry)
     return list(found.values())
 

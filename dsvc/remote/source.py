@@ -72,8 +72,8 @@ class Source:
             return self._reader.structure()
 
     def whole(self, found: Iterable[Found], look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
-        """Objects that were located, many at once, as they lie, each verified and then given to `look`, which other
-        threads call. What cannot be read is left out."""
+        """Objects that were located, many at once, as they lie, each verified and then given to `look`. What cannot be
+        read, or is damaged, is left out."""
         yield from self._reader.whole(found, look)
 
     def has_commit(self, id: ObjectId) -> bool:

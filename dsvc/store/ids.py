@@ -71,6 +71,11 @@ def object_id(kind: Kind, data: bytes | memoryview) -> ObjectId:
     return ObjectId(hasher.update(data).digest())
 
 
+def context_of(kind: Kind) -> str:
+    """The derive-key context of a kind of structure."""
+    return _CONTEXTS[kind]
+
+
 def derived_id(context: str, data: bytes | memoryview) -> ObjectId:
     """BLAKE3 of `data` in derive-key mode under one of the contexts above."""
     return ObjectId(blake3(data, derive_key_context=context).digest())

@@ -155,7 +155,7 @@ class PackWriter:
         with self._lock:
             start = self.size
             self._write(run)
-        moved = [(id, entry._replace(offset=start + entry.offset)) for id, entry in rows]
+        moved = [(id, Entry(start + at, stored, raw, kind, codec)) for id, (at, stored, raw, kind, codec) in rows]
         self._rows += [(id, entry.offset) for id, entry in moved]
         return moved
 

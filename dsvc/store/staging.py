@@ -103,9 +103,7 @@ class Staging:
         self._guard(self._append_run, run, rows, self.objects)
         self._raise_error()
 
-    def _append_run(
-        self, run: memoryview, rows: list[tuple[ObjectId, Entry]], where: dict[ObjectId, Any]
-    ) -> None:
+    def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]], where: dict[ObjectId, Any]) -> None:
         with self._lock:
             writer = self._writer(PackClass.of(rows[0][1].kind))
             self.has_lists |= any(entry.codec == CHUNKED for _, entry in rows)
@@ -119,8 +117,7 @@ class Staging:
         self._raise_error()
 
     def adopt(self, id: ObjectId) -> bool:
-        """Stage an object, not staged yet, that was offered, or lies in a pack of an earlier transaction; whether it is.
-        """
+        """Stage an object, not staged yet, that was offered, or lies in a pack of an earlier transaction; whether it is."""
         found = self.adoptable.get(id)
         if found is None:
             return False
