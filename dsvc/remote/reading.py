@@ -146,8 +146,7 @@ class BulkReader:
             raise DamagedError(f"the index is incomplete: {error.message}") from error
 
     def whole(self, found: Iterable[Found], look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
-        """The objects in big ranges, as they lie, each verified and given to `look`. What cannot be read, or is damaged, is
-        left out."""
+        """The objects in big ranges, as they lie, each verified and given to `look`. What is not sound is left out."""
 
         spans = ((span, [span]) for span in self._spans(found, _WHOLE))
         for span, (read,) in self._ahead(spans, self._read, _WHOLE_HANDS):

@@ -178,8 +178,9 @@ def open_structure(data: bytes, start: int, frames: Iterable[tuple[ObjectId, Ent
                 found = bytes(payload)
         except zstandard.ZstdError:
             found = None
-        is_right = found is not None and blake3(found, derive_key_context=context).digest() == id
-        yield found if is_right else None
+        if found is None or context is None or blake3(found, derive_key_context=context).digest() != id:
+            found = None
+        yield found
 
 
 def unpack_payload(payload: memoryview, id: ObjectId, entry: Entry, where: str) -> bytes:

@@ -117,7 +117,7 @@ class Staging:
         self._raise_error()
 
     def adopt(self, id: ObjectId) -> bool:
-        """Stage an object, not staged yet, that was offered, or lies in a pack of an earlier transaction; whether it is."""
+        """Stage an object, not staged yet, that was offered or lies in an earlier transaction's pack; whether it is."""
         found = self.adoptable.get(id)
         if found is None:
             return False
