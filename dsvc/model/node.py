@@ -28,7 +28,7 @@ POINTER_SIZE = 33
 MAX_LEVEL = 40
 MAX_ENTRIES = 1 << 53  # below one child
 # The first key, "!", of the map that a conflicted record is; it follows the map's head of one byte or three.
-_CONFLICT_MARK = b"\xa1!"
+CONFLICT_MARK = b"\xa1!"
 
 
 class Reader(Protocol):
@@ -103,8 +103,8 @@ def has_conflict(value: Any) -> bool:
     if type(value) is ExtType:
         return bool(value.data[0])
     return bool(
-        (value[1:3] == _CONFLICT_MARK and 0x80 < value[0] <= 0x8F)
-        or (value[3:5] == _CONFLICT_MARK and value[0] == 0xDE)
+        (value[1:3] == CONFLICT_MARK and 0x80 < value[0] <= 0x8F)
+        or (value[3:5] == CONFLICT_MARK and value[0] == 0xDE)
     )
 
 
@@ -165,7 +165,7 @@ def keeps_promise(node: Node, promised: Child, level: int, data: bytes | None = 
     """Whether a node, found below another one, is what that says of it. Its bytes save looking at a leaf closely."""
     if node.level != level or node.keys[-1:] != [promised.key] or node.count != promised.entries:
         return False
-    if data is not None and isinstance(node, Leaf) and not node.has_pointers and _CONFLICT_MARK not in data:
+    if data is not None and isinstance(node, Leaf) and not node.has_pointers and CONFLICT_MARK not in data:
         return promised.conflicts == 0
     return node.conflicts == promised.conflicts
 
@@ -279,7 +279,7 @@ class LeafChunker:
         """Keep a leaf and name it."""
         data = encode_leaf(keys, values)
         # Nearly no leaf has the mark anywhere, and one search is cheaper than a look at every value.
-        marked = _CONFLICT_MARK in data or any(type(value) is not bytes for value in values)
+        marked = CONFLICT_MARK in data or any(type(value) is not bytes for value in values)
         conflicts = sum(map(has_conflict, values)) if marked else 0
         return Child(keys[-1], self._store.put(Kind.NODE, data), len(keys), conflicts)
 

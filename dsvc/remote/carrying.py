@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from dsvc.errors import DamagedError
 from dsvc.model.incoming import Progress
+from dsvc.remote.looking import Seen
 from dsvc.store.chunklist import ChunkList
 from dsvc.store.cutting import BIG
 from dsvc.store.frame import CHUNKED, RAW
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
+    from dsvc.model.node import Child
     from dsvc.remote.reading import Found
     from dsvc.remote.source import Source
     from dsvc.store.writer import ObjectWriter
@@ -43,6 +45,7 @@ class Carrier:
         self._purged = purged
         self._wanted: dict[ObjectId, bytes] = {}  # blobs, and the key of an input that names them
         self._told = 0
+        self._seen: Seen | None = None
         self.left_out: set[ObjectId] = set()
         self.objects = 0
         self.bytes = 0
@@ -61,13 +64,31 @@ class Carrier:
         arriving = self._source.objects(taken, kind)
         for id in ids:
             if id in adopted and not self._source.is_near:
-                yield id, self._writer.get(id, kind)
+                data = self._seen.take(id) if self._seen is not None else None
+                yield id, self._writer.get(id, kind) if data is None else data
                 continue
             packed = next(arriving)
             if id not in adopted:
                 self._writer.put_packed(packed)
                 self._count(1, len(packed.frame))
             yield id, packed.data
+
+    def bring_whole(self) -> None:
+        """Pack all structure of a distant place, of which what is asked for then is staged without another request."""
+        if self._source.is_near or self._writer.has_structure:
+            return
+        found = [one for one in self._source.structure() if not self._writer.is_offered(one.id)]
+        total = sum(one.entry.length for one in found)
+        self._seen = Seen(blobs=self._media or bool(self._purged))
+        for run in self._source.whole(found, self._seen.look):
+            self._writer.offer_run(run.data, run.rows)
+            self._count(len(run.rows), len(run.data), self.bytes + total)
+
+    def stage_plain(self, id: ObjectId, promised: Child, tree: str) -> bool:
+        """Stage a leaf of a tree that was seen to be what its parent says, and to name nothing, if it is such a one."""
+        if self._seen is None or not self._seen.is_plain(id, promised, tree):
+            return False
+        return self._writer.has_staged(id) or self._writer.adopt(id)
 
     def held(self, id: ObjectId, kind: Kind) -> bytes:
         """An object that is there already: read at the end that is near."""

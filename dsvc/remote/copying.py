@@ -15,10 +15,12 @@ from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.commit import decode_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Child, Inner, Leaf, decode_node, keeps_promise
+from dsvc.model.plain import plain_inputs
 from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_concept, decode_input
 from dsvc.model.snapshot import decode_roots
 from dsvc.remote.carrying import Carrier
+from dsvc.remote.looking import ANNOTATIONS, INPUTS
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class _Step(NamedTuple):
     promised: Child | None
     level: int
     take: Callable[[Leaf, list[bytes]], None]
+    tree: str | None = None
 
 
 class Copier:
@@ -59,10 +62,14 @@ class Copier:
         self.commits: set[ObjectId] = set()
         self.objects = self.bytes = self.left_out = 0
 
-    def copy(self, commits: Iterable[ObjectId]) -> None:
-        """Stage what these commits reach and what is not there yet."""
+    def copy(self, commits: Iterable[ObjectId], *, whole: bool = False) -> None:
+        """Stage what these commits reach and what is not there yet. With `whole`, they are known to reach nearly all
+        that the source has."""
         try:
-            self._trees(self._roots(self._commits(commits)))
+            roots = self._roots(self._commits(commits))
+            if whole and roots:
+                self._carrier.bring_whole()
+            self._trees(roots)
             self._carrier.bring_blobs(is_last=True)
         finally:
             self._source.close()
@@ -88,8 +95,8 @@ class Copier:
         for id, data in self._carrier.bring(self._carrier.lacking(snapshots, Kind.SNAPSHOT), Kind.SNAPSHOT):
             roots = self._decoded(decode_roots, data, id)
             steps.append(_Step(roots.concepts, None, 0, self._concepts))
-            steps.append(_Step(roots.inputs, None, 0, self._inputs))
-            steps.append(_Step(roots.annotations, None, 0, self._annotations))
+            steps.append(_Step(roots.inputs, None, 0, self._inputs, INPUTS))
+            steps.append(_Step(roots.annotations, None, 0, self._annotations, ANNOTATIONS))
         return steps
 
     def _trees(self, roots: list[_Step]) -> None:
@@ -111,6 +118,10 @@ class Copier:
             first = known[step.id].promised
             if None not in (first, step.promised) and first != step.promised:
                 raise self._source.failure(DamagedError(f"node {step.id.short()} is not what its parent says"))
+        for step in steps:
+            if step.promised is not None and step.level == 0 and step.tree is not None:
+                if self._carrier.stage_plain(step.id, step.promised, step.tree):
+                    known.pop(step.id, None)
         outside: list[tuple[_Step, Leaf]] = []
         for id, data in self._carrier.bring(self._carrier.lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]
@@ -119,7 +130,7 @@ class Copier:
                 raise self._source.failure(DamagedError(f"node {id.short()} is not what its parent says"))
             if isinstance(node, Inner):
                 for child in node.children:
-                    yield _Step(child.id, child, node.level - 1, step.take)
+                    yield _Step(child.id, child, node.level - 1, step.take, step.tree)
             elif node.has_pointers:
                 outside.append((step, node))
             else:
@@ -152,9 +163,13 @@ class Copier:
                 raise self._source.failure(DamagedError(f"annotation {key.decode(errors='replace')!r} has no input"))
 
     def _inputs(self, leaf: Leaf, values: list[bytes]) -> None:
-        for key, value in zip(leaf.keys, values, strict=True):
-            for blob in self._blobs(key, value):
-                self._carrier.want(blob, key)
+        plain = plain_inputs(leaf.keys, values)
+        for number, key in enumerate(leaf.keys):
+            if plain is None:
+                for blob in self._blobs(key, values[number]):
+                    self._carrier.want(blob, key)
+            elif (found := plain[number]) is not None:
+                self._carrier.want(ObjectId(found), key)
         if self._carrier.has_many:
             self._carrier.bring_blobs()
 

@@ -10,15 +10,22 @@ from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.frame import Entry, Packed, open_frame, verify_frame
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.objects import ObjectStore
-from dsvc.store.pack import HISTORY_KINDS, PackInfo
+from dsvc.store.index import ROW
+from dsvc.store.limits import is_allowed
+from dsvc.store.pack import HISTORY_KINDS, PackClass, PackInfo
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from dsvc.store.catalog import Catalog
 
 SPAN = 4 << 20  # bytes that are read at once, but for a single bigger frame
 _GROUP = 512  # objects that are located at once
 _NEAR_GAP, _FAR_GAP = 4 << 10, 128 << 10  # bytes nobody asked for that are read rather than two ranges
 _NEAR_HANDS, _FAR_HANDS = 2, 8
+_WHOLE = 16 << 20  # bytes of structure that are read at once, where all of it is wanted
+_WHOLE_HANDS = 3
+_MOST_ROWS = 1 << 21  # of the indexes of a place of which all structure is told at once
 _FEW = 256 << 10  # bytes of a store at hand that are read here and now: beginning threads costs more
 T = TypeVar("T")
 R = TypeVar("R")
@@ -128,7 +135,27 @@ class BulkReader:
                 packed = self._alone(member.id, Kind(member.entry.kind))
                 yield Run(memoryview(packed.frame), [(packed.id, packed.entry._replace(offset=0))])
 
-    def _spans(self, found: Iterable[Found]) -> list[Span]:
+    def structure(self) -> list[Found]:
+        """Where all structure lies that is not with history; none where that is too much to be told at once.
+
+        Raises DamagedError.
+        """
+        try:
+            return self._store.follow(_structure)
+        except NotFoundError as error:
+            raise DamagedError(f"the index is incomplete: {error.message}") from error
+
+    def whole(self, found: Iterable[Found], look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
+        """The objects in big ranges, as they lie, each verified and given to `look`, by other threads. Ranges that cannot
+        be read are left out."""
+
+        def read(span: Span) -> list[Run]:
+            return self._read_runs(span, look)
+
+        for _, (runs,) in self._ahead(((None, [span]) for span in self._spans(found, _WHOLE)), read, _WHOLE_HANDS):
+            yield from runs() or ()
+
+    def _spans(self, found: Iterable[Found], most: int = SPAN) -> list[Span]:
         """The ranges to read for some objects."""
         spans: list[Span] = []
         end = 0
@@ -138,7 +165,7 @@ class BulkReader:
                 last is not None
                 and last.members[0].pack.id == one.pack.id
                 and one.entry.offset - end <= self._gap
-                and one.entry.offset + one.entry.length - last.start <= SPAN
+                and one.entry.offset + one.entry.length - last.start <= most
             ):
                 last.members.append(one)
             else:
@@ -147,13 +174,13 @@ class BulkReader:
         return spans
 
     def _ahead(
-        self, works: Iterable[tuple[T, list[Span]]], read: Callable[[Span], R]
+        self, works: Iterable[tuple[T, list[Span]]], read: Callable[[Span], R], hands: int = 0
     ) -> Iterator[tuple[T, list[Callable[[], R | None]]]]:
         """Begin to read what is asked for next. Each call waits for a range; None where it cannot be read whole."""
         waiting: deque[tuple[T, list[Callable[[], R | None]]]] = deque()
         for work, spans in works:
             waiting.append((work, [self._begin(span, read) for span in spans]))
-            if len(waiting) > self._hands:
+            if len(waiting) > (hands or self._hands):
                 yield waiting.popleft()
         yield from waiting
 
@@ -175,13 +202,17 @@ class BulkReader:
             found[id] = Packed(id, entry, frame, open_frame(frame, id, entry, f"pack {pack.id.short()}"))
         return found
 
-    def _read_runs(self, span: Span) -> list[Run]:
+    def _read_runs(self, span: Span, look: Callable[[ObjectId, bytes], None] | None = None) -> list[Run]:
         data = memoryview(self._read(span))
         runs: list[Run] = []
         begin = end = 0
         for id, pack, entry in span.members:
             at = entry.offset - span.start
-            verify_frame(data[at : at + entry.length], id, entry, f"pack {pack.id.short()}")
+            frame, where = data[at : at + entry.length], f"pack {pack.id.short()}"
+            if look is None:
+                verify_frame(frame, id, entry, where)
+            else:
+                look(id, open_frame(frame, id, entry, where))
             if at != end or not runs:
                 begin = at
                 runs.append(Run(data, []))
@@ -192,6 +223,24 @@ class BulkReader:
 
     def _read(self, span: Span) -> bytes:
         return self._store.backend.read(span.members[0].pack.name, span.start, span.length)
+
+
+def _structure(catalog: Catalog) -> list[Found]:
+    """The structure in packs of its own. Raises NotFoundError or DamagedError."""
+    if sum(info.rows for info in catalog.manifest.segments) > _MOST_ROWS:
+        return []
+    found: dict[bytes, Found] = {}
+    for number in range(len(catalog.manifest.segments)):
+        segment, gone = catalog.segment(number), catalog.manifest.gone
+        wanted = [pack.pack_class is PackClass.STRUCTURE and pack.id not in gone for pack in segment.packs]
+        if not any(wanted):
+            continue
+        for id, pack, *fields in ROW.iter_unpack(segment.read_rows()):
+            if pack < len(wanted) and wanted[pack]:
+                entry = Entry(*fields)
+                if is_allowed(entry.kind, entry.codec, entry.raw, entry.stored) and entry.kind in (Kind.NODE, Kind.VALUE):
+                    found[id] = Found(ObjectId(id), segment.packs[pack], entry)
+    return list(found.values())
 
 
 def _tried(read: Callable[[Span], R], span: Span) -> R | None:

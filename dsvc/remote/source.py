@@ -66,6 +66,16 @@ class Source:
         with self.blamed():
             yield from self._reader.runs(found)
 
+    def structure(self) -> list[Found]:
+        """Where all structure lies that is not with history; none where there is too much to be told at once."""
+        with self.blamed():
+            return self._reader.structure()
+
+    def whole(self, found: Iterable[Found], look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
+        """Objects that were located, many at once, as they lie, each verified and then given to `look`, which other
+        threads call. What cannot be read is left out."""
+        yield from self._reader.whole(found, look)
+
     def has_commit(self, id: ObjectId) -> bool:
         """Whether the commit is there."""
         with self.blamed():

@@ -72,7 +72,7 @@ def bring(
         theirs = {ref: value for ref, value in theirs.items() if is_named(ref)}
         theirs = _wanted(remote, theirs)
         tracked = _tracked(remote, theirs)
-        copier.copy({ref.commit for ref in tracked.values()})
+        copier.copy({ref.commit for ref in tracked.values()}, whole=not remote.datasets)
 
         def change(refs: Refs) -> list[Seen]:
             for ref, value in theirs.items() if adopt else ():

@@ -131,7 +131,7 @@ def decode(data: bytes | memoryview, what: str = "object") -> Any:
 # For a short map one pass in C tells, if it holds no extension: encoded again in order, it is what it was. What looks
 # like a float that is not finite, or could be nested too deeply, is looked at closely.
 _ordered = msgspec.msgpack.Encoder(order="deterministic").encode
-_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 _CONTAINERS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
 _SHORT = 4096
 
@@ -139,7 +139,7 @@ _SHORT = 4096
 def _is_plainly_canonical(value: Any, data: bytes | memoryview) -> bool:
     if type(value) is not dict or len(data) > _SHORT or type(data) is not bytes:
         return False
-    if len(data) - len(data.translate(None, _CONTAINERS)) > MAX_DEPTH or _NOT_FINITE.search(data):
+    if len(data) - len(data.translate(None, _CONTAINERS)) > MAX_DEPTH or NOT_FINITE.search(data):
         return False
     try:
         return _ordered(value) == data

@@ -140,7 +140,7 @@ def verify_frame(frame: memoryview, id: ObjectId, entry: Entry, where: str) -> N
         raise damaged(id, entry.kind, where, "its bytes do not hash to its id")
 
 
-def open_frame(frame: bytes, id: ObjectId, entry: Entry, where: str) -> bytes:
+def open_frame(frame: bytes | memoryview, id: ObjectId, entry: Entry, where: str) -> bytes:
     """The object in a frame, verified against its id. Raises DamagedError.
 
     With codec CHUNKED it is the blob's list: well-formed, but whether it is the right one, only the chunks can tell.

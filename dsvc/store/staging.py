@@ -100,18 +100,27 @@ class Staging:
     def put_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
         """Stage objects of one class, not staged yet, whose verified frames lie one after the other in `run`."""
         self._raise_error()
-        self._guard(self._append_run, run, rows)
+        self._guard(self._append_run, run, rows, self.objects)
         self._raise_error()
 
-    def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+    def _append_run(
+        self, run: memoryview, rows: list[tuple[ObjectId, Entry]], where: dict[ObjectId, Any]
+    ) -> None:
         with self._lock:
             writer = self._writer(PackClass.of(rows[0][1].kind))
             self.has_lists |= any(entry.codec == CHUNKED for _, entry in rows)
             for id, entry in writer.append_run(run, rows):
-                self.objects[id] = Staged(writer, entry)
+                where[id] = Staged(writer, entry)
+
+    def offer_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        """Pack structure, as `put_run` does, of which only what is adopted then is staged. The rest has no row."""
+        self._raise_error()
+        self._guard(self._append_run, run, rows, self.adoptable)
+        self._raise_error()
 
     def adopt(self, id: ObjectId) -> bool:
-        """Stage an object, not staged yet, that lies in a pack of an earlier transaction; whether it does."""
+        """Stage an object, not staged yet, that was offered, or lies in a pack of an earlier transaction; whether it is.
+        """
         found = self.adoptable.get(id)
         if found is None:
             return False
@@ -192,7 +201,7 @@ class Staging:
     def _finish(self, writer: PackWriter) -> None:
         info = writer.finish()
         if self.journal is not None and not _is_history(writer):  # which holds what was folded, too
-            held = [(id, self.objects.get(id)) for id in writer.ids]
+            held = [(id, self.objects.get(id) or self.adoptable.get(id)) for id in writer.ids]
             rows = [(id, one.entry) for id, one in held if isinstance(one, Staged) and one.writer is writer]
             self.journal.note(info, rows)
 

@@ -99,6 +99,24 @@ class ObjectWriter:
         self.brought.update(id for id, entry in rows if entry.kind == Kind.BLOB)
         self._staging.put_run(run, rows)
 
+    def offer_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]]) -> None:
+        """Pack structure of another store as `put_run` does, of which only what `adopt` names is staged."""
+        self._require_open()
+        self._staging.offer_run(run, rows)
+
+    def is_offered(self, id: ObjectId) -> bool:
+        """Whether `adopt` would stage an object."""
+        return id in self._staging.adoptable
+
+    def withdraw(self) -> None:
+        """Stage no more of what was offered, or packed by an earlier transaction."""
+        self._staging.adoptable.clear()
+
+    @property
+    def has_structure(self) -> bool:
+        """Whether the repository has packs of structure."""
+        return self._store.follow(lambda catalog: any(p.pack_class is PackClass.STRUCTURE for p in catalog.packs()))
+
     def resume(self, journal: Journal, purged: Collection[ObjectId] = ()) -> None:
         """Note packs as they are finished, and keep them where the transaction ends without being published; take up
         what an earlier one left so, but for packs that hold `purged` blobs. Before anything is put."""
