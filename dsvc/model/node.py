@@ -103,8 +103,7 @@ def has_conflict(value: Any) -> bool:
     if type(value) is ExtType:
         return bool(value.data[0])
     return bool(
-        (value[1:3] == CONFLICT_MARK and 0x80 < value[0] <= 0x8F)
-        or (value[3:5] == CONFLICT_MARK and value[0] == 0xDE)
+        (value[1:3] == CONFLICT_MARK and 0x80 < value[0] <= 0x8F) or (value[3:5] == CONFLICT_MARK and value[0] == 0xDE)
     )
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from dsvc.errors import DamagedError, NotFoundError
 from dsvc.store.frame import Entry, Packed, open_frame, verify_frame
 from dsvc.store.ids import Kind, ObjectId
-from dsvc.store.objects import ObjectStore
 from dsvc.store.index import ROW
 from dsvc.store.limits import is_allowed
+from dsvc.store.objects import ObjectStore
 from dsvc.store.pack import HISTORY_KINDS, PackClass, PackInfo
 
 if TYPE_CHECKING:
@@ -238,7 +238,10 @@ def _structure(catalog: Catalog) -> list[Found]:
         for id, pack, *fields in ROW.iter_unpack(segment.read_rows()):
             if pack < len(wanted) and wanted[pack]:
                 entry = Entry(*fields)
-                if is_allowed(entry.kind, entry.codec, entry.raw, entry.stored) and entry.kind in (Kind.NODE, Kind.VALUE):
+                if is_allowed(entry.kind, entry.codec, entry.raw, entry.stored) and entry.kind in (
+                    Kind.NODE,
+                    Kind.VALUE,
+                ):
                     found[id] = Found(ObjectId(id), segment.packs[pack], entry)
     return list(found.values())
 

@@ -103,9 +103,7 @@ class Staging:
         self._guard(self._append_run, run, rows, self.objects)
         self._raise_error()
 
-    def _append_run(
-        self, run: memoryview, rows: list[tuple[ObjectId, Entry]], where: dict[ObjectId, Any]
-    ) -> None:
+    def _append_run(self, run: memoryview, rows: list[tuple[ObjectId, Entry]], where: dict[ObjectId, Any]) -> None:
         with self._lock:
             writer = self._writer(PackClass.of(rows[0][1].kind))
             self.has_lists |= any(entry.codec == CHUNKED for _, entry in rows)
@@ -119,8 +117,7 @@ class Staging:
         self._raise_error()
 
     def adopt(self, id: ObjectId) -> bool:
-        """Stage an object, not staged yet, that was offered, or lies in a pack of an earlier transaction; whether it is.
-        """
+        """Stage an object, not staged yet, that was offered, or lies in a pack of an earlier transaction; whether it is."""
         found = self.adoptable.get(id)
         if found is None:
             return False
@@ -130,6 +127,14 @@ class Staging:
             found.writer.is_adopted = True
             self._adopted.append(found.writer)
         return True
+
+    def withdraw(self) -> None:
+        """Adopt no more: what was offered and not adopted becomes gaps, in packs that are not finished yet."""
+        self.drain()
+        left = self.adoptable.keys() - self.objects.keys()
+        for writer in self._open.values():
+            writer.unlist({id for id in left if self.adoptable[id].writer is writer})
+        self.adoptable.clear()
 
     def _append_now(self, *packed: Any) -> None:
         self._raise_error()
