@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 FOLDER = "remotes"
 _LIMIT = 2 << 30
-_KEY = 24  # hexadecimal digits
+_KEY = 32  # hexadecimal digits
+
+
+def remote_folder(cache: Path, url: str) -> Path:
+    """The folder of what is known here of a remote, and can be found out anew, in a cache folder."""
+    return cache / FOLDER / object_id(Kind.BLOB, url.encode()).hex()[:_KEY]
 
 
 def cached(place: Backend, backend: Backend, url: str, repository: Repository, *, is_read: bool = False) -> Backend:
@@ -37,9 +42,8 @@ def with_cache(
     """The backend of a distant place with its cache below the folder `cache`, or in memory without one."""
     if isinstance(place, LocalBackend):
         return backend
-    root = cache / FOLDER if cache is not None else None
-    folder = root / object_id(Kind.BLOB, url.encode()).hex()[:_KEY] if root is not None else None
-    return CachedBackend(backend, Shelf(folder, limit, root), keeps_blocks=is_read)
+    shelf = Shelf(None, limit) if cache is None else Shelf(remote_folder(cache, url), limit, cache / FOLDER)
+    return CachedBackend(backend, shelf, keeps_blocks=is_read)
 
 
 def cache_limit(repository: Repository) -> int:

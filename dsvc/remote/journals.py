@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsvc.errors import DsvcError
-from dsvc.store.ids import Kind, object_id
+from dsvc.remote import caching
 from dsvc.store.resuming import Journal
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dsvc.remote.settings import Remote
     from dsvc.store.ids import ObjectId
 
-_KEY_DIGITS = 32
 SENT, RECEIVED = "sent", "received"
 
 
@@ -27,7 +26,7 @@ def remote_folder(repository: Repository, remote: Remote) -> Path | None:
     with contextlib.suppress(DsvcError):
         folder = repository.cache_folder
         if folder is not None:
-            return folder / "remotes" / object_id(Kind.BLOB, remote.url.encode()).hex()[:_KEY_DIGITS]
+            return caching.remote_folder(folder, remote.url)
     return None
 
 

@@ -22,6 +22,7 @@ _EARLY = 4  # from so many on, the next ones are fetched while these are used
 _IN_MEMORY = 64 << 20
 _LARGEST = 64 << 20  # bytes of the largest file that is kept whole
 _STREAMS = 8  # places of a file where reading may go on
+_COPIES = ("manifests", "index", "packs", "blocks")
 
 
 class CachedBackend:
@@ -198,6 +199,13 @@ class CachedBackend:
         for kind in kinds:
             gone = (name for name in self.shelf.names(kind) if _file(name) not in files)
             self.shelf.drop(list(gone))
+
+    def forget(self) -> None:
+        """Keep no copy of anything: what is damaged there may be mended."""
+        for kind in _COPIES:
+            self.shelf.drop(self.shelf.names(kind))
+        with self._lock:
+            self._blocks.clear()
 
     def names(self, prefix: str = "") -> list[str]:
         """List the files there."""

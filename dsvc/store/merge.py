@@ -57,7 +57,7 @@ def merge(backend: Backend, catalog: Catalog, staging: Staging) -> Merged:
     """Finish the packs of a transaction, with small older ones folded in, and write its segment."""
     if not staging.objects:
         return Merged(catalog.manifest, [], [])
-    staging.drain()
+    staging.withdraw()
     staging.reopen_history()
     moved, folded = fold_history(backend, catalog.manifest, staging)
     staging.pour()

@@ -116,6 +116,9 @@ class ObjectStore:
                 if self.backend.read_head() == raw:
                     raise DamagedError(f"the manifest is missing: {error.message}", _DAMAGE_HINT) from error
                 continue  # another operation was published meanwhile, and this manifest removed
+            except DamagedError:
+                self._distrust()
+                raise
             self._state = State(raw, head, Catalog(self.backend, manifest, known.catalog if known else None))
             if self._collections is None:
                 self._collections = manifest.collected.count
@@ -133,6 +136,15 @@ class ObjectStore:
             except NotFoundError:
                 if self._load() is state:
                     raise
+            except DamagedError:
+                self._distrust()
+                raise
+
+    def _distrust(self) -> None:
+        """Keep no copies of a distant place where something is damaged: once it is mended there, it is read anew."""
+        if isinstance(self.backend, CachedBackend):
+            self.backend.forget()
+            self._state = None
 
     def get(self, id: ObjectId, kind: Kind) -> bytes:
         """An object's bytes, verified against its id; a blob's may come from elsewhere.

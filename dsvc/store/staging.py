@@ -128,6 +128,14 @@ class Staging:
             self._adopted.append(found.writer)
         return True
 
+    def withdraw(self) -> None:
+        """Adopt no more: what was offered and not adopted becomes gaps, in packs that are not finished yet."""
+        self.drain()
+        left = self.adoptable.keys() - self.objects.keys()
+        for writer in self._open.values():
+            writer.unlist({id for id in left if self.adoptable[id].writer is writer})
+        self.adoptable.clear()
+
     def _append_now(self, *packed: Any) -> None:
         self._raise_error()
         self._guard(self._append_packed, *packed)

@@ -110,7 +110,7 @@ class ObjectWriter:
 
     def withdraw(self) -> None:
         """Stage no more of what was offered, or packed by an earlier transaction."""
-        self._staging.adoptable.clear()
+        self._staging.withdraw()
 
     @property
     def has_structure(self) -> bool:

@@ -267,11 +267,6 @@ def test_text_that_stops_being_utf8(at: int, look: Any, monkeypatch: pytest.Monk
     }
 
 
-def test_a_large_file_is_decoded_from_disk(look: Any, video: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_IN_MEMORY", 100)
-    assert look(a__mp4=video("mp4", "libx264")) == {}
-
-
 def test_without_media_nothing_is_decoded(pets: Dataset, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.png").write_bytes(png(4, 4))

@@ -237,6 +237,7 @@ plain = st.recursive(
     max_leaves=4,
 )  # fmt: skip
 maps = st.dictionaries(st.text(max_size=4), plain, max_size=2)
+extras = st.dictionaries(st.text(max_size=4), maps, max_size=2)
 shapes = st.builds(
     Shape,
     box=st.none() | rows | st.tuples(*[coordinates] * 4),
@@ -255,7 +256,7 @@ optional = {
     "author": st.just("me"),
     "number": st.integers(0, 2**70) | st.just("n"),
     "attributes": maps,
-    "extras": maps,
+    "extras": extras,
     "point": st.tuples(coordinates, coordinates),
     "track": st.integers(0, 9) | st.just("t"),
     "frame": st.integers(0, 3),
@@ -280,7 +281,7 @@ def datasets(draw):
             split=draw(st.sampled_from([None, "train"])),
             number=draw(st.none() | optional["number"]),
             metadata=draw(maps),
-            extras=draw(maps),
+            extras=draw(extras),
             geo=draw(st.sampled_from([None, (0.5, 1.25), (0.1, 1e300)])),
             embeddings=draw(st.sampled_from([None, {"a": (0.5, 0.1)}])),
         )

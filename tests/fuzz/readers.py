@@ -147,7 +147,7 @@ def merging(backend: MemoryBackend, rng: Random) -> None:
     """In a copy of one's own, what a merge, a resolve and edits do."""
     repository = opened(copied(backend))
     for dataset in list(repository.datasets()):
-        if dataset.head is None:
+        if repository.view.get(BRANCH, dataset.name, dataset.branch) is None or dataset.head is None:
             continue
         for ref, value in list(repository.view.list(BRANCH, dataset.name)):
             if ref[2] != dataset.branch and cast(BranchRef, value).commit is not None:
@@ -210,7 +210,7 @@ def cloning(backend: MemoryBackend, rng: Random) -> None:
         ):
             repository = clone("/nowhere/fuzz", folder, ADA).repository
         for dataset in list(repository.datasets()):
-            if dataset.head is not None:
+            if repository.view.get(BRANCH, dataset.name, dataset.branch) is not None:
                 _allowed(lambda dataset=dataset: repository.checkout(dataset.name, f"out-{dataset.name}"))
         stray = [path for path in Path(name).rglob("*") if path.is_file() and folder not in path.parents]
         if stray:

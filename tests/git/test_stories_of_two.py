@@ -960,7 +960,7 @@ dsvc: pets at C3, was at C4
 Ada$ dsvc push
 note: what dsvc.lock names went there all the same, and is pinned; the branch is not moved
 error: pets:main has commits at origin that are not here; nothing was pushed
-hint: take them in first: dsvc fetch origin, then dsvc merge origin/pets:main
+hint: take them in first: dsvc pull origin
 exit 3
 """)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import dsvc
 from dsvc.core.dataset import Dataset
-from dsvc.errors import RefusedError
+from dsvc.errors import DsvcError, RefusedError
 from dsvc.remote.cloning import clone
 from dsvc.remote.sending import push
 from dsvc.remote.settings import Remote, add_remote, find_remote
@@ -92,3 +94,27 @@ def test_the_copies_stay_within_a_setting(ours: Dataset, remote: Remote, proxy: 
     ours.repository.workspace.save(cache=lambda table: {**(table or {}), "remotes": "much"})
     with pytest.raises(RefusedError, match="no number of bytes"):
         fetch(ours.repository, remote)
+
+
+def test_what_was_found_damaged_is_read_anew(
+    ours: Dataset, remote: Remote, bucket_server: Bucket, bucket_url: str, tmp_path: Path
+) -> None:
+    """What a remote gave while it was damaged is not believed any longer once it is mended there."""
+    import obstore
+
+    held, store, prefix = bucket_server.objects(bucket_url), bucket_server.store(), bucket_url.split("/", 3)[3]
+    for number, (name, data) in enumerate(held.items()):
+        if name == "head":
+            continue
+        cache = tmp_path / f"cache {number}"
+        hurt = bytearray(data)
+        hurt[len(hurt) // 3] ^= 1
+        obstore.put(store, f"{prefix}/{name}", bytes(hurt))
+        with contextlib.suppress(DsvcError):
+            opened = dsvc.open(bucket_url, cache=cache)
+            state = opened.dataset("pets").at()
+            list(opened.dataset("pets").log())
+            list(state)
+        obstore.put(store, f"{prefix}/{name}", data)
+        state = dsvc.open(bucket_url, cache=cache).dataset("pets").at()
+        assert len(list(state)) == 200

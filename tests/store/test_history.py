@@ -342,3 +342,25 @@ def test_many_small_commits_leave_few_packs_and_segments() -> None:
     listed = {pack.name for pack in store.state.catalog.packs()}
     assert set(backend.names("packs/")) == listed
     assert_whole(backend, made)
+
+
+def test_what_is_offered_and_stored_already_has_one_place() -> None:
+    """A pack that comes whole may hold what is here, of which only one copy is listed."""
+    other = ObjectStore.create(MemoryBackend())
+    with other.writer() as writer:
+        known = writer.put(Kind.NODE, b"known")
+        wanted = writer.put(Kind.NODE, b"wanted")
+        writer.publish(writer.put(Kind.OPERATION, b"there"))
+    store = ObjectStore.create(MemoryBackend())
+    with store.writer() as writer:
+        writer.history.put(Kind.NODE, b"known")
+        writer.publish(writer.put(Kind.OPERATION, b"first"))
+    with store.writer() as writer:
+        for id in (known, wanted):
+            packed = other.get_packed(id, Kind.NODE)
+            assert packed is not None
+            writer.offer_run(memoryview(packed.frame), [(id, packed.entry._replace(offset=0))])
+        assert writer.adopt(wanted)
+        writer.publish(writer.put(Kind.OPERATION, b"second"))
+    assert list(verify(store)) == []
+    assert store.get(known, Kind.NODE) == b"known" and store.get(wanted, Kind.NODE) == b"wanted"

@@ -206,8 +206,12 @@ def _parts(wanted: Mapping[str, Column], taken: Mapping[tuple[str, ...], list[An
 
 
 def _part(type: str, found: list[Any]) -> Array:
-    if type == TEXT:
-        return texts(found)
-    if type == JSON:
-        return texts([_json(value).decode() if value is not None else None for value in found])
-    return floats(found)
+    """A column of some records. Raises DamagedError where a value is of another type."""
+    try:
+        if type == TEXT:
+            return texts(found)
+        if type == JSON:
+            return texts([_json(value).decode() if value is not None else None for value in found])
+        return floats(found)
+    except (TypeError, ValueError) as error:
+        raise DamagedError("a record holds a value of another type than its field has", "see: dsvc check") from error
