@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
 
 SHOWN = 100
+ALIKE = 10  # so many repairs of one kind are named; --json names all
 
 
 @click.command("check")
@@ -117,15 +118,23 @@ def _repaired_json(repaired: RepairReport, dry_run: bool) -> dict[str, Any]:
 
 def _tell_repaired(repaired: RepairReport, dry_run: bool) -> None:
     word = "would repair" if dry_run else "repaired"
-    for one in repaired.done[:SHOWN]:
-        name = shown(one.name) if one.kind == one.name else f"{one.kind} {shown(one.name)}"
-        out(f"{word}: {name}: {shown(one.text)}")
-    if len(repaired.done) > SHOWN:
-        out(f"... and {len(repaired.done) - SHOWN:,} more; all: --json")
+    for (kind, text), names in _alike(repaired).items():
+        for name in names if len(names) <= ALIKE else ():
+            out(f"{word}: {shown(name) if kind == name else f'{kind} {shown(name)}'}: {shown(text)}")
+        if len(names) > ALIKE:
+            out(f"{word}: {plural(len(names), kind)}: {shown(text)}")
     if not repaired.done:
         out("nothing to repair" if not repaired.after.damage else "nothing could be repaired")
     if repaired.aside is not None:
         out(f"what was replaced lies in {shown(str(repaired.aside))}")
+
+
+def _alike(repaired: RepairReport) -> dict[tuple[str, str], list[str]]:
+    """The names of what was repaired, by its kind and what was done."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in repaired.done:
+        found.setdefault((one.kind, one.text), []).append(one.name)
+    return found
 
 
 def _remote_names(repository: Repository) -> list[str]:

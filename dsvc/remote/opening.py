@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dsvc.core.references.places import scheme
 from dsvc.core.repository import Repository
 from dsvc.errors import RefusedError, RemoteError
 from dsvc.remote.caching import cached
@@ -31,7 +32,8 @@ def open_remote(
     try:
         place = open_place(remote.url, repository.root, create=create, workspace=repository.workspace)
     except RemoteError as error:
-        gone = f"is its disk mounted? if it is gone for good: dsvc remote remove {remote.name}, and add it again"
+        first = "is its disk mounted?" if scheme(remote.url) in ("", "file") else f"{error.hint};"
+        gone = f"{first} if it is gone for good: dsvc remote remove {remote.name}, and add it again"
         hint = gone if was_used(repository, remote) else error.hint
         raise RemoteError(f"remote {remote.name}: {error.message}", hint) from error
     backend = cached(place, GuardedBackend(place, remote.name), remote.url, repository, is_read=is_read)

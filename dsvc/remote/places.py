@@ -70,6 +70,8 @@ def _layout(path: Path) -> Path | None:
 def _new_layout(path: Path, create: bool) -> Path:
     """The folder where a repository can be made. Raises RemoteError."""
     if not path.exists():
+        if not path.parent.is_dir() and not create:
+            raise RemoteError(f"{path} does not exist", "see its spelling, and whether its disk is mounted")
         if not path.parent.is_dir():
             raise RemoteError(f"{path.parent} does not exist", f"is its disk mounted? or make it: mkdir -p {path}")
         if not create:
@@ -85,7 +87,7 @@ def _new_layout(path: Path, create: bool) -> Path:
         message = f"{path} holds a repository's packs but no head, which names them"
         raise RemoteError(message, "bring the file head back from a backup, or move the folder away")
     if not create:
-        raise RemoteError(f"{path} holds no repository yet", "push there first: dsvc push")
+        raise RemoteError(f"{path} holds no repository yet", "see its spelling, or push there first: dsvc push")
     return path
 
 
@@ -130,7 +132,7 @@ def _require_room(backend: BucketBackend, store: object, prefix: str, create: bo
         message = f"{place} holds a repository's packs but no head, which names them"
         raise RemoteError(message, "bring the object head back from an older version of it, or name another prefix")
     if not create:
-        raise RemoteError(f"{place} holds no repository yet", "push there first: dsvc push")
+        raise RemoteError(f"{place} holds no repository yet", "see its spelling, or push there first: dsvc push")
 
 
 def _open_web(url: str, _: Path | None, create: bool, workspace: Workspace | None) -> Backend:

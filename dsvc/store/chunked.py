@@ -14,7 +14,7 @@ Take = Callable[[ObjectId, int], bytes | None]
 # Is told which chunks are read next.
 Announce = Callable[[Sequence[ObjectId]], None]
 _WINDOW = 32  # chunks that are announced at a time
-_HINT = "Run `dsvc check` for the whole extent, and fetch what is missing from a remote or a backup."
+_HINT = "see all that is damaged: dsvc check; mend it: dsvc check --repair"
 
 
 def read_pieces(take: Take, id: ObjectId, chunks: ChunkList, ahead: Announce | None = None) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ _SAMPLE = 16 << 10
 _WORTH = 0.95  # a blob is compressed when that saves a twentieth: media that was compressed already never does
 # How what is always compressed begins: JPEG, gzip, zstd, Ogg, FLAC, Matroska. (PNG and ZIP not always.)
 _DENSE = (b"\xff\xd8\xff", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"OggS", b"fLaC", b"\x1aE\xdf\xa3")
-_DAMAGE_HINT = "Run `dsvc check` for the whole extent, and fetch the object from a remote or a backup."
+_DAMAGE_HINT = "see all that is damaged: dsvc check; mend it: dsvc check --repair"
 
 
 class Entry(NamedTuple):

@@ -54,7 +54,9 @@ class Head:
         body, _, _ = data.rpartition(b"check ")
         match = _BODY.fullmatch(body.decode("ascii", "replace"))
         if match is None or data != body + _check_line(body):
-            raise DamagedError("the repository's head is damaged", "Run `dsvc check`, or restore a backup.")
+            raise DamagedError(
+                "the repository's head is damaged", "make it anew from what is whole: dsvc check --repair"
+            )
         must, may, operation, manifest = match.groups()
         head = cls(ObjectId.parse(operation), ObjectId.parse(manifest), _features(must), _features(may))
         unknown = [name for name in head.must if name not in KNOWN_FEATURES]

@@ -97,7 +97,10 @@ class Segment:
         return SegmentInfo(id, FOOT.unpack(foot)[0], size)
 
     def _damaged(self, why: str) -> DamagedError:
-        return DamagedError(f"index segment {self.info.id.short()} is damaged: {why}", "Run `dsvc check`.")
+        return DamagedError(
+            f"index segment {self.info.id.short()} is damaged: {why}",
+            "make it anew from the packs: dsvc check --repair",
+        )
 
     def _read_ahead(self) -> None:
         """Verify what was fetched whole; else fetch footer and tables in one go."""

@@ -96,7 +96,7 @@ class Manifest:
         """Read a manifest file. Raises DamagedError when it is not the one that `id` names."""
         what = f"manifest {id.short()}"
         if derived_id(MANIFEST_CONTEXT, data) != id:
-            raise DamagedError(f"{what} is damaged", "Restore it from a backup or a clone.")
+            raise DamagedError(f"{what} is damaged", "make it anew from what is whole: dsvc check --repair")
         value = codec.decode(data, what)
         if not isinstance(value, dict) or value.keys() - _OPTIONAL != {"format", "segments"}:
             raise DamagedError(f"{what} is malformed")

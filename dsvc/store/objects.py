@@ -26,7 +26,7 @@ from dsvc.store.writer import ObjectWriter, removed
 T = TypeVar("T")
 _LISTED = 1 << 20  # chunks whose lists are kept in memory
 _NEW = 1  # seconds
-_DAMAGE_HINT = "Run `dsvc check` for the whole extent, and fetch what is missing from a remote or a backup."
+_DAMAGE_HINT = "see all that is damaged: dsvc check; mend it: dsvc check --repair"
 
 
 class ObjectStore:

@@ -62,7 +62,7 @@ def test_what_goes_wrong_is_one_message_and_exit_code_6(
     monkeypatch.setattr("dsvc.store.attempts.FIRST_PATIENCE", 0.0)
     target = tmp_path / "target"
     assert dsvc("clone", bucket_url, target, code=6).err == (
-        f"error: {bucket_url} holds no repository yet\nhint: push there first: dsvc push\n"
+        f"error: {bucket_url} holds no repository yet\nhint: see its spelling, or push there first: dsvc push\n"
     )
     assert dsvc("clone", "s3://no-such-bucket/x", target, code=6).err == (
         "error: s3://no-such-bucket/x: there is no such bucket\n"

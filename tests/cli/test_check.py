@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.cli.check import _tell_repaired
+from dsvc.core.check import CheckReport
+from dsvc.core.oddities import Finding
+from dsvc.core.repairing.repair import RepairReport
 from dsvc.core.repository import Repository
 
 
@@ -114,3 +118,12 @@ def test_what_cannot_be_repaired_is_named(dsvc, project: Path) -> None:
     assert result.out.startswith("nothing could be repaired\ndamaged: pack ")
     assert result.err.splitlines()[-1].startswith("hint: name another place that has it: dsvc remote add NAME URL")
     assert dsvc("check", "--dry-run", code=2).err.startswith("error: --dry-run goes with --repair")
+
+
+def test_many_alike_repairs_are_counted_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    many = [Finding("object", f"{at:064x}", "brought from origin") for at in range(11)]
+    one = Finding("index", "index", "1 of 3 segments lost; made anew from packs")
+    _tell_repaired(RepairReport((*many, one), CheckReport(0, (), ()), None), False)
+    assert capsys.readouterr().out == (
+        "repaired: 11 objects: brought from origin\nrepaired: index: 1 of 3 segments lost; made anew from packs\n"
+    )
