@@ -57,8 +57,13 @@ class Row:
         return "ok" if self.is_met else "MISSED"
 
 
+COUNTS = ("requests", "packs", "segments")
+
+
 def figure(value: float, unit: str) -> str:
     """A figure with its unit: `0.55 x`, `0.12 s`, `1.4 %`."""
+    if unit in COUNTS:
+        return f"{value:.0f} {unit}"
     digits = 3 if unit == "s" and value < 0.1 else 2
     return f"{value:.{digits}f} {unit}"
 

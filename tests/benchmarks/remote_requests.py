@@ -129,13 +129,15 @@ def run(bench: Bench) -> list[Row]:
     what = "requests that pass a proxy before an S3 server"
     cloned = {"clone": f"{shared['clone'][0]} requests, {shared['clone'][1] / MB:.0f} MB"}
     told = {"log": f"{logged['packs']:,} packs, {logged['bytes'] / 1000:.0f} kB"}
+    push, small_commits = "860k: push of one annotation more to a bucket", f"{bench.count(10_000):,} small commits"
+    most = "the most at any time"
     rows = [
-        ("860k: push of one annotation more", requests, 8, "", what, pushed),
-        ("860k: push of one annotation more, median", sizes[len(sizes) // 2], 200, "kB", "bytes both ways", pushed),
-        ("860k: clone", shared["clone"][0], 200, "", what, cloned),
-        (f"a cold `dsvc -R URL log`, {packs:,} commits", logged["requests"], 6, "", what, told),
-        (f"{bench.count(10_000):,} small commits: packs", small["packs"], 30, "", "the most at any time", {}),
-        (f"{bench.count(10_000):,} small commits: segments", small["segments"], 30, "", "the most at any time", {}),
+        (push, requests, 8, "requests", what, pushed),
+        (f"{push}, median", sizes[len(sizes) // 2], 200, "kB", "bytes both ways", pushed),
+        ("860k: clone of a bucket", shared["clone"][0], 200, "requests", what, cloned),
+        (f"a cold `dsvc -R URL log`, {packs:,} commits", logged["requests"], 6, "requests", what, told),
+        (f"{small_commits}: packs", small["packs"], 30, "packs", most, {}),
+        (f"{small_commits}: segments", small["segments"], 30, "segments", most, {}),
     ]
     return [
         Row(bench.label(work), float(value), target, unit, how, times) for work, value, target, unit, how, times in rows

@@ -70,6 +70,11 @@ MISSED = """
 - **Import of Clarifai's archives, time.** Each region is a map of maps (JSON) or a message of messages; reading one
   back takes Python longer than writing it did, and then its records are stored as any import's are. Batches are
   shared with a second process already.
+- **Clone without media, from a server at hand.** Every object is hashed, unpacked and looked at before it is used:
+  about 0.6 s of processor time in one process for 31,000 frames (zstd, BLAKE3, canonical form, the order of keys), and
+  as much again for reading, rows and writing. The plain transfer on loopback takes 0.2 to 0.4 s, which no office's
+  network does: where 120 MB take three seconds or longer, the work is done meanwhile. Less would need a second process
+  that verifies.
 """
 
 
