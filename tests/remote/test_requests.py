@@ -88,6 +88,12 @@ def test_a_cold_log_takes_six_requests(
     assert told[0] == told[3] and told[2] == told[4] and head(ours).hex() in told[2]
 
 
+def test_a_check_reads_packs_whole(ours: Dataset, remote: Remote, bucket_url: str, proxy: Proxy) -> None:
+    report = dsvc.open(bucket_url).check()
+    assert report.damage == () and report.objects > 200
+    assert proxy.requests <= 20
+
+
 def test_the_copies_stay_within_a_setting(ours: Dataset, remote: Remote, proxy: Proxy) -> None:
     folder = ours.repository.cache_folder
     assert folder is not None and any(path.is_file() for path in (folder / "remotes").rglob("*"))
