@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -15,6 +14,7 @@ from dsvc.store.catalog import Catalog, State
 from dsvc.store.chunked import read_pieces
 from dsvc.store.chunking import put_chunked, require_size
 from dsvc.store.chunklist import ChunkList
+from dsvc.store.clock import seconds
 from dsvc.store.cutting import BIG
 from dsvc.store.frame import CHUNKED, Entry, Packed, damaged, open_frame
 from dsvc.store.head import CHUNKED_BLOBS, Head, HeadMovedError, RemovedError
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 
 _FRESH = 5  # seconds
 _AGAIN = "Nothing was changed. Run the command again."
-# Of two machines' clocks only the rates are compared. This one goes on while the machine sleeps.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
-
-
-def seconds() -> float:
-    """Seconds since some moment, whatever becomes of this machine's time of day."""
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 class ObjectWriter:
