@@ -118,10 +118,11 @@ def test_a_bucket(store: Path, dsvc: Run, bucket_url: str, monkeypatch: pytest.M
     dsvc("push", "bucket", "--all")
     monkeypatch.chdir(tmp_path / "nowhere")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cached"))
-    assert dsvc("-R", bucket_url, "log", "side").out == expected
+    assert dsvc("-R", bucket_url, "log", "side", "--stat").out == expected
+    assert "change" not in dsvc("-R", bucket_url, "log", "side").out
     assert any((tmp_path / "cached" / "dsvc" / "remotes").rglob("*"))
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert dsvc("-R", bucket_url, "log", "side").out == expected
+    assert dsvc("-R", bucket_url, "log", "side", "--stat").out == expected
     assert any((tmp_path / "home" / ".cache" / "dsvc" / "remotes").rglob("*"))
     assert dsvc("-R", f"{bucket_url}/none", "log", code=6).err.startswith(f"error: {bucket_url}/none holds no reposit")
     assert dsvc("-R", bucket_url, "commit", "-m", "x", code=3).err.endswith(f"dsvc clone {bucket_url}\n")

@@ -135,7 +135,6 @@ def test_folders_that_are_no_remotes(ours: Dataset, tmp_path: Path) -> None:
     (tmp_path / "lost" / "packs" / "x").write_bytes(bytes(9000))
     (tmp_path / "closed").mkdir(mode=0)
     told = {
-        "nowhere/deep": (f"{tmp_path / 'nowhere'} does not exist", True),
         "nowhere": (f"{tmp_path / 'nowhere'} does not exist", False),
         "empty": (f"{tmp_path / 'empty'} holds no repository yet", False),
         "full": (f"{tmp_path / 'full'} holds other files, and no dsvc repository", True),
@@ -144,8 +143,13 @@ def test_folders_that_are_no_remotes(ours: Dataset, tmp_path: Path) -> None:
     }
     if os.geteuid():
         told["closed"] = (f"{tmp_path / 'closed' / '.dsvc'}: Permission denied", True)
+    deep = add_remote(ours.repository, "deep", "../nowhere/deep", local=True)
+    with pytest.raises(RemoteError, match=r"nowhere/deep does not exist$"):
+        fetch(ours.repository, deep)
+    with pytest.raises(RemoteError, match=r"nowhere does not exist$"):  # where a push would make it
+        push(ours.repository, deep, "pets", "main")
     for name, (message, also_for_pushes) in told.items():
-        remote = add_remote(ours.repository, name.replace("/", "-"), f"../{name}", local=True)
+        remote = add_remote(ours.repository, name, f"../{name}", local=True)
         works = [lambda remote=remote: fetch(ours.repository, remote)]
         works += [lambda remote=remote: push(ours.repository, remote, "pets", "main")] if also_for_pushes else []
         for work in works:
