@@ -87,6 +87,9 @@ def plain_inputs(keys: list[bytes], values: list[bytes]) -> list[bytes | None] |
     joined = b"".join(values)
     if NOT_FINITE.search(joined) or len(values) >= 1 << 16:
         return None
+    # A longer one lies outside of its leaf, and may have more parts than are allowed.
+    if max(map(len, values), default=0) > MAX_INLINE:
+        return None
     if not all(map(_NAME.fullmatch, keys)) or max(map(len, keys), default=0) > _MAX_NAME:
         return None
     try:

@@ -59,12 +59,12 @@ class Carrier:
     def bring(self, ids: list[ObjectId], kind: Kind) -> Iterator[tuple[ObjectId, bytes]]:
         """Stage structure that is not there, and give its bytes, in this order. What a transaction that broke off has
         packed does not travel again."""
-        adopted = {id for id in ids if self._writer.adopt(id)}
+        adopted = {id for id in ids if self._writer.adopt(id, kind)}
         taken = ids if self._source.is_near else [id for id in ids if id not in adopted]
         arriving = self._source.objects(taken, kind)
         for id in ids:
             if id in adopted and not self._source.is_near:
-                data = self._seen.take(id) if self._seen is not None else None
+                data = self._seen.take(id, kind) if self._seen is not None else None
                 yield id, self._writer.get(id, kind) if data is None else data
                 continue
             packed = next(arriving)

@@ -122,8 +122,9 @@ class Copier:
         for step in steps:
             if step.level or step.promised is None or step.tree is None:
                 continue
-            if self._carrier.stage_plain(step.id, step.promised, step.tree):
-                known.pop(step.id, None)
+            # A leaf of two trees is looked at closely, for the first of them.
+            if known.get(step.id) is step and self._carrier.stage_plain(step.id, step.promised, step.tree):
+                del known[step.id]
         outside: list[tuple[_Step, Leaf]] = []
         for id, data in self._carrier.bring(self._carrier.lacking(known, Kind.NODE), Kind.NODE):
             step = known[id]

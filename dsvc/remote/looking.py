@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsvc.model.plain import are_annotation_keys, plain_inputs, plain_leaf
+from dsvc.store.ids import Kind
 
 if TYPE_CHECKING:
     from dsvc.model.node import Child
@@ -25,12 +26,12 @@ class Seen:
     def __init__(self, *, blobs: bool) -> None:
         self._blobs = blobs
         self._leaves: dict[ObjectId, tuple[str, bytes, int]] = {}
-        self._kept: dict[ObjectId, bytes] = {}
+        self._kept: dict[tuple[ObjectId, int], bytes] = {}
         self._room = _KEPT
 
-    def look(self, id: ObjectId, data: bytes) -> None:
-        """Note what an object is."""
-        leaf = plain_leaf(data)
+    def look(self, id: ObjectId, kind: int, data: bytes) -> None:
+        """Note what an object of a kind is. No value passes for a node, whatever its bytes."""
+        leaf = plain_leaf(data) if kind == Kind.NODE else None
         if leaf is not None:
             keys, values = leaf
             if are_annotation_keys(keys):
@@ -41,11 +42,11 @@ class Seen:
                 return
         if len(data) <= self._room:
             self._room -= len(data)
-            self._kept[id] = data
+            self._kept[id, kind] = data
 
-    def take(self, id: ObjectId) -> bytes | None:
-        """The bytes of an object, if they were kept; they are no more."""
-        return self._kept.pop(id, None)
+    def take(self, id: ObjectId, kind: int) -> bytes | None:
+        """The bytes of an object of a kind, if they were kept; they are no more."""
+        return self._kept.pop((id, kind), None)
 
     def is_plain(self, id: ObjectId, promised: Child, tree: str) -> bool:
         """Whether an object is a sound leaf of a tree, just what its parent says, and names no other object."""

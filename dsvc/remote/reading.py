@@ -27,6 +27,7 @@ _WHOLE = 16 << 20  # bytes of structure that are read at once, where all of it i
 _WHOLE_HANDS = 3
 _MOST_ROWS = 1 << 21  # of the indexes of a place of which all structure is told at once
 _FEW = 256 << 10  # bytes of a store at hand that are read here and now: beginning threads costs more
+Look = Callable[[ObjectId, int, bytes], None]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -145,7 +146,7 @@ class BulkReader:
         except NotFoundError as error:
             raise DamagedError(f"the index is incomplete: {error.message}") from error
 
-    def whole(self, found: Iterable[Found], look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
+    def whole(self, found: Iterable[Found], look: Look) -> Iterator[Run]:
         """The objects in big ranges, as they lie, each verified and given to `look`. What is not sound is left out."""
 
         spans = ((span, [span]) for span in self._spans(found, _WHOLE))
@@ -220,7 +221,7 @@ class BulkReader:
         return self._store.backend.read(span.members[0].pack.name, span.start, span.length)
 
 
-def _sound_runs(data: bytes, span: Span, look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
+def _sound_runs(data: bytes, span: Span, look: Look) -> Iterator[Run]:
     """The sound objects of structure in a span that was read, in runs, after a look at each."""
     view, rows = memoryview(data), list[tuple[ObjectId, Entry]]()
     start = begin = end = span.start
@@ -231,8 +232,8 @@ def _sound_runs(data: bytes, span: Span, look: Callable[[ObjectId, bytes], None]
                 yield Run(view[begin - start : end - start], rows)
             begin, end, rows = entry.offset, entry.offset, []
         if found is not None:
-            look(id, found)
             offset, stored, raw, kind, codec = entry
+            look(id, kind, found)
             rows.append((id, Entry(offset - begin, stored, raw, kind, codec)))
             end = offset + stored + FRAME_OVERHEAD
     if rows:

@@ -10,7 +10,7 @@ from dsvc.errors import DamagedError, DsvcError
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
-    from dsvc.remote.reading import Found, Run
+    from dsvc.remote.reading import Found, Look, Run
     from dsvc.store.frame import Packed
     from dsvc.store.objects import ObjectStore
 
@@ -71,7 +71,7 @@ class Source:
         with self.blamed():
             return self._reader.structure()
 
-    def whole(self, found: Iterable[Found], look: Callable[[ObjectId, bytes], None]) -> Iterator[Run]:
+    def whole(self, found: Iterable[Found], look: Look) -> Iterator[Run]:
         """Objects that were located, many at once, as they lie, each verified and then given to `look`. What cannot be
         read, or is damaged, is left out."""
         yield from self._reader.whole(found, look)

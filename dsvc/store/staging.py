@@ -116,10 +116,11 @@ class Staging:
         self._guard(self._append_run, run, rows, self.adoptable)
         self._raise_error()
 
-    def adopt(self, id: ObjectId) -> bool:
-        """Stage an object, not staged yet, that was offered or lies in an earlier transaction's pack; whether it is."""
+    def adopt(self, id: ObjectId, kind: Kind | None = None) -> bool:
+        """Stage an object, not staged yet, that was offered or lies in an earlier transaction's pack; whether it is.
+        It must be of the kind, if one is given."""
         found = self.adoptable.get(id)
-        if found is None:
+        if found is None or kind not in (None, found.entry.kind):
             return False
         self.objects[id] = found
         self.has_lists |= found.entry.codec == CHUNKED

@@ -122,9 +122,9 @@ class ObjectWriter:
             self._staging.adoptable |= {id: Staged(pack, entry) for id, entry in noted.rows}
             self.began = min(self.began, began - age)
 
-    def adopt(self, id: ObjectId) -> bool:
+    def adopt(self, id: ObjectId, kind: Kind | None = None) -> bool:
         """Stage an object that an earlier transaction packed, if it did; `has` said that it is not here yet."""
-        is_adopted = self._staging.adopt(id)
+        is_adopted = self._staging.adopt(id, kind)
         if is_adopted and _kind_of(self._staging.objects[id]) == Kind.BLOB:
             self.brought.add(id)
         return is_adopted
