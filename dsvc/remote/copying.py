@@ -41,6 +41,11 @@ class _Step(NamedTuple):
     tree: str | None = None
 
 
+def _is_of_another_tree(step: _Step) -> bool:
+    """Whether a node's last key shows that it belongs to annotations rather than inputs, or the other way round."""
+    return None not in (step.tree, step.promised) and (0 in step.promised.key) != (step.tree == ANNOTATIONS)  # type: ignore[union-attr]
+
+
 class Copier:
     """Stages what a transaction of one store needs of another. The counts are those of what travelled, and
     of purged blobs that were left out.
@@ -117,7 +122,8 @@ class Copier:
         known = {step.id: step for step in reversed(steps)}
         for step in steps:
             first = known[step.id].promised
-            if None not in (first, step.promised) and first != step.promised:
+            is_other = None not in (first, step.promised) and first != step.promised
+            if is_other or _is_of_another_tree(step):
                 raise self._source.failure(DamagedError(f"node {step.id.short()} is not what its parent says"))
         for step in steps:
             if step.level or step.promised is None or step.tree is None:
