@@ -24,7 +24,8 @@ from dsvc.cli.render import (
 from dsvc.cli.session import Session, pass_session, shared_options
 
 if TYPE_CHECKING:
-    from dsvc.core.dataset import Dataset, NamedVersion
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.versioning import NamedVersion
     from dsvc.model.commit import Author, Moment
 
 

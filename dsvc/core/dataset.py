@@ -12,19 +12,20 @@ from dsvc.core.draft import Draft, DraftState, committed_state, draft_ref, load_
 from dsvc.core.intake import Intake
 from dsvc.core.looking_back import LoggedCommit, LookingBack
 from dsvc.core.merges import Merges
-from dsvc.core.names import check_name
 from dsvc.core.record_edits import RecordEdits
 from dsvc.core.revisions import Revision, resolve
 from dsvc.core.selection import require_writable, selected_head
 from dsvc.core.state import State
+from dsvc.core.studies import Studies
 from dsvc.core.transaction import ReadOnly, Refs
+from dsvc.core.versioning import Versioning
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, store_commit
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Store
 from dsvc.model.records import Annotation
 from dsvc.model.snapshot import Snapshot, store_roots
-from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, DraftRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, BranchRef, DatasetRef, DraftRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ if TYPE_CHECKING:
 AUTHOR_HINT = "give --author 'NAME <EMAIL>', set DSVC_AUTHOR_NAME and DSVC_AUTHOR_EMAIL, or: git config user.name NAME"
 # A clock that is behind the last operation by more than this is wrong, not merely out of step with another machine.
 CLOCK_SLACK = 86400
-
-
-class NamedVersion(NamedTuple):
-    """A version and its name."""
-
-    name: str
-    version: VersionRef
 
 
 class Status(NamedTuple):
@@ -66,7 +60,7 @@ class Status(NamedTuple):
         return not self.summary
 
 
-class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
+class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack, Versioning, Studies):
     """A dataset of an open repository. Values that it gives are immutable; edits go through `edit`."""
 
     def __init__(self, repository: Repository, name: str, branch: str, pinned: str | None = None) -> None:
@@ -337,95 +331,6 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
             )
         return now
 
-    # ---- versions
-
-    def create_version(
-        self,
-        name: str | None = None,
-        message: str = "",
-        *,
-        revision: str | None = None,
-        commit: bool = False,
-        author: Author | None = None,
-        time: Moment | None = None,
-    ) -> State:
-        """Tag a commit, by default the branch's head, as a version. Without a name: v1, v2, ...
-
-        Raises RefusedError where the draft has changes (`commit` commits them first), where the name is bound to
-        another commit, where conflicts are open. Tagging the same commit by the same name again changes nothing.
-        """
-        who = self._author(author)
-        if name is not None:
-            check_name(name, "version")
-
-        def change(refs: Refs) -> str:
-            target = self._version_target(refs, transaction.writer, revision, commit, (who, message, time, name))
-            return self._tag(refs, transaction.writer, name, target, (who, message, time))
-
-        with self.repository.transaction(f"version create {name or ''}".strip()) as transaction:
-            made = transaction.run(change)
-        return self.at(f"@{made}")
-
-    def _version_target(
-        self,
-        refs: Refs,
-        store: Store,
-        revision: str | None,
-        commit: bool,
-        signed: tuple[Author, str, Moment | None, str | None],
-    ) -> ObjectId:
-        who, message, time, name = signed
-        if revision is not None:
-            id = self._resolve(revision).commit
-        elif self.pinned is not None or refs.get(*draft_ref(self)) is None:
-            id = selected_head(refs, self)
-        elif commit:
-            id = self._commit(refs, store, who, message or f"version {name or ''}".strip(), time).id
-        else:
-            hint = "commit them first: dsvc commit -m TEXT, or: dsvc version create --commit"
-            raise RefusedError("the draft has changes that are in no commit", hint)
-        if id is None:
-            raise RefusedError(f"dataset {self.name!r} has no commit yet", "dsvc add PATH, then dsvc commit -m TEXT")
-        return id
-
-    def _tag(
-        self, refs: Refs, store: Store, name: str | None, id: ObjectId, signed: tuple[Author, str, Moment | None]
-    ) -> str:
-        from dsvc.core.merging.conflicts import require_settled
-
-        who, message, time = signed
-        name = name or _free_name(ref[2] for kind in (VERSION, BRANCH) for ref, _ in refs.list(kind, self.name))
-        existing = cast("VersionRef | None", refs.get(VERSION, self.name, name))
-        if existing is not None:
-            if existing.commit == id:
-                return name
-            hint = f"choose another name, or first: dsvc version delete {name}"
-            raise RefusedError(f"version {name!r} is bound to another commit, {existing.commit.short()}", hint)
-        require_settled(Snapshot(store, committed_state(store, id).roots))
-        if refs.get(BRANCH, self.name, name) is not None:
-            raise RefusedError(f"{name!r} is a branch of {self.name}", "a version needs a name that no branch has")
-        refs.set((VERSION, self.name, name), VersionRef(id, message, who, time or self._now()))
-        return name
-
-    def versions(self) -> list[NamedVersion]:
-        """All versions, in the order in which they were made."""
-        found = [NamedVersion(ref[2], cast(VersionRef, v)) for ref, v in self.repository.view.list(VERSION, self.name)]
-        return sorted(found, key=lambda v: (v.version.time.seconds, v.name))
-
-    def version(self, name: str) -> NamedVersion:
-        """A version by name. Raises NotFoundError."""
-        version = self.repository.view.get(VERSION, self.name, name)
-        if version is None:
-            names = ", ".join(v.name for v in self.versions()[-5:])
-            hint = f"there is: {names}" if names else "make one: dsvc version create"
-            raise NotFoundError(f"dataset {self.name!r} has no version {name!r}", hint)
-        return NamedVersion(name, cast(VersionRef, version))
-
-    def delete_version(self, name: str) -> None:
-        """Take a version's name away; its commit stays, and `undo` brings the name back."""
-        self.version(name)
-        self.repository.change(f"version delete {name}", lambda refs: refs.set((VERSION, self.name, name), None))
-
     def has_draft(self) -> bool:
         """Whether this workspace has uncommitted work on the current branch."""
         return self.pinned is None and self.repository.view.get(*draft_ref(self)) is not None
@@ -434,10 +339,3 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack):
 def _require_message(message: str) -> None:
     if not message.strip():
         raise UsageError("a commit needs a message", "-m TEXT")
-
-
-def _free_name(taken: Iterable[str]) -> str:
-    names, number = set(taken), 1
-    while f"v{number}" in names:
-        number += 1
-    return f"v{number}"

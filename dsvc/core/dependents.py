@@ -14,7 +14,7 @@ from dsvc.model.reach import blobs_of
 from dsvc.model.records import decode_input
 from dsvc.model.snapshot import load_roots
 from dsvc.model.tree import NodeCache
-from dsvc.model.view import BRANCH, DRAFT, PIN, REMOTE, VERSION, DraftRef, Ref, View
+from dsvc.model.view import BRANCH, DRAFT, EVALUATION, PIN, REMOTE, RUN, VERSION, DraftRef, Ref, View
 from dsvc.store.ids import Kind, ObjectId
 from dsvc.store.rewrite import chunked_blobs
 
@@ -114,7 +114,7 @@ class _Finder:
         """All of it."""
         try:
             view = View(self._store, self._repository.operation.view, NodeCache())
-            for kind in (BRANCH, VERSION, DRAFT, PIN, REMOTE):
+            for kind in (BRANCH, VERSION, DRAFT, PIN, REMOTE, RUN, EVALUATION):
                 for ref, value in view.list(kind):
                     self._ref(ref, value)
         except DamagedError:

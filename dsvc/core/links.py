@@ -9,7 +9,7 @@ from dsvc.core.operations import describe_ref
 from dsvc.errors import DamagedError
 from dsvc.model.commit import load_commit
 from dsvc.model.node import Child, Inner, Reader, decode_node, keeps_promise, load_value
-from dsvc.model.reach import blobs_of
+from dsvc.model.reach import blobs_of, commits_of
 from dsvc.model.records import Media, decode_input
 from dsvc.model.snapshot import load_roots
 from dsvc.model.tree import NodeCache
@@ -17,15 +17,14 @@ from dsvc.model.view import (
     BRANCH,
     DATASET,
     DRAFT,
+    EVALUATION,
     PIN,
     REMOTE,
+    RUN,
     VERSION,
-    BranchRef,
+    AnyRef,
     DraftRef,
-    PinRef,
-    RemoteRef,
     TombstoneRef,
-    VersionRef,
     View,
     load_operation,
     tombstones,
@@ -103,22 +102,18 @@ class Links:
         is_whole = len(self.broken) == before
         try:
             view = View(self._objects, root, self._cache)
-            for kind in (DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE):
+            for kind in (DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE, RUN, EVALUATION):
                 for ref, value in view.list(kind):
                     self._ref(describe_ref(ref), value)
         except DamagedError as error:
             if is_whole:  # else it was told of the node
                 self.broken.append(Broken("view", name, error.message, None))
 
-    def _ref(self, name: str, value: object) -> None:
-        if isinstance(value, BranchRef | VersionRef | PinRef | RemoteRef) and value.commit is not None:
-            self._commit(value.commit, name)
-        elif isinstance(value, DraftRef):
-            if value.base is not None:
-                self._commit(value.base, name)
+    def _ref(self, name: str, value: AnyRef) -> None:
+        if isinstance(value, DraftRef):
             self._snapshot(value.snapshot, name)
-            for commit in (*value.sources.values(), *value.merged):
-                self._commit(commit, name)
+        for commit in commits_of(value):
+            self._commit(commit, name)
 
     def _commit(self, start: ObjectId, name: str) -> None:
         queue = [start]

@@ -16,8 +16,10 @@ from dsvc.model.view import (
     BRANCH,
     DATASET,
     DRAFT,
+    EVALUATION,
     PIN,
     REMOTE,
+    RUN,
     TOMBSTONE,
     VERSION,
     Operation,
@@ -214,7 +216,7 @@ def _nameless(ref: Ref) -> Ref:
 
 def _require_empty(refs: Refs, dataset: str, target: LoggedOperation) -> None:
     """Refuse to take a dataset away and leave what was made in it since: it would be out of reach."""
-    left = [ref for kind in (BRANCH, VERSION) for ref, _ in refs.list(kind, dataset)]
+    left = [ref for kind in (BRANCH, VERSION, RUN, EVALUATION) for ref, _ in refs.list(kind, dataset)]
     left += [ref for ref, _ in refs.list(DRAFT) if ref[2] == dataset]
     if left:
         names = ", ".join(describe_ref(ref) for ref in left)

@@ -21,6 +21,8 @@ from dsvc.model.view import (
     BRANCH,
     DATASET,
     DRAFT,
+    EVALUATION,
+    RUN,
     VERSION,
     AnyRef,
     BranchRef,
@@ -391,8 +393,8 @@ def _expect(refs: Refs, name: str) -> DatasetRef:
 
 def _refs_of(refs: Refs, name: str) -> Iterator[tuple[Ref, AnyRef | None]]:
     yield (DATASET, name), refs.get(DATASET, name)
-    yield from refs.list(BRANCH, name)
-    yield from refs.list(VERSION, name)
+    for kind in (BRANCH, VERSION, RUN, EVALUATION):
+        yield from refs.list(kind, name)
     for ref, value in refs.list(DRAFT):
         if ref[2] == name:
             yield ref, value

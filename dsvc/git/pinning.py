@@ -10,7 +10,7 @@ from dsvc.core.merging.graph import Graph
 from dsvc.core.repository import LOCK_FILE
 from dsvc.errors import NotFoundError, RefusedError
 from dsvc.git.lockfile import Lock, Locked, decode, parse_lock
-from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, VersionRef, View
+from dsvc.model.view import BRANCH, DATASET, MANUAL, VERSION, BranchRef, VersionRef, View
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _version(view: View, dataset: str, commit: ObjectId, before: Locked | None) 
         ref = bound.get(before.version)
         if ref is None or ref.commit == commit:  # a name that is not here may be at the remote
             return before.version
-    names = [name for name, ref in bound.items() if ref.commit == commit]
+    names = [name for name, ref in bound.items() if ref.commit == commit and ref.origin == MANUAL]
     return min(names, key=lambda name: (bound[name].time.seconds, name), default=None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dsvc.errors import DamagedError
 from dsvc.model.records import Input, decode_media
-from dsvc.model.view import AnyRef, BranchRef, DraftRef, PinRef, RemoteRef, VersionRef
+from dsvc.model.view import AnyRef, BranchRef, DraftRef, EvaluationRef, PinRef, RemoteRef, RunRef, VersionRef
 from dsvc.store import codec
 from dsvc.store.ids import ObjectId
 
@@ -30,7 +30,7 @@ def blobs_of(record: Input) -> Iterator[ObjectId]:
 
 def commits_of(ref: AnyRef) -> Iterator[ObjectId]:
     """The commits that a ref names. A draft's snapshot is none of them."""
-    if isinstance(ref, BranchRef | VersionRef | PinRef | RemoteRef):
+    if isinstance(ref, BranchRef | VersionRef | PinRef | RemoteRef | RunRef | EvaluationRef):
         if ref.commit is not None:
             yield ref.commit
     elif isinstance(ref, DraftRef):

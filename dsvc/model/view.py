@@ -19,6 +19,10 @@ from dsvc.store.ids import Kind, ObjectId
 
 DATASET, BRANCH, VERSION, DRAFT, PIN, REMOTE = "dataset", "branch", "version", "draft", "pin", "remote"
 TOMBSTONE = "tombstone"
+RUN, EVALUATION = "run", "evaluation"
+# Where versions come from: people, or training and evaluation, which make them by themselves.
+MANUAL, TRAINING, EVAL_TRUTH, EVAL_PREDICTIONS = "manual", "training", "eval_ground_truth", "eval_predictions"
+ORIGINS = (MANUAL, TRAINING, EVAL_TRUTH, EVAL_PREDICTIONS)
 Ref = tuple[str, ...]
 
 
@@ -35,12 +39,13 @@ class BranchRef(msgspec.Struct, frozen=True):
 
 
 class VersionRef(msgspec.Struct, frozen=True):
-    """A named, described tag. The ref ("version", dataset, name)."""
+    """A named, described tag. The ref ("version", dataset, name). `origin` is one of `ORIGINS`."""
 
     commit: ObjectId
     message: str
     author: Author
     time: Moment
+    origin: str = MANUAL
 
 
 class DraftRef(msgspec.Struct, frozen=True):
@@ -80,7 +85,19 @@ class TombstoneRef(msgspec.Struct, frozen=True):
     size: int
 
 
-AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef | PinRef | RemoteRef | TombstoneRef
+class RunRef(msgspec.Struct, frozen=True):
+    """The commit that keeps a training run: see `dsvc.core.ledger`. The ref ("run", dataset, id)."""
+
+    commit: ObjectId
+
+
+class EvaluationRef(msgspec.Struct, frozen=True):
+    """The commit that keeps an evaluation: see `dsvc.core.ledger`. The ref ("evaluation", dataset, id)."""
+
+    commit: ObjectId
+
+
+AnyRef = DatasetRef | BranchRef | VersionRef | DraftRef | PinRef | RemoteRef | TombstoneRef | RunRef | EvaluationRef
 
 
 def pin_of(dataset: str, commit: ObjectId) -> Ref:
@@ -99,7 +116,7 @@ def ref_key(ref: Ref) -> bytes:
 
 
 # How many parts the refs of a kind have.
-_NAMES = {DATASET: 2, BRANCH: 3, VERSION: 3, DRAFT: 4, PIN: 3, REMOTE: 5, TOMBSTONE: 2}
+_NAMES = {DATASET: 2, BRANCH: 3, VERSION: 3, DRAFT: 4, PIN: 3, REMOTE: 5, TOMBSTONE: 2, RUN: 3, EVALUATION: 3}
 
 
 def split_ref(key: bytes) -> Ref:
@@ -120,10 +137,11 @@ def encode_ref(ref: AnyRef) -> bytes:
             return codec.encode({"description": ref.description})
         case BranchRef():
             return codec.encode({"commit": ref.commit} if ref.commit else {})
-        case PinRef() | RemoteRef():
+        case PinRef() | RemoteRef() | RunRef() | EvaluationRef():
             return codec.encode({"commit": ref.commit})
         case VersionRef():
-            return codec.encode({**_signature(ref), "commit": ref.commit, "message": ref.message})
+            fields = {**_signature(ref), "commit": ref.commit, "message": ref.message}
+            return codec.encode(fields if ref.origin == MANUAL else {**fields, "origin": ref.origin})
         case TombstoneRef():
             return codec.encode({**_signature(ref), "reason": ref.reason, "size": ref.size})
         case DraftRef():
@@ -149,12 +167,18 @@ def decode_ref(kind: str, value: bytes) -> AnyRef:
             return PinRef(ObjectId(fields["commit"]))
         if kind == REMOTE:
             return RemoteRef(ObjectId(fields["commit"]))
+        if kind in (RUN, EVALUATION):
+            commit = ObjectId(fields["commit"])
+            return RunRef(commit) if kind == RUN else EvaluationRef(commit)
         if kind in (VERSION, TOMBSTONE):
             author, time = Author(*fields["author"]), Moment(*fields["time"])
             if not is_signature(author, time):
                 raise ValueError("no signature")
             if kind == VERSION:
-                return VersionRef(ObjectId(fields["commit"]), _text(fields["message"]), author, time)
+                origin = fields.get("origin", MANUAL)
+                if origin not in ORIGINS:
+                    raise ValueError("no origin")
+                return VersionRef(ObjectId(fields["commit"]), _text(fields["message"]), author, time, origin)
             return TombstoneRef(_text(fields["reason"]), author, time, _size(fields["size"]))
         if kind == DRAFT:
             sources = {name: ObjectId(source) for name, source in fields["sources"].items()}

@@ -25,7 +25,9 @@ from dsvc.model.view import (
     BranchRef,
     DatasetRef,
     DraftRef,
+    EvaluationRef,
     Operation,
+    RunRef,
     VersionRef,
     decode_ref,
     encode_ref,
@@ -131,5 +133,12 @@ def test_snapshots_commits_operations_and_refs() -> None:
         ("draft", DraftRef(None, ID)),
     )
     assert all(decode_ref(kind, encode_ref(ref)) == ref for kind, ref in refs)
+    later = (
+        ("version", VersionRef(ID, "m", Author("Ada"), Moment(5), "training")),
+        ("run", RunRef(ID)),
+        ("evaluation", EvaluationRef(ID)),
+    )
+    assert all(decode_ref(kind, encode_ref(ref)) == ref for kind, ref in later)
+    assert encode_ref(later[0][1]).endswith(b"\xa6origin\xa8training\xa4time\x92\x05\x00")
     joined = b"".join(encode_ref(ref) for _, ref in refs)
     assert object_id(Kind.VALUE, joined).hex() == "225571b7b6bbc7d3f938f20f9a7f4fdfc4a6dc939033778ce3dd12389ab5ccaa"

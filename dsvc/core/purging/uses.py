@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dsvc.core.operations import operations, renamed
 from dsvc.model.commit import Commit, load_commit
 from dsvc.model.node import Inner, decode_node, load_value
-from dsvc.model.reach import blobs_of
+from dsvc.model.reach import blobs_of, commits_of
 from dsvc.model.records import decode_input
 from dsvc.model.snapshot import load_roots
 from dsvc.model.tree import Tree
@@ -16,15 +16,13 @@ from dsvc.model.treediff import diff_trees
 from dsvc.model.view import (
     BRANCH,
     DRAFT,
+    EVALUATION,
     PIN,
     REMOTE,
+    RUN,
     VERSION,
-    BranchRef,
     DraftRef,
-    PinRef,
     Ref,
-    RemoteRef,
-    VersionRef,
     decode_ref,
     split_ref,
 )
@@ -33,7 +31,7 @@ from dsvc.store.ids import Kind, ObjectId
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
 
-_DATASET_AT = {BRANCH: 1, VERSION: 1, PIN: 1, REMOTE: 2, DRAFT: 2}
+_DATASET_AT = {BRANCH: 1, VERSION: 1, PIN: 1, REMOTE: 2, DRAFT: 2, RUN: 1, EVALUATION: 1}
 _FEW = 8
 
 
@@ -83,11 +81,9 @@ class Histories:
         dataset = names.get(ref[at], ref[at])
         starts = self._starts.setdefault(dataset, set())
         found = decode_ref(ref[0], value)
-        if isinstance(found, BranchRef | VersionRef | PinRef | RemoteRef) and found.commit is not None:
-            starts.add(found.commit)
-        elif isinstance(found, DraftRef):
+        starts.update(commits_of(found))
+        if isinstance(found, DraftRef):
             self._drafts.setdefault(dataset, set()).add(found.snapshot)
-            starts.update(found.sources.values(), found.merged, [found.base] if found.base else [])
 
     @property
     def datasets(self) -> list[str]:

@@ -1,0 +1,159 @@
+"""The ledger: training runs and evaluations, each kept by a commit that no branch reaches.
+
+Such a commit's metadata is the record (what is said of the run or the evaluation), its inputs are the files that belong
+to it, and its parents are the commits of the data. So all that looks after commits looks after these too: verifying,
+collecting, sending, and media that comes when it is read.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from dsvc.core.keys import check_key
+from dsvc.core.names import RESERVED
+from dsvc.core.nearest import near_names
+from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
+from dsvc.model.records import Input, Media, encode_input
+from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
+from dsvc.model.view import EVALUATION, RUN, VERSION, EvaluationRef, RunRef, VersionRef
+
+if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
+    from dsvc.core.transaction import Refs
+    from dsvc.store.ids import ObjectId
+    from dsvc.store.writer import ObjectWriter
+
+_PIECE = 1 << 20
+_SHORTEST = 4  # characters of an id that name an entry
+_COMMANDS = {RUN: "dsvc runs list", EVALUATION: "dsvc evaluate list"}
+
+
+class Entry(NamedTuple):
+    """A run or an evaluation as it is kept: `record` is what is said of it, `of` the commits of its data."""
+
+    kind: str
+    id: str
+    commit: ObjectId
+    record: Mapping[str, Any]
+    of: tuple[ObjectId, ...]
+    author: Author
+    time: Moment
+
+
+def new_id() -> str:
+    """An id for a run, an evaluation or an auto-generated version: 8 random hex digits."""
+    return secrets.token_hex(4)
+
+
+# ---- writing
+
+
+def stage_file(writer: ObjectWriter, source: Path | bytes) -> Media:
+    """Put the bytes of a file of an entry, and give what its input says of them. Raises OSError, RefusedError."""
+    if isinstance(source, bytes):
+        blob, size = writer.put_blob([source], len(source)), len(source)
+    else:
+        with source.open("rb") as file:
+            size = source.stat().st_size
+            blob = writer.put_blob(iter(lambda: file.read(_PIECE), b""), size)
+    return Media(blob=blob, size=size, chunks=writer.list_id(blob))
+
+
+def store_entry(
+    writer: ObjectWriter,
+    kind: str,
+    record: Mapping[str, Any],
+    files: Mapping[str, Media],
+    of: Iterable[ObjectId],
+    author: Author,
+    time: Moment,
+) -> ObjectId:
+    """Keep an entry, and give the commit's id. `files` are by name, a relative path with `/`.
+
+    Raises codec.EncodeError for a record that holds what cannot be stored, such as NaN; UsageError for a name.
+    """
+    edits = SnapshotEdits()
+    for name, media in files.items():
+        edits.inputs[check_key(name).encode()] = encode_input(Input(key=name, media=media))
+    edits.meta = {kind: dict(record)}
+    roots = edit_roots(writer, empty_roots(writer), edits)
+    snapshot = store_roots(writer, roots)
+    commit = Commit(snapshot=snapshot, parents=tuple(of), author=author, time=time, message=f"{kind} {record['id']}")
+    return store_commit(writer, commit)
+
+
+def set_entry(refs: Refs, kind: str, dataset: str, id: str, commit: ObjectId) -> None:
+    """Enter a commit that keeps an entry into the ledger."""
+    refs.set((kind, dataset, id), RunRef(commit) if kind == RUN else EvaluationRef(commit))
+
+
+def auto_name(id: str, time: Moment) -> str:
+    """The name of an auto-generated version: its time in UTC and its short id."""
+    return f"{RESERVED}{datetime.fromtimestamp(time.seconds, UTC):%Y%m%dT%H%M%SZ}-{id}"
+
+
+def set_auto_version(refs: Refs, dataset: str, name: str, version: VersionRef) -> None:
+    """Tag a commit as an auto-generated version, whose name must be free. Raises RefusedError."""
+    if refs.get(VERSION, dataset, name) is not None:
+        raise RefusedError(f"version {name!r} of {dataset} is there already", "do it again: the next one is named anew")
+    refs.set((VERSION, dataset, name), version)
+
+
+# ---- reading
+
+
+def entries(dataset: Dataset, kind: str) -> list[Entry]:
+    """The runs or evaluations of a dataset, the oldest first. Raises DamagedError."""
+    refs = dataset.repository.view.list(kind, dataset.name)
+    found = [_load(dataset, kind, ref[2], cast(RunRef, value).commit) for ref, value in refs]
+    return sorted(found, key=lambda entry: (entry.time.seconds, entry.id))
+
+
+def find_entry(dataset: Dataset, kind: str, id: str) -> Entry:
+    """The run or evaluation of an id, or of its first digits, at least 4. Raises NotFoundError, UsageError."""
+    refs = {ref[2]: cast(RunRef, value) for ref, value in dataset.repository.view.list(kind, dataset.name)}
+    names = [id] if id in refs else [name for name in refs if len(id) >= _SHORTEST and name.startswith(id)]
+    if len(names) > 1:
+        raise UsageError(f"{id!r} may be each of {', '.join(sorted(names))}", "give more digits")
+    if not names:
+        near = near_names(id, list(refs))
+        hint = f"did you mean {near[0]}?" if near else f"see: {_COMMANDS[kind]}"
+        raise NotFoundError(f"dataset {dataset.name!r} has no {kind} {id!r}", hint)
+    return _load(dataset, kind, names[0], refs[names[0]].commit)
+
+
+def _load(dataset: Dataset, kind: str, id: str, commit: ObjectId) -> Entry:
+    store = dataset.repository.store
+    kept = load_commit(store, commit)
+    record = load_roots(store, kept.snapshot).meta.get(kind, {})
+    return Entry(kind, id, commit, record, kept.parents, kept.author, kept.time)
+
+
+def entry_files(dataset: Dataset, entry: Entry) -> Iterator[Input]:
+    """The files of an entry, by name."""
+    store = dataset.repository.store
+    return Snapshot(store, load_roots(store, load_commit(store, entry.commit).snapshot)).inputs()
+
+
+def read_file(dataset: Dataset, entry: Entry, name: str) -> Iterator[bytes]:
+    """The bytes of a file of an entry, in pieces, verified. Raises NotFoundError; RemoteError where it is elsewhere."""
+    store = dataset.repository.store
+    file = Snapshot(store, load_roots(store, load_commit(store, entry.commit).snapshot)).input(name)
+    if file is None or file.media is None or file.media.blob is None:
+        raise NotFoundError(f"{entry.kind} {entry.id} has no file {name!r}", "see its files: --json")
+    return store.open_blob(file.media.blob)
+
+
+def keepers(refs: Refs, dataset: Dataset, commit: ObjectId) -> list[Entry]:
+    """The runs and evaluations that a commit is the data of."""
+    found = []
+    for kind in (RUN, EVALUATION):
+        for ref, value in refs.list(kind, dataset.name):
+            entry = _load(dataset, kind, ref[2], cast(RunRef, value).commit)
+            found += [entry] if commit in entry.of else []
+    return found

@@ -1,0 +1,136 @@
+"""The ledger: what keeps a run or an evaluation, its files and its data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsvc.core.automatic import commit_data, drop_entry
+from dsvc.core.dataset import Dataset
+from dsvc.core.ledger import (
+    auto_name,
+    entry_files,
+    new_id,
+    read_file,
+    set_auto_version,
+    set_entry,
+    stage_file,
+    store_entry,
+)
+from dsvc.core.transaction import Refs
+from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.commit import Author, Moment
+from dsvc.model.view import RUN, TRAINING, VersionRef
+
+ADA = Author("Ada")
+
+
+@pytest.fixture(autouse=True)
+def labelled(pets: Dataset, write: Callable[..., Path], coco: Callable[..., dict[str, Any]]) -> None:
+    with pets.edit() as draft:
+        draft.import_(write(coco()))
+
+
+def enter(pets: Dataset, id: str, **files: bytes) -> str:
+    """Enter a run of what the dataset holds now; the name of the version that it is of."""
+    name = auto_name(id, Moment(1_700_000_000))
+    with pets.repository.transaction("train") as transaction:
+        writer = transaction.writer
+        staged = {file: stage_file(writer, data) for file, data in files.items()}
+
+        def change(refs: Refs) -> None:
+            data = commit_data(pets, refs, writer, "training data", ADA, Moment(5))
+            set_auto_version(refs, pets.name, name, VersionRef(data, "", ADA, Moment(5), TRAINING))
+            record = {"id": id, "accuracy": 0.5}
+            set_entry(refs, RUN, pets.name, id, store_entry(writer, RUN, record, staged, [data], ADA, Moment(5)))
+
+        transaction.run(change)
+    return name
+
+
+def drop(pets: Dataset, id: str) -> list[str]:
+    gone: list[str] = []
+    pets.repository.change("runs delete", lambda refs: gone.extend(drop_entry(refs, pets, RUN, id)))
+    return gone
+
+
+def test_a_run_keeps_its_record_its_files_and_its_data(pets: Dataset) -> None:
+    enter(pets, "aaaa1111", weights=b"w" * 100, log=b"")
+    run = pets.run("aaaa")
+    assert (run.id, run.record["accuracy"], run.author) == ("aaaa1111", 0.5, ADA)
+    assert [(file.key, file.media.size) for file in entry_files(pets, run) if file.media] == [
+        ("log", 0),
+        ("weights", 100),
+    ]
+    assert b"".join(read_file(pets, run, "weights")) == b"w" * 100
+    assert pets.runs() == [run]
+    assert pets.evaluations() == []
+    with pytest.raises(NotFoundError, match="no file 'x'"):
+        read_file(pets, run, "x")
+
+
+def test_what_is_staged_is_kept_and_stays_staged(pets: Dataset) -> None:
+    head, staged = pets.head, pets.draft().counts()
+    assert pets.has_draft()
+    name = enter(pets, "aaaa1111")
+    assert pets.head == head
+    assert pets.has_draft()
+    assert pets.at(f"@{name}").counts() == staged
+
+
+def test_a_clean_dataset_is_kept_by_its_head(pets: Dataset) -> None:
+    pets.commit("all", author=ADA)
+    assert pets.at(f"@{enter(pets, 'aaaa1111')}").commit == pets.head
+
+
+def test_auto_generated_versions_are_listed_apart_and_stay_while_something_names_them(pets: Dataset) -> None:
+    pets.commit("all", author=ADA)
+    pets.create_version("v1", author=ADA)
+    name = enter(pets, "aaaa1111")
+    assert re.fullmatch(r"auto-generated-20231114T221320Z-aaaa1111", name)
+    assert [version.name for version in pets.versions()] == ["v1"]
+    assert [version.name for version in pets.versions(auto=True)] == [name]
+    with pytest.raises(RefusedError, match="is the data of run aaaa1111"):
+        pets.delete_version(name)
+    assert drop(pets, "aaaa") == [name]
+    assert (pets.runs(), pets.versions(auto=True)) == ([], [])
+    pets.repository.undo()
+    assert [run.id for run in pets.runs()] == ["aaaa1111"]
+    assert [version.name for version in pets.versions(auto=True)] == [name]
+
+
+def test_a_version_of_two_runs_goes_with_the_last(pets: Dataset) -> None:
+    pets.commit("all", author=ADA)
+    names = [enter(pets, "aaaa1111"), enter(pets, "bbbb2222")]
+    assert drop(pets, "aaaa1111") == []
+    assert drop(pets, "bbbb2222") == names
+
+
+def test_an_id_is_found_by_its_first_digits(pets: Dataset) -> None:
+    enter(pets, "aaaa1111")
+    enter(pets, "aaaa2222")
+    assert pets.run("aaaa2").id == "aaaa2222"
+    with pytest.raises(UsageError, match="may be each of aaaa1111, aaaa2222"):
+        pets.run("aaaa")
+    for unknown in ("aaa", "", "bbbb"):
+        with pytest.raises(NotFoundError, match="has no run"):
+            pets.run(unknown)
+
+
+def test_runs_follow_their_dataset(pets: Dataset) -> None:
+    enter(pets, "aaaa1111")
+    repository = pets.repository
+    repository.rename("pets", "animals")
+    assert [run.id for run in repository.dataset("animals").runs()] == ["aaaa1111"]
+    repository.delete("animals")
+    repository.undo()
+    assert [run.id for run in repository.dataset("animals").runs()] == ["aaaa1111"]
+    assert repository.check().damage == ()
+
+
+def test_ids_are_random() -> None:
+    assert len({new_id() for _ in range(100)}) == 100
