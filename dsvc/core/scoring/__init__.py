@@ -1,0 +1,1 @@
+"""Scoring predictions against ground truth: the numbers, whatever they are kept in."""
