@@ -199,6 +199,31 @@ class State:
 
         return ask({"": self.snapshot, **{name: state.snapshot for name, state in others.items()}}, sql)
 
+    def preview(
+        self,
+        other: State | None = None,
+        *,
+        keys: Iterable[str] = (),
+        where: str | None = None,
+        limit: int = 25,
+        columns: int | None = None,
+        size: int = 320,
+        progress: Progress | None = None,
+    ) -> Any:
+        """A contact sheet of inputs with their annotations drawn on, as an image of Pillow's.
+
+        Of `keys`, else of at most `limit` of all inputs or of those that a filter is true of, evenly spread by key;
+        `size` is that of a thumbnail in pixels. With `other`, of what differs from this state to that one: removed
+        red, added green. Raises FilterError, NotFoundError, UsageError; RefusedError without Pillow, or without inputs.
+        """
+        from dsvc.core.pictures.previews import Options, preview_diff, preview_state
+
+        options = Options(tuple(keys), where, limit, columns, size)
+        found = (
+            preview_state(self, options, progress) if other is None else preview_diff(self, other, options, progress)
+        )
+        return found.image
+
     def export(
         self,
         format: str = "clarifai-protobuf",
