@@ -77,15 +77,15 @@ def _look_into(file: BinaryIO, media: Media, side: int) -> Look:
     except (DsvcError, OSError, MemoryError):
         raise
     except Exception as error:  # whatever a decoder raises on broken bytes
-        raise _Broken(str(error) or type(error).__name__) from error
+        raise _BrokenError(str(error) or type(error).__name__) from error
     return Look(picture) if picture is not None else _card(media_kind(media.type), media)
 
 
-class _Broken(OSError):
+class _BrokenError(OSError):
     """Bytes that no decoder understands."""
 
 
-class _TooLarge(OSError):
+class _TooLargeError(OSError):
     """A header that promises more pixels than are decoded."""
 
 
@@ -97,7 +97,7 @@ def _word(error: Exception) -> str:
         (DamagedError, "damaged"),
         (NotFoundError, "not here"),
         (RefusedError, "not read"),
-        (_TooLarge, "too large"),
+        (_TooLargeError, "too large"),
     )
     return next((word for kind, word in words if isinstance(error, kind)), "not decoded")
 
@@ -106,7 +106,7 @@ def _reason(record: Input, error: DsvcError | OSError) -> str:
     """Why, without the key, which is said before it."""
     if isinstance(error, DsvcError):
         return error.message.removeprefix(f"{display(record.key)}: ")
-    if isinstance(error, _TooLarge):
+    if isinstance(error, _TooLargeError):
         return str(error)
     return f"cannot be decoded: {error.strerror or error}"
 
@@ -115,7 +115,7 @@ def _reason(record: Input, error: DsvcError | OSError) -> str:
 
 
 def _picture(file: BinaryIO, side: int) -> Picture:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.init()
     with warnings.catch_warnings():
@@ -125,9 +125,9 @@ def _picture(file: BinaryIO, side: int) -> Picture:
             with Image.open(file, formats=[name for name in _DECODERS if name in Image.OPEN]) as image:
                 return _loaded(image, side)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise _TooLarge(f"its header promises more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
-        except Image.UnidentifiedImageError as error:
-            raise _Broken("its header cannot be read") from error
+            raise _TooLargeError(f"its header promises more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
+        except UnidentifiedImageError as error:
+            raise _BrokenError("its header cannot be read") from error
 
 
 def _loaded(image: Any, side: int) -> Picture:
@@ -183,13 +183,12 @@ def _thinned(image: Any, to: tuple[int, int]) -> Any:
 
     if image.mode in ("RGB", "RGBA", "L") or image.width * image.height <= _MANY:
         return image
-    return image.resize(
-        tuple(min(have, 3 * want) for have, want in zip(image.size, to, strict=True)), Resampling.NEAREST
-    )
+    sides = [min(have, 3 * want) for have, want in zip(image.size, to, strict=True)]
+    return image.resize(sides, Resampling.NEAREST)
 
 
 def _plain(image: Any) -> Any:
-    """An image in RGB, or RGBA where some of it may be clear; deep ones stretched from their darkest to their lightest."""
+    """An image in RGB, or RGBA where some of it may be clear; a deep one is stretched from its darkest to its lightest."""
     if image.mode in _DEEP:
         return _stretched(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -248,12 +247,12 @@ def _frame(file: BinaryIO, media: Media, side: int) -> Picture | None:
         if context is None:
             return None
         if context.width * context.height > MAX_DECODED:
-            raise _TooLarge(f"its header promises more than {MAX_DECODED:,} pixels")
+            raise _TooLargeError(f"its header promises more than {MAX_DECODED:,} pixels")
         context.thread_count = 1
         context.options = {"max_pixels": str(MAX_DECODED)}
         frame = next(container.decode(stream), None)
         if frame is None:
-            raise _Broken("it holds no frame")
+            raise _BrokenError("it holds no frame")
         image = frame.to_image()
     return Picture(_scaled(image.convert("RGB"), fitting(image.size, side)), image.size)
 
