@@ -188,7 +188,7 @@ def _thinned(image: Any, to: tuple[int, int]) -> Any:
 
 
 def _plain(image: Any) -> Any:
-    """An image in RGB, or RGBA where some of it may be clear; a deep one is stretched from its darkest to its lightest."""
+    """An image in RGB, or RGBA where some of it may be clear; a deep one goes from its darkest to its lightest."""
     if image.mode in _DEEP:
         return _stretched(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

@@ -71,7 +71,7 @@ def preview_diff(old: State, new: State, options: Options, progress: Progress | 
     """The sheet of some inputs that differ. Raises FilterError, NotFoundError, RefusedError, UsageError."""
     require_pillow()
     _check(options)
-    found = Thinned["InputDiff"](options.limit)
+    found: Thinned[InputDiff] = Thinned(options.limit)
     found.take(old.diff(new, keys=options.keys, where=options.where, progress=progress).inputs())
     if not found.count:
         raise RefusedError("no input differs; nothing was written", "see what differs: dsvc diff A B --stat")
