@@ -27,6 +27,7 @@ WARNING_INK: Colour = (172, 74, 0)
 # A red and a green of different lightness, so that they differ without their hue too.
 REMOVED: Colour = (214, 39, 56)
 ADDED: Colour = (0, 190, 120)
+ADDED_INK: Colour = (0, 122, 76)  # for letters, which are thin
 SAME: Colour = (168, 174, 182)
 
 _DARK: Colour = (20, 24, 31)

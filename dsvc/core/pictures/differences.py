@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dsvc.core.diffing.diff import InputDiff
     from dsvc.core.state import State
 
-_SIGNS = {"added": ("+", ADDED), "removed": ("-", REMOVED), "changed": ("~", ADDED)}
+_COLOURS = {"added": ADDED, "removed": REMOVED, "changed": ADDED}
 
 
 def announce(found: Sequence[InputDiff], old: State, new: State) -> None:
@@ -67,5 +67,5 @@ def _legend(found: InputDiff, marks: Sequence[Mark]) -> tuple[Entry, ...]:
     """The classes of the whole picture that differ, and how many annotations came, went and changed."""
     classes = (Entry(mark.colour, mark.label, True) for mark in marks if not mark.has_place and mark.label)
     verbs = [change.verb for change in found.annotations]
-    counts = (Entry(colour, f"{sign}{verbs.count(verb):,}") for verb, (sign, colour) in _SIGNS.items() if verb in verbs)
+    counts = (Entry(colour, f"{verbs.count(verb):,} {verb}") for verb, colour in _COLOURS.items() if verb in verbs)
     return (*classes, *counts)

@@ -13,6 +13,8 @@ PADDING = 3
 # With more marks than this, a name that is much larger than what it names is left to the legend.
 _FEW = 10
 _SHARE = 0.5
+# Names cover no more of a square than this.
+_COVERED = 0.2
 
 
 class Label(NamedTuple):
@@ -29,14 +31,16 @@ def write_labels(canvas: Any, labels: Sequence[Label], letters: Lettering, side:
     `canvas` is an ImageDraw; `edge` is how far the lines of boxes reach outwards.
     """
     taken: list[Box] = []
+    room = _COVERED * side * side
     for label in sorted(labels, key=lambda label: -_area(label.around)):
         text = letters.fitted(label.text, side * 3 // 5)
         size = (letters.width(text) + 2 * PADDING, letters.height + 2)
         is_small = _area(label.around) * _SHARE < size[0] * size[1]
         at = None
-        if len(labels) <= _FEW or not is_small:
+        if len(labels) <= _FEW or (not is_small and room > 0):
             at = next((at for at in _places(label.around, size, side, edge) if _is_free(at, size, taken)), None)
         if at is not None:
+            room -= size[0] * size[1]
             taken.append((at[0], at[1], at[0] + size[0], at[1] + size[1]))
             write_chip(canvas, at, text, label.colour, letters)
 

@@ -59,6 +59,8 @@ def look_at(state: State, record: Input, side: int) -> Look:
     media = record.media
     if media is None or (media.blob is None and media.reference is None):
         return Look(word="no media", problem="the repository does not hold its bytes")
+    if media.size == 0:
+        return Look(word="empty", problem="has no bytes")
     kind = media_kind(media.type)
     if media.type not in SIZED and kind not in ("video", "text"):
         return _card(kind, media)

@@ -25,9 +25,9 @@ SIZE = 320
 SIZES = range(48, 2049)
 MOST = 1000
 _KEY = (
-    Entry(ADDED, "added"),
-    Entry(REMOVED, "removed"),
-    Entry(ADDED, "changed (as it was: red, dashed)"),
+    Entry(ADDED, "+ added"),
+    Entry(REMOVED, "- removed"),
+    Entry(ADDED, "~ changed, dashed as it was"),
     Entry(SAME, "the same"),
 )
 

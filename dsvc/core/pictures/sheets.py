@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dsvc.core.pictures.cells import Cell, Entry, letter_size
-from dsvc.core.pictures.colours import FAINT_INK, INK, PAGE, WARNING_INK
+from dsvc.core.pictures.colours import ADDED, ADDED_INK, FAINT_INK, INK, PAGE, WARNING_INK
 from dsvc.core.pictures.labels import PADDING, write_chip
 from dsvc.core.pictures.lettering import Lettering, lettering
 
@@ -15,6 +15,7 @@ from dsvc.core.pictures.lettering import Lettering, lettering
 MOST_PIXELS = 100_000_000
 MOST_SIDE = 65_000
 _MORE_ROOM = 44  # for "+12 more"
+_LONGEST = 14  # a class in a legend, in sizes of its letters
 
 
 class Layout(NamedTuple):
@@ -95,7 +96,8 @@ def _write_head(canvas: Any, layout: Layout, title: str, subtitle: str, key: Seq
 def _write_caption(canvas: Any, at: tuple[int, int], cell: Cell, side: int) -> None:
     letters = lettering(letter_size(side))
     x, y = at
-    letters.draw(canvas, (x, y), letters.fitted(cell.title, side, keep_end=True), cell.frame or INK)
+    ink = ADDED_INK if cell.frame == ADDED else cell.frame or INK
+    letters.draw(canvas, (x, y), letters.fitted(cell.title, side, keep_end=True), ink)
     y += letters.height + 5
     if cell.legend:
         _write_legend(canvas, (x, y), cell.legend, letters, side)
@@ -133,5 +135,6 @@ def _write_entry(canvas: Any, at: tuple[int, int], entry: Entry, letters: Letter
 
 def _entry_width(entry: Entry, letters: Lettering) -> int:
     width = letters.width(letters.prepared(entry.text))
+    width = min(width, letters.size * _LONGEST) if entry.is_chip else width
     extra = 2 * PADDING if entry.is_chip else letters.size * 2 // 3 + 5
     return width + extra + letters.size // 2 + 2
