@@ -58,6 +58,16 @@ class SampleView:
         """The media as a file that can be read and sought in; of a big one, only what is read there is read."""
         return self._state.open_media(self.input)
 
+    @property
+    def state(self) -> State:
+        """The state that it is of."""
+        return self._state
+
+    def _repr_html_(self) -> str:
+        from dsvc.core.pictures.notebook import sample_html
+
+        return sample_html(self)
+
     def __repr__(self) -> str:
         return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
 
@@ -158,6 +168,11 @@ class State:
         counts = ", ".join(f"{count} {noun}" for noun, count in self.counts().items())
         name = f"@{self.revision.version}" if self.revision.version else f":{self.revision.branch or ''}"
         return f"State({self.revision.dataset}{name}, {counts})"
+
+    def _repr_html_(self) -> str:
+        from dsvc.core.pictures.notebook import state_html
+
+        return state_html(self)
 
     def __iter__(self) -> Iterator[SampleView]:
         from dsvc.core.ahead import Ahead, sample_media

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.pictures.cells import Cell, Entry, Subject, make_cell
@@ -10,16 +10,20 @@ from dsvc.core.pictures.choosing import Choice, Thinned, choose
 from dsvc.core.pictures.colours import ADDED, REMOVED, SAME
 from dsvc.core.pictures.differences import announce, differing
 from dsvc.core.pictures.extras import require_pillow
+from dsvc.core.pictures.looks import Look
 from dsvc.core.pictures.marks import Marker
+from dsvc.core.pictures.naming import called
 from dsvc.core.pictures.samples import Concepts, read_samples
 from dsvc.core.pictures.sheets import MOST_PIXELS, MOST_SIDE, lay_out, make_sheet
 from dsvc.errors import RefusedError, UsageError
+from dsvc.model.records import Annotation, Input
 
 if TYPE_CHECKING:
     from dsvc.core.diffing.diff import InputDiff
     from dsvc.core.state import State
     from dsvc.model.incoming import Progress
 
+MayRead = Callable[[Input], bool]
 LIMIT = 25
 SIZE = 320
 SIZES = range(48, 2049)
@@ -51,20 +55,33 @@ class Options(NamedTuple):
     size: int = SIZE
 
 
-def preview_state(state: State, options: Options, progress: Progress | None = None) -> Preview:
-    """The sheet of some inputs of a state. Raises FilterError, NotFoundError, RefusedError, UsageError."""
+def preview_state(
+    state: State, options: Options, progress: Progress | None = None, may_read: MayRead | None = None
+) -> Preview:
+    """The sheet of some inputs of a state. Raises FilterError, NotFoundError, RefusedError, UsageError.
+
+    `may_read` says of which inputs the media is looked at; all, and brought from elsewhere, where it is not given.
+    """
     require_pillow()
     _check(options)
     chosen = choose(state, options.keys, options.where, options.limit, progress)
     _require_room(len(chosen.keys), options)
     cells = []
-    marker = Marker(Concepts(state))
-    for number, (record, found) in enumerate(read_samples(state, chosen.keys)):
+    for number, (record, found) in enumerate(read_samples(state, chosen.keys, announce=may_read is None)):
         if progress is not None:
             progress("draw inputs", number, len(chosen.keys))
-        marks = [marker.plain(annotation) for annotation in found]
-        cells.append(make_cell(Subject(state, record, record.key, marks), options.size))
+        cells.append(cell_of(state, record, found, options.size, may_read))
     return _finished(cells, chosen, called(state), _chosen_text(chosen, options), options)
+
+
+def cell_of(
+    state: State, record: Input, annotations: Iterable[Annotation], side: int, may_read: MayRead | None = None
+) -> Cell:
+    """The cell of an input of a state, of `side` pixels each way; see `preview_state`."""
+    marker = Marker(Concepts(state))
+    look = None if may_read is None or may_read(record) else Look(word="not here")
+    marks = [marker.plain(annotation) for annotation in annotations]
+    return make_cell(Subject(state, record, record.key, marks), side, look)
 
 
 def preview_diff(old: State, new: State, options: Options, progress: Progress | None = None) -> Preview:
@@ -121,13 +138,3 @@ def _chosen_text(chosen: Choice, options: Options) -> str:
     shown, noun = len(chosen.keys), "input" if chosen.of == 1 else "inputs"
     text = f"{chosen.of:,} {noun}" if shown == chosen.of else f"{shown:,} of {chosen.of:,} inputs, evenly spread by key"
     return f"{text}, where {options.where}" if options.where is not None else text
-
-
-def called(state: State) -> str:
-    """What a state is called: `pets@v1`, `pets:main`, `pets@3fa9c1`, or the draft of a dataset."""
-    revision = state.revision
-    if revision.version is not None:
-        return f"{revision.dataset}@{revision.version}"
-    if revision.commit is None:
-        return f"the draft of {revision.dataset}"
-    return f"{revision.dataset}@{revision.commit.short()}"

@@ -33,15 +33,21 @@ class Concepts(Mapping[str, Concept]):
         return len(self._snapshot.concept_tree)
 
 
-def read_samples(state: State, keys: Sequence[str]) -> Iterator[tuple[Input, list[Annotation]]]:
-    """The inputs of keys, which are there, with their annotations; their media is announced."""
-    for record in announced(state, keys):
+def read_samples(
+    state: State, keys: Sequence[str], *, announce: bool = True
+) -> Iterator[tuple[Input, list[Annotation]]]:
+    """The inputs of keys, which are there, with their annotations; their media is announced, if that is wanted."""
+    for record in announced(state, keys) if announce else _records(state, keys):
         yield record, list(state.annotations(record.key))
 
 
 def announced(state: State, keys: Sequence[str]) -> list[Input]:
     """The inputs of keys, which are there; what is not here of their media comes in few requests."""
-    records = [record for key in keys if (record := state.input(key)) is not None]
+    records = _records(state, keys)
     blobs = [record.media.blob for record in records if record.media is not None and record.media.blob is not None]
     state.repository.store.prefetch(blobs)
     return records
+
+
+def _records(state: State, keys: Sequence[str]) -> list[Input]:
+    return [record for key in keys if (record := state.input(key)) is not None]

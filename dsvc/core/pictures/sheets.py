@@ -122,9 +122,8 @@ def _write_entry(canvas: Any, at: tuple[int, int], entry: Entry, letters: Letter
     x, y = at
     gap = letters.size // 2 + 2
     if entry.is_chip:
-        return (
-            write_chip(canvas, (x, y - 1), letters.fitted(entry.text, room - 2 * PADDING), entry.colour, letters) + gap
-        )
+        text = letters.fitted(entry.text, min(room - 2 * PADDING, letters.size * _LONGEST))
+        return write_chip(canvas, (x, y - 1), text, entry.colour, letters) + gap
     dot = letters.size * 2 // 3
     top = y + (letters.height - dot) // 2
     canvas.rounded_rectangle((x, top, x + dot, top + dot), radius=2, fill=entry.colour)
