@@ -33,7 +33,7 @@ def packed(random_: random.Random) -> dict[str, Any]:
 
 def random_box(random_: random.Random) -> list[float]:
     """On a coarse grid, so that many overlap equally."""
-    width, height = random_.choice((8, 10, 40, 110, 0)), random_.choice((8, 12, 60, 100))
+    width, height = random_.choice((8, 10, 40, 110, 0, -8)), random_.choice((8, 12, 60, 100))
     return [random_.randrange(0, 200, 4), random_.randrange(0, 100, 4), width, height]
 
 
