@@ -228,6 +228,13 @@ def test_one_place_for_two_concepts_is_no_confusion() -> None:
     )
 
 
+def test_among_equals_the_first_is_what_a_stranger_was_taken_for() -> None:
+    both = (boxed("a", 1, (0, 0, 10, 10), "dog"), boxed("a", 2, (0, 0, 10, 10), "cat"))
+    scores = score_shapes("box", [made("a", *both)], {"a": [boxed("a", 1, (0, 0, 10, 10), "fox")]})
+    assert scores.confusion.labels == ("cat", "dog", "fox", NOTHING)
+    assert scores.confusion.rows == ((0, 0, 0, 1), (0, 0, 1, 0), (0, 0, 0, 0), (0, 0, 0, 0))
+
+
 def test_crowds_take_any_number_of_their_concept() -> None:
     truth = made("a", boxed("a", 1, (0, 0, 80, 80), crowd=1), boxed("a", 2, (0, 0, 10, 10)))
     said = [boxed("a", at, (at, at, 10, 10), value=0.9) for at in range(0, 40, 10)]
