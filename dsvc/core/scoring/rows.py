@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dsvc.core.keys import display
@@ -198,12 +198,11 @@ def _bounded(number: float) -> float:
     return float(max(-_FAR, min(number, _FAR)))
 
 
-def by_number(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """The samples in the order of their inputs' numbers where all have one of their own, else as they are.
+def by_number(scenes: list[Scene], numbers: Sequence[Any]) -> list[Scene]:
+    """The scenes in the order of their inputs' numbers where all have one of their own, else as they are.
 
     Equal scores are told apart by the order of the images; in this one it is that of COCO's own tool.
     """
-    numbers: Mapping[Any, Sample] = {sample.input.number: sample for sample in samples}
-    if len(numbers) < len(samples) or not all(type(number) is int for number in numbers):
-        return samples
-    return [numbers[number] for number in sorted(numbers)]
+    if len(set(numbers)) < len(numbers) or not all(type(number) is int for number in numbers):
+        return scenes
+    return sorted(scenes, key=lambda scene: numbers[scene.whose])

@@ -360,6 +360,11 @@ def test_thresholds_that_cannot_be(wrong: dict[str, float]) -> None:
         score_shapes("box", [], {}, **wrong)
 
 
+def test_a_kind_that_is_no_shape() -> None:
+    with pytest.raises(UsageError, match="'classification' is no kind of shape that can be scored"):
+        score_shapes("classification", [], {})
+
+
 def test_progress_is_told_and_stdout_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     told: list[tuple[str, int, int | None]] = []
     truth = [made(f"{at:03}", boxed(f"{at:03}", 1, (0, 0, 9, 9), f"c{at % 2}")) for at in range(300)]
@@ -374,5 +379,5 @@ def test_progress_is_told_and_stdout_is_left_alone(capsys: pytest.CaptureFixture
     for thread in threads:
         thread.join()
     assert results[0] == results[1]
-    assert sorted(set(told)) == [("read shapes", 256, 300), ("score concepts", 1, 2), ("score concepts", 2, 2)]
+    assert sorted(set(told)) == [("read shapes", 256, None), ("score concepts", 1, 2), ("score concepts", 2, 2)]
     assert capsys.readouterr() == ("", "")
