@@ -54,7 +54,7 @@ class Places:
         by_name = self._by_name(name) if name is not None else None
         by_number = self._by_number(image) if image is not None else []
         if len(by_number) > 1 and by_name in by_number:
-            by_number = [by_name]  # type: ignore[list-item] # it is one of them
+            by_number = [by_name]
         if len(by_number) > 1:
             self.ambiguous = True
             keys = ", ".join(repr(key) for key in by_number[:_SHOWN])

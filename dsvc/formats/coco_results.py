@@ -55,7 +55,7 @@ class Result(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Placed(NamedTuple):
-    """A sound prediction: which record it is, from 1, its input, its concept, and its fields that dsvc has no name for."""
+    """A sound prediction: which record it is, from 1, its input and concept, and its fields that have no place."""
 
     number: int
     made: Result
@@ -145,16 +145,18 @@ class CocoResults:
         return _Placed(number, made, place.key, concept.id, extras), None
 
     def _wrong_kind(self, made: Result) -> str | None:
-        part = _PARTS.get(self.kind) if self.kind is not None else None
-        if part is not None and getattr(made, part) is UNSET:
-            self._is_mixed = True
-            return f"has no {part}" + (", which the first record has" if self._is_told else "")
-        if part is None and self._is_told:
-            has = next((name for name in _PARTS.values() if getattr(made, name) is not UNSET), None)
-            if has is not None:
-                self._is_mixed = True
-                return f"has a {has}, which the first record has not"
-        return None
+        """What keeps a prediction from being of the kind that is evaluated."""
+        has = [name for name in _PARTS.values() if getattr(made, name) is not UNSET]
+        wanted = _PARTS.get(self.kind) if self.kind is not None else None
+        if wanted is None and has:
+            wrong = f"has a {has[0]}" + (", which the first record has not" if self._is_told else "")
+        # Around a mask there is a box.
+        elif wanted is None or wanted in has or (wanted == "bbox" and has and not self._is_told):
+            return None
+        else:
+            wrong = f"has no {wanted}" + (", which the first record has" if self._is_told else "")
+        self._is_mixed = True
+        return wrong
 
 
 def _split(data: memoryview, name: str) -> list[Any]:

@@ -25,7 +25,7 @@ _WORDS: dict[Kind, str] = {
     "mask": "polygons or a mask",
     "keypoints": "keypoints",
     "box": "a box",
-    "classification": "a concept",
+    "classification": "a concept of the whole input",
 }
 
 
@@ -34,16 +34,24 @@ class _Seen(msgspec.Struct, gc=False):
 
     b: bytes | None = None
     c: str | None = None
+    f: int | None = None
     k: bytes | None = None
     m: Any = None
     p: list[bytes] | None = None
+    pt: bytes | None = None
+    sp: Any = None
+    ti: bytes | None = None
     v: float | None = None
 
     def has(self, kind: Kind) -> bool:
-        """Whether it predicts something of a kind."""
+        """Whether it predicts something of a kind. Around whatever has a place there is a box."""
+        if kind == "classification":
+            places = (self.b, self.f, self.k, self.m, self.p, self.pt, self.sp, self.ti)
+            return all(place is None for place in places)
+        is_mask, has_keypoints = self.m is not None or bool(self.p), bool(self.k)
         if kind == "mask":
-            return self.m is not None or bool(self.p)
-        return kind == "classification" or bool(self.k if kind == "keypoints" else self.b)
+            return is_mask
+        return has_keypoints or (kind == "box" and (is_mask or bool(self.b)))
 
 
 _decode = msgspec.msgpack.Decoder(_Seen, ext_hook=lambda code, data: unpack_extension(code, bytes(data))).decode
@@ -102,7 +110,7 @@ class _Annotated:
                     self._count(seen)
                     if seen.v is None and seen.c is not None:
                         bare.append(tree_key)
-        if len(bare) < self.counts["classification"]:
+        if len(bare) < self.counts["named"]:
             for tree_key in bare:
                 self.problems.add(f"{_name(tree_key)}: has no value, which is the score, and others have one")
 
@@ -112,21 +120,19 @@ class _Annotated:
     def _count(self, seen: _Seen) -> None:
         self.counts["all"] += 1
         if seen.c is not None:
+            self.counts["named"] += 1
             self.counts.update(kind for kind in _WORDS if seen.has(kind))
-            self.counts["shapeless"] += not any(seen.has(kind) for kind in ("mask", "keypoints", "box"))
 
     def kind(self, name: str) -> Kind | None:
-        """What the annotations predict: what all of them have. Raises UsageError where that is nothing."""
-        total = self.counts["classification"]
+        """What the annotations predict: the first of what all of them have. Raises UsageError where that is nothing."""
+        total = self.counts["named"]
         if not total:
             return None
-        for kind in ("mask", "keypoints", "box"):
+        for kind in _WORDS:
             if self.counts[kind] == total:
-                return kind  # type: ignore[return-value] # it is one of them
-        if self.counts["shapeless"] == total:
-            return "classification"
-        found = ", ".join(f"{self.counts[kind]:,} with {_WORDS[kind]}" for kind in ("mask", "keypoints", "box"))
-        message = f"{name} predicts several kinds of things: of {total:,} annotations {found}"
+                return kind
+        found = ", ".join(f"{self.counts[kind]:,} have {words}" for kind, words in _WORDS.items() if self.counts[kind])
+        message = f"{name} predicts several kinds of things: of {total:,} annotations {found or 'none has a place'}"
         raise UsageError(message, "say which: --type box, mask, keypoints or classification")
 
     def entries(self, kind: Kind | None) -> Iterator[Entry]:

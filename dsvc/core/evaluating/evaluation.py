@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from dsvc.core.evaluating.predictions import Asked, ask, reading, state_of_run
 from dsvc.core.evaluating.truth import Truth, called, find_truth
 from dsvc.core.ledger import (
@@ -20,8 +18,9 @@ from dsvc.core.ledger import (
     stage_file,
     store_entry,
 )
+from dsvc.core.scoring.kept import decode_scores, encode_scores
 from dsvc.core.scoring.scores import KINDS, Kind, Scores
-from dsvc.errors import DamagedError, InvalidRecordsError, NotFoundError, UsageError
+from dsvc.errors import InvalidRecordsError, NotFoundError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, store_commit
 from dsvc.model.incoming import Entry as Stored
 from dsvc.model.incoming import Progress
@@ -126,17 +125,17 @@ class _Making:
         self._counts = {"inputs": 0, "annotations": 0, "predictions": noted.count}
         lookup = Predicted(Snapshot(self._writer, self._roots), noted.keys)
         self.scores = self._score(found.kind, lookup, progress)
-        self._file = stage_file(self._writer, msgspec.json.encode(self.scores))
+        self._file = stage_file(self._writer, encode_scores(self.scores))
 
     def _score(self, kind: Kind, lookup: Predicted, progress: Progress | None) -> Scores:
-        thresholds = {"iou": self._settings.iou, "score": self._settings.score}
+        iou, score = self._settings.iou, self._settings.score
         if kind == "classification":
             from dsvc.core.scoring.classes import score_classes
 
-            return score_classes(self._samples(), lookup, **thresholds, progress=progress)
+            return score_classes(self._samples(), lookup, score=score, progress=progress)
         from dsvc.core.scoring.shapes import score_shapes
 
-        return score_shapes(kind, self._samples(), lookup, **thresholds, progress=progress)
+        return score_shapes(kind, self._samples(), lookup, iou=iou, score=score, progress=progress)
 
     def _samples(self) -> Iterator[Sample]:
         for sample in self._truth.part().samples():
@@ -257,8 +256,4 @@ def _place(annotation: Annotation) -> int:
 
 def read_scores(dataset: Dataset, entry: Entry) -> Scores:
     """All numbers of an evaluation. Raises DamagedError; RemoteError where they are elsewhere."""
-    data = b"".join(read_file(dataset, entry, SCORES))
-    try:
-        return msgspec.json.decode(data, type=Scores)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DamagedError(f"the numbers of evaluation {entry.id} cannot be read") from error
+    return decode_scores(b"".join(read_file(dataset, entry, SCORES)))
