@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from dsvc.core.evaluating.evaluation import Evaluation
     from dsvc.core.ledger import Entry
     from dsvc.core.scoring.scores import Kind, Scores
-    from dsvc.core.transaction import Refs
     from dsvc.model.commit import Author, Moment
     from dsvc.model.incoming import Progress
 
@@ -98,10 +97,11 @@ class Studies:
 
         return read_scores(cast("Dataset", self), self.evaluation(evaluation))
 
-    def delete_evaluation(self, id: str) -> list[str]:
+    def delete_evaluation(self, id: str, *, dry_run: bool = False) -> list[str]:
         """Take an evaluation away, with the auto-generated versions of its data that nothing else names; their names.
-        `undo` brings all of it back. Raises NotFoundError, UsageError."""
+        `undo` brings all of it back; `dry_run` only says what would go. Raises NotFoundError, UsageError."""
         from dsvc.core.automatic import drop_entry
+        from dsvc.core.transaction import Refs
 
         dataset = cast("Dataset", self)
         gone: list[str] = []
@@ -109,5 +109,8 @@ class Studies:
         def change(refs: Refs) -> None:
             gone[:] = drop_entry(refs, dataset, EVALUATION, id)
 
-        dataset.repository.change(f"evaluate delete {id}", change)
+        if dry_run:
+            change(Refs(dataset.repository.view))
+        else:
+            dataset.repository.change(f"evaluate delete {id}", change)
         return gone
