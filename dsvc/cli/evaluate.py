@@ -54,9 +54,9 @@ def _first_word(args: Sequence[str], options: Sequence[click.Parameter]) -> str 
     return None
 
 
-@click.group("evaluate", cls=Evaluating, invoke_without_command=True)
+@click.group("evaluate", cls=Evaluating, invoke_without_command=True, subcommand_metavar="")
 @click.argument("revision", metavar="REV", type=TEXT, required=False)
-@click.argument("predictions", metavar="PREDICTIONS", type=TEXT, required=False)
+@click.argument("predictions", metavar="[PREDICTIONS]", type=TEXT, required=False)
 @click.option(
     "--type", "kind", type=click.Choice(TYPES), help="What is predicted; by default what the predictions are."
 )
@@ -81,7 +81,7 @@ def evaluate_command(context: click.Context, /, **options: Any) -> None:
 
     Figures are COCO's, by pycocotools; for classes scikit-learn's. --iou and --score are the thresholds of what is
     counted as found, wrong and missed. Ground truth and predictions become auto-generated versions. A revision that
-    is called as a command below: @list.
+    is called like a command below goes by @list.
 
     \b
     JSON: {"id", "type", "dataset", "message", "truth": {"version", "commit", "revision"}, "predictions": {"version",
@@ -117,7 +117,6 @@ def _evaluate(
         out(line)
     out_notes(made.notes)
     id = made.entry.id
-    out(f"evaluation {id}")
     out(f"next: dsvc evaluate show {id}, dsvc plot --evaluation {id} -o FILE.png, dsvc evaluate compare OTHER {id}")
 
 

@@ -55,10 +55,11 @@ def evaluation_lines(entry: Entry, scores: Scores, *, brief: bool = False) -> It
     yield from table([(name, _number(value), _WORDS.get(name, "")) for name, value in scores.figures.items()], (1,))
     yield from _totals(scores)
     yield from _concept_lines(scores, _WORST if brief else _MOST)
-    if not brief:
+    if brief:
+        yield ""
+    else:
         yield from _confusion_lines(scores.confusion)
         yield from _input_lines(scores)
-    yield ""
 
 
 def _head(entry: Entry) -> Iterator[str]:
@@ -175,8 +176,9 @@ def list_lines(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
-    """The record of an evaluation, with who made it and when."""
-    return {**entry.record, "author": author_json(entry.author), "time": iso(entry.time)}
+    """The record of an evaluation, its figures in the order in which they are shown, with who made it and when."""
+    figures = {name: entry.record["figures"][name] for name in _WORDS if name in entry.record["figures"]}
+    return {**entry.record, "figures": figures, "author": author_json(entry.author), "time": iso(entry.time)}
 
 
 def scores_json(scores: Scores) -> dict[str, Any]:

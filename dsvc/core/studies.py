@@ -98,19 +98,10 @@ class Studies:
         return read_scores(cast("Dataset", self), self.evaluation(evaluation))
 
     def delete_evaluation(self, id: str, *, dry_run: bool = False) -> list[str]:
-        """Take an evaluation away, with the auto-generated versions of its data that nothing else names; their names.
-        `undo` brings all of it back; `dry_run` only says what would go. Raises NotFoundError, UsageError."""
-        from dsvc.core.automatic import drop_entry
-        from dsvc.core.transaction import Refs
+        """Take an evaluation away, with the auto-generated versions that it made; their names.
 
-        dataset = cast("Dataset", self)
-        gone: list[str] = []
+        `undo` brings all of it back; `dry_run` only says what would go. Raises NotFoundError, UsageError.
+        """
+        from dsvc.core.evaluating.evaluation import delete_evaluation
 
-        def change(refs: Refs) -> None:
-            gone[:] = drop_entry(refs, dataset, EVALUATION, id)
-
-        if dry_run:
-            change(Refs(dataset.repository.view))
-        else:
-            dataset.repository.change(f"evaluate delete {id}", change)
-        return gone
+        return delete_evaluation(cast("Dataset", self), id, dry_run)

@@ -30,7 +30,7 @@ def _notes(old: Entry, new: Entry, comparison: Comparison) -> list[str]:
     before, after = old.record["truth"], new.record["truth"]
     if before["commit"] != after["commit"]:
         revisions = f"{before['revision']} and {after['revision']}"
-        diff = f"dsvc diff @{before['commit'][:8]} @{after['commit'][:8]}"
+        diff = f"dsvc diff @{before['commit'][:12]} @{after['commit'][:12]}"
         notes.append(f"the ground truths differ, {revisions}; see how: {diff}")
     filters = [entry.record["where"] or "all inputs" for entry in (old, new)]
     if filters[0] != filters[1]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from dsvc.core.automatic import drop_entry
 from dsvc.core.evaluating.predictions import Asked, ask, reading, state_of_run
 from dsvc.core.evaluating.truth import Truth, called, find_truth
 from dsvc.core.ledger import (
     Entry,
     auto_name,
+    find_entry,
     new_id,
     read_file,
     set_auto_version,
@@ -18,8 +20,10 @@ from dsvc.core.ledger import (
     stage_file,
     store_entry,
 )
+from dsvc.core.revisions import Revision
 from dsvc.core.scoring.kept import decode_scores, encode_scores
 from dsvc.core.scoring.scores import KINDS, Kind, Scores
+from dsvc.core.transaction import Refs
 from dsvc.errors import InvalidRecordsError, NotFoundError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, store_commit
 from dsvc.model.incoming import Entry as Stored
@@ -27,12 +31,12 @@ from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Media
 from dsvc.model.snapshot import Roots, Snapshot, store_roots
 from dsvc.model.tree import build_tree
-from dsvc.model.view import DATASET, EVAL_PREDICTIONS, EVAL_TRUTH, EVALUATION, VersionRef
+from dsvc.model.view import DATASET, EVAL_PREDICTIONS, EVAL_TRUTH, EVALUATION, VERSION, VersionRef
 from dsvc.model.walk import Sample
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
-    from dsvc.core.transaction import Refs, Transaction
+    from dsvc.core.transaction import Transaction
     from dsvc.store.ids import ObjectId
     from dsvc.store.writer import ObjectWriter
 
@@ -87,7 +91,14 @@ def evaluate(
     with dataset.repository.transaction(f"evaluate {truth.name}") as transaction:
         made = _Making(transaction, truth, asked, settings, progress)
         entry = made.enter(who, time or dataset._now())
-    return Evaluation(truth.dataset.evaluation(entry), made.scores, made.notes)
+    return Evaluation(truth.dataset.evaluation(entry), made.scores, (*made.notes, *_staged(state.revision, truth)))
+
+
+def _staged(revision: Revision, truth: Truth) -> list[str]:
+    """What to tell where a branch was evaluated on which something is staged."""
+    if revision.is_pinned or not truth.dataset.repository.dataset(revision.dataset, revision.branch).has_draft():
+        return []
+    return [f"what is staged on {revision.dataset} is no part of it"]
 
 
 class _Making:
@@ -257,3 +268,29 @@ def _place(annotation: Annotation) -> int:
 def read_scores(dataset: Dataset, entry: Entry) -> Scores:
     """All numbers of an evaluation. Raises DamagedError; RemoteError where they are elsewhere."""
     return decode_scores(b"".join(read_file(dataset, entry, SCORES)))
+
+
+def delete_evaluation(dataset: Dataset, id: str, dry_run: bool) -> list[str]:
+    """Take an evaluation away, with the versions that it made; see `Dataset.delete_evaluation`."""
+    entry = find_entry(dataset, EVALUATION, id)
+    gone: list[str] = []
+
+    def change(refs: Refs) -> None:
+        gone[:] = _drop(refs, dataset, entry)
+
+    if dry_run:
+        change(Refs(dataset.repository.view))
+    else:
+        dataset.repository.change(f"evaluate delete {entry.id}", change)
+    return gone
+
+
+def _drop(refs: Refs, dataset: Dataset, entry: Entry) -> list[str]:
+    gone = drop_entry(refs, dataset, EVALUATION, entry.id)
+    # Where another evaluation is of the same commit, it has a version of its own.
+    for name in (entry.record[side]["version"] for side in ("truth", "predictions")):
+        version = cast("VersionRef | None", refs.get(VERSION, dataset.name, name))
+        if version is not None and version.origin in (EVAL_TRUTH, EVAL_PREDICTIONS) and version.commit in entry.of:
+            refs.set((VERSION, dataset.name, name), None)
+            gone.append(name)
+    return sorted(gone)
