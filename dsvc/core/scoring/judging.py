@@ -72,8 +72,11 @@ class Sum(NamedTuple):
 
     @property
     def mean(self) -> float | None:
-        """The figure, or None where nothing is defined."""
-        return self.total / self.number if self.number else None
+        """The figure, or None where nothing is defined.
+
+        pycocotools adds 2.2e-16 to what it divides by, so that what is right in all may be just below 1.
+        """
+        return round(self.total / self.number, 14) if self.number else None
 
     def plus(self, other: Sum) -> Sum:
         """The sum of both."""
