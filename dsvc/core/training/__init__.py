@@ -1,1 +1,1 @@
-"""Training: runs of a command on the data of a version, and a ready trainer for classified images."""
+"""Training runs: a command, the exact data that it learned from, and what it left behind."""
