@@ -63,6 +63,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
     "Know": {
+        "evaluate": ("evaluate", "Score predictions against a revision, and keep both, and the numbers."),
         "train": ("train", "Run a command on the data of a version, and keep the run."),
         "runs": ("runs", "List, show, compare, reproduce and delete training runs."),
     },
