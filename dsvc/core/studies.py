@@ -29,7 +29,10 @@ class Studies:
         return entries(cast("Dataset", self), RUN)
 
     def run(self, id: str) -> Entry:
-        """The training run of an id, or of its first digits, at least 4. Raises NotFoundError, UsageError."""
+        """The training run of an id, of its first digits (4 or more), or of `last`, `last~1`.
+
+        Raises NotFoundError, UsageError.
+        """
         from dsvc.core.ledger import find_entry
 
         return find_entry(cast("Dataset", self), RUN, id)
@@ -68,7 +71,10 @@ class Studies:
         return entries(cast("Dataset", self), EVALUATION)
 
     def evaluation(self, id: str) -> Entry:
-        """The evaluation of an id, or of its first digits, at least 4. Raises NotFoundError, UsageError."""
+        """The evaluation of an id, of its first digits (4 or more), or of `last`, `last~1`.
+
+        Raises NotFoundError, UsageError.
+        """
         from dsvc.core.ledger import find_entry
 
         return find_entry(cast("Dataset", self), EVALUATION, id)
