@@ -9,6 +9,7 @@ from dsvc.model.view import EVALUATION, RUN
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.ledger import Entry
+    from dsvc.store.ids import ObjectId
 
 
 class Studies:
@@ -37,3 +38,12 @@ class Studies:
         from dsvc.core.ledger import find_entry
 
         return find_entry(cast("Dataset", self), EVALUATION, id)
+
+    def uses(self) -> dict[ObjectId, list[tuple[str, str]]]:
+        """The commits that are the data of runs and evaluations, each with the kinds and ids of these. Raises
+        DamagedError."""
+        from dsvc.core.ledger import uses
+
+        dataset = cast("Dataset", self)
+        found = uses(dataset.repository.view, dataset.repository.store, dataset.name)
+        return {commit: [(ref[0], ref[2]) for ref in refs] for commit, refs in found.items()}
