@@ -47,7 +47,7 @@ class Shapes:
         import numpy as np
 
         middles = self._box_middles()
-        rings = [at for at in np.flatnonzero(self.rings).tolist()]
+        rings: list[int] = np.flatnonzero(self.rings).tolist()
         parts = [ring for at in rings for ring in self._rows[at].p or ()]
         owners = np.repeat(rings, self.rings[rings]).astype(np.int64)
         around = ring_middles(parts) / self._units[owners] if parts else np.empty((0, 2))
@@ -55,7 +55,8 @@ class Shapes:
         first = np.concatenate(([True], owners[1:] != owners[:-1])) if parts else np.empty(0, dtype=bool)
         around = around[~(first & self.boxes[owners])]
         bare = ~self.boxes & (self.rings == 0)
-        others = [self._other_middle(at) for at in np.flatnonzero(bare & (self.masks | self.keypoints | self.points))]
+        left: list[int] = np.flatnonzero(bare & (self.masks | self.keypoints | self.points)).tolist()
+        others = [self._other_middle(at) for at in left]
         with np.errstate(all="ignore"):
             found = np.concatenate((middles[self.boxes], around, np.array(others).reshape(-1, 2))) / 2
         return cells(found)
@@ -143,6 +144,4 @@ def _fits_keypoints(packed: bytes | None) -> bool:
 
 def is_placed(row: AnnotationRow) -> bool:
     """Whether an annotation has any part that lies somewhere, be it one that cannot be read."""
-    return not (
-        row.b is None and row.p is None and row.m is None and row.k is None and row.pt is None and row.sp is None
-    )
+    return any(part is not None for part in (row.b, row.p, row.m, row.k, row.pt, row.sp))

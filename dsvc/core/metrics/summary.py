@@ -149,10 +149,7 @@ def finished(summary: Summary) -> Summary:
 class _Kept(msgspec.Struct, array_like=True, gc=False):
     totals: bytes
     histograms: bytes
-    concepts: tuple[list[str], bytes]
-    types: tuple[list[str], bytes]
-    kinds: tuple[list[str], bytes]
-    splits: tuple[list[str], bytes]
+    tables: list[tuple[list[str], bytes]]
     pairs: bytes
     blobs: bytes
     duplicates: tuple[int, int]
@@ -173,11 +170,10 @@ def _bytes(array: Array) -> bytes:
 
 def pack(summary: Summary) -> bytes:
     """The bytes of a summary."""
-    tables = (summary.concepts, summary.types, summary.kinds, summary.splits)
     kept = _Kept(
         _bytes(summary.totals),
         _bytes(summary.histograms),
-        *map(_table_fields, tables),
+        [_table_fields(table) for table in (summary.concepts, summary.types, summary.kinds, summary.splits)],
         _bytes(summary.pairs),
         summary.blobs.astype("<u8", copy=False).tobytes(),
         summary.duplicates,
@@ -190,19 +186,12 @@ def unpack(data: bytes) -> Summary:
     import numpy as np
 
     kept = _decode(data)
-    concepts = _table(kept.concepts, len(CONCEPT_COLUMNS))
+    concepts, types, kinds, splits = map(_table, kept.tables, (len(CONCEPT_COLUMNS), 1, 1, 1))
     totals, pairs = _numbers(kept.totals, len(COLUMNS)), _numbers(kept.pairs, 3)
     if len(totals) != 1 or (len(pairs) and not 0 <= pairs[:, :2].min() <= pairs[:, :2].max() < len(concepts.names)):
         raise ValueError("counts of something else")
-    return Summary(
-        totals[0],
-        _numbers(kept.histograms, 2),
-        concepts,
-        *(_table(table, 1) for table in (kept.types, kept.kinds, kept.splits)),
-        pairs,
-        np.frombuffer(kept.blobs, dtype="<u8"),
-        kept.duplicates,
-    )
+    histograms, blobs = _numbers(kept.histograms, 2), np.frombuffer(kept.blobs, dtype="<u8")
+    return Summary(totals[0], histograms, concepts, types, kinds, splits, pairs, blobs, kept.duplicates)
 
 
 def pack_table(table: Table) -> bytes:
