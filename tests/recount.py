@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 from typing import Any
 
 from dsvc.core.state import State
@@ -10,7 +11,6 @@ from dsvc.model.geometry import box_of
 from dsvc.model.records import Annotation, Input, Shape
 
 Counts = dict[str, Any]
-SHARES = (100.0, 100.0)  # of a picture that is taken as 100 x 100, so that shares of any are compared
 RATIOS = (1 / 4, 1 / 2, 2 / 3, 9 / 10, 10 / 9, 3 / 2, 2, 4)
 
 
@@ -106,7 +106,7 @@ def ratio_range(ratio: float) -> tuple[float | None, float | None]:
     limits = (None, *RATIOS, None)
     return next(
         (low, high)
-        for low, high in zip(limits, limits[1:], strict=False)
+        for low, high in pairwise(limits)
         if (low is None or ratio >= low) and (high is None or ratio < high)
     )
 
@@ -244,32 +244,34 @@ def count_box(
 def places(annotation: Annotation, size: tuple[float, float] | None, found: Counter[str]) -> list[tuple[int, int]]:
     """The cells of an annotation's regions: each ring beyond the first is one of its own."""
     shape = annotation.shape or Shape()
-    boxes = []
-    if found["polygons"]:
-        parts = [Annotation(key="", id="", shape=Shape(polygons=(ring,), unit=shape.unit)) for ring in shape.polygons]
-        if found["bounding_boxes"]:
-            parts[0] = Annotation(key="", id="", shape=Shape(box=shape.box, unit=shape.unit))
-        boxes = [box_of(part, size) for part in parts]
-    elif found["bounding_boxes"]:
-        boxes = [box_of(Annotation(key="", id="", shape=Shape(box=shape.box, unit=shape.unit)), size)]
-    whole = size or (SHARES if shape.unit == "relative" else None)
-    if shape.unit == "relative" and size is None and boxes:
-        return places(annotation, SHARES, found)
-    if not boxes and found["masks"]:
-        whole = (float(shape.mask.width), float(shape.mask.height))
-        boxes = [box_of(Annotation(key="", id="", shape=Shape(mask=shape.mask)))]
-        if boxes == [None]:
-            boxes = []
-    if not boxes and (found["keypoints"] or found["points"]):
-        whole = SHARES[:0] or ((1.0, 1.0) if shape.unit == "relative" and annotation.shape else size)
-        keypoints = annotation.keypoints if found["keypoints"] else None
-        boxes = [box_of(Annotation(key="", id="", keypoints=keypoints, point=annotation.point))]
-    return [cell(box, whole) for box in boxes if box is not None and whole is not None]
+    whole = (1.0, 1.0) if shape.unit == "relative" else size
+    middles = [middle_of(ring[::2], ring[1::2]) for ring in shape.polygons or ()] if found["polygons"] else []
+    if found["bounding_boxes"]:
+        assert shape.box is not None
+        x, y, width, height = shape.box
+        middles[:1] = [(x + width / 2, y + height / 2)]
+    if not middles and shape.mask is not None:
+        box = box_of(Annotation(key="", id="", shape=Shape(mask=shape.mask)))
+        if box is not None:
+            whole = (float(shape.mask.width), float(shape.mask.height))
+            middles = [(box[0] + box[2] / 2, box[1] + box[3] / 2)]
+    if not middles and found["keypoints"]:
+        assert annotation.keypoints is not None
+        points = [annotation.keypoints[at : at + 3] for at in range(0, len(annotation.keypoints), 3)]
+        seen = [point for point in points if point[2] > 0]
+        middles = [middle_of([x for x, _, _ in seen], [y for _, y, _ in seen])] if seen else []
+    if not middles and found["points"]:
+        assert annotation.point is not None
+        middles = [(annotation.point[0], annotation.point[1])]
+    return [cell(middle, whole) for middle in middles] if whole is not None else []
 
 
-def cell(box: tuple[float, float, float, float], whole: tuple[float, float]) -> tuple[int, int]:
-    shares = (box[0] + box[2] / 2) / whole[0], (box[1] + box[3] / 2) / whole[1]
-    x, y = (min(int(max(0.0, min(share, 1.0)) * 10), 9) for share in shares)
+def middle_of(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
+    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+
+
+def cell(middle: tuple[float, float], whole: tuple[float, float]) -> tuple[int, int]:
+    x, y = (min(int(max(0.0, min(place / side, 1.0)) * 10), 9) for place, side in zip(middle, whole, strict=True))
     return x, y
 
 
