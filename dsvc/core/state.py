@@ -19,6 +19,7 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.diffing.diff import Diff
     from dsvc.core.exporting import ExportReport
+    from dsvc.core.metrics.metrics import Metrics
     from dsvc.core.queries.answer import Answer
     from dsvc.core.references.places import Places
     from dsvc.core.repository import Repository
@@ -188,6 +189,15 @@ class State:
         from dsvc.core.diffing.diff import Diff
 
         return Diff(self.snapshot, other.snapshot, keys, where, progress)
+
+    def metrics(self, by: str | None = None, progress: Progress | None = None) -> Metrics:
+        """The numbers of this state, grouped besides by concept, type, split or metadata.FIELD.
+
+        What did not change since a state that was counted before is not counted again. Raises UsageError.
+        """
+        from dsvc.core.metrics.metrics import measure_snapshot
+
+        return measure_snapshot(self.snapshot, by, progress)
 
     def query(self, sql: str, **others: State) -> Answer:
         """The answer to one SELECT over the tables inputs, annotations and concepts of this state.
