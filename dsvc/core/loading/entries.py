@@ -79,7 +79,11 @@ class Entries:
 
     def key(self, at: int) -> str:
         """The key at an index."""
-        return bytes(self._keys[self._ends[at] : self._ends[at + 1]]).decode()
+        return self._keys[self._ends[at] : self._ends[at + 1]].decode()
+
+    def raw_key(self, at: int) -> bytes:
+        """The tree key at an index."""
+        return bytes(self._keys[self._ends[at] : self._ends[at + 1]])
 
     def blob(self, at: int) -> ObjectId | None:
         """The blob at an index, or None where the repository holds no bytes of it."""

@@ -11,9 +11,22 @@ from blake3 import blake3
 
 from dsvc.core.loading.entries import Entries, choose
 from dsvc.core.loading.images import UndecodableError, decode_image, require_pillow
+from dsvc.core.loading.marks import PARTS as MARKED
+from dsvc.core.loading.marks import Marks, make_marks
 from dsvc.core.loading.sampler import Sampler
 from dsvc.core.loading.source import Source
-from dsvc.core.loading.targets import DEFAULT, PARTS, Classes, Row, areas, corners, keypoints, masks
+from dsvc.core.loading.targets import (
+    DEFAULT,
+    PARTS,
+    Classes,
+    Row,
+    Weights,
+    areas,
+    corners,
+    keypoints,
+    masks,
+    pick_label,
+)
 from dsvc.errors import RefusedError, UsageError
 from dsvc.model.geometry import Size
 from dsvc.model.records import Annotation
@@ -55,6 +68,8 @@ class Samples:
         self._transform, self._transforms = transform, transforms
         self._decode, self._mode, self._on_error = decode, mode, on_error
         self._classes = Classes(state.concepts(), classes)
+        is_marked = MARKED.issuperset(self._parts)
+        self._marks = make_marks(state.snapshot, entries, self._classes) if is_marked else None
         self._told = set[int]()
 
     @property
@@ -109,45 +124,47 @@ class Samples:
             picture = decode_image(data, key, self._mode, turned=entries.is_turned(at))
             size, name = (float(picture.width), float(picture.height)), "image"
             value = _tensor(picture) if self._decode == "tensor" else picture
-        target = self._target(key, size)
+        target = self._target(at, key, size)
         if self._transform is not None:
             value = self._transform(value)
         if self._transforms is not None:
             value, target = self._transforms(value, target)
         return {"key": key, name: value, "target": target}
 
-    def _target(self, key: str, size: Size | None) -> Any:
-        annotations = tuple(self._source.state.annotations(key)) if self._parts else ()
-        has_places = not {"label", "multi_hot", "annotations"}.issuperset(self._parts)
-        rows = self._classes.rows(annotations, size, key) if has_places else []
-        made = {part: self._part(part, annotations, rows, size, key) for part in self._parts}
+    def _target(self, at: int, key: str, size: Size | None) -> Any:
+        if self._marks is not None:
+            made = {part: _MARKED[part](self._marks, at, size, key, self._classes) for part in self._parts}
+        else:
+            annotations = tuple(self._source.state.annotations(key)) if self._parts else ()
+            rows = self._classes.rows(annotations, size, key) if _PLACED.intersection(self._parts) else []
+            made = {part: self._part(part, annotations, rows, size, key) for part in self._parts}
         return made[self._parts[0]] if self._is_alone else made
 
     def _part(
         self, part: str, annotations: tuple[Annotation, ...], rows: list[Row], size: Size | None, key: str
     ) -> Any:
-        if part == "label":
-            return self._classes.label(annotations)
+        """A part of a target, of which some are not in the table of marks."""
         if part == "annotations":
             return annotations
         if part == "ids":
             return [row.annotation.id for row in rows]
+        if part in ("label", "multi_hot"):
+            weights = self._classes.weights(annotations)
+            return pick_label(weights) if part == "label" else _multi_hot(weights, len(self._classes))
+        import numpy as np
         import torch
 
-        if part == "multi_hot":
-            hot = torch.zeros(len(self._classes))
-            for label, value in self._classes.weights(annotations).items():
-                hot[label] = value
-            return hot
         if part == "boxes":
-            return torch.tensor(corners(rows), dtype=torch.float32).reshape(-1, 4)
-        if part == "labels":
-            return torch.tensor([row.label for row in rows], dtype=torch.int64)
-        if part == "area":
-            return torch.tensor(areas(rows, size), dtype=torch.float32)
-        if part == "iscrowd":
-            return torch.tensor([int(bool(row.annotation.crowd)) for row in rows], dtype=torch.int64)
-        return torch.from_numpy(masks(rows, size, key) if part == "masks" else keypoints(rows, self._classes.points))
+            found = np.array(corners(rows), dtype=np.float32).reshape(-1, 4)
+        elif part == "labels":
+            found = np.array([row.label for row in rows], dtype=np.int64)
+        elif part == "area":
+            found = np.array(areas(rows, size), dtype=np.float32)
+        elif part == "iscrowd":
+            found = np.array([bool(row.annotation.crowd) for row in rows], dtype=np.int64)
+        else:
+            found = masks(rows, size, key) if part == "masks" else keypoints(rows, self._classes.points)
+        return torch.from_numpy(found)
 
     # ---- around it
 
@@ -185,6 +202,33 @@ class Samples:
 
     def __repr__(self) -> str:
         return f"Samples({len(self)} inputs, {len(self._classes)} classes)"
+
+
+def _multi_hot(weights: Weights, count: int) -> Any:
+    """Float32, of each class the highest value that it has."""
+    import torch
+
+    hot = torch.zeros(count)
+    for label, value in weights:
+        hot[label] = max(value, float(hot[label]))
+    return hot
+
+
+def _of_array(found: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(found)
+
+
+_PLACED = frozenset(("boxes", "labels", "area", "iscrowd", "ids", "masks", "keypoints"))
+_MARKED: dict[str, Callable[[Marks, int, Size | None, str, Classes], Any]] = {
+    "label": lambda marks, at, size, key, classes: pick_label(marks.weights(at)),
+    "multi_hot": lambda marks, at, size, key, classes: _multi_hot(marks.weights(at), len(classes)),
+    "boxes": lambda marks, at, size, key, classes: _of_array(marks.corners(at, size, key)),
+    "labels": lambda marks, at, size, key, classes: _of_array(marks.labels(at)),
+    "area": lambda marks, at, size, key, classes: _of_array(marks.areas(at, size, key)),
+    "iscrowd": lambda marks, at, size, key, classes: _of_array(marks.crowds(at)),
+}
 
 
 def _tensor(picture: Any) -> Any:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsvc.core.keys import display
 from dsvc.core.nearest import near_names
 from dsvc.errors import RefusedError, UsageError
-from dsvc.model.geometry import Size, box_of
-from dsvc.model.records import Annotation, Concept
+from dsvc.model.geometry import Box, Size, box_of
+from dsvc.model.records import Annotation, Concept, Numbers, Shape
 from dsvc.model.runs import runs
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+Weights = Sequence[tuple[int, float]]
 PARTS = ("label", "multi_hot", "boxes", "labels", "area", "iscrowd", "ids", "masks", "keypoints", "annotations")
 DEFAULT = ("label", "boxes", "labels")
 
@@ -26,7 +27,14 @@ class Row(NamedTuple):
 
     annotation: Annotation
     label: int
-    box: tuple[float, float, float, float]
+    box: Box
+
+
+class Place(NamedTuple):
+    """A box, in pixels or from 0 to 1."""
+
+    box: Box
+    is_relative: bool
 
 
 class Classes:
@@ -50,25 +58,21 @@ class Classes:
 
     def index(self, annotation: Annotation) -> int | None:
         """The index of an annotation's class; None where it is none of these, or says that the class is not there."""
-        if annotation.concept is None or annotation.value == 0:
-            return None
-        return self._index.get(annotation.concept)
+        return self.index_of(annotation.concept, annotation.value)
+
+    def index_of(self, concept: str | None, value: float | None) -> int | None:
+        """The same of its concept and value."""
+        return None if concept is None or value == 0 else self._index.get(concept)
 
     # ---- of the input as a whole
 
-    def label(self, annotations: Iterable[Annotation]) -> int:
-        """The class of the input: the one with the highest value, the first among equals; -1 where it has none."""
-        found = self.weights(annotations)
-        return min(found, key=lambda label: (-found[label], label)) if found else -1
-
-    def weights(self, annotations: Iterable[Annotation]) -> dict[int, float]:
-        """The value, by default 1, of each class that the input as a whole has."""
-        found: dict[int, float] = {}
+    def weights(self, annotations: Iterable[Annotation]) -> Weights:
+        """The classes that the input as a whole has, each with its value, which is 1 where none is given."""
+        found = []
         for annotation in annotations:
             label = self.index(annotation) if is_whole(annotation) else None
             if label is not None:
-                value = 1.0 if annotation.value is None else float(annotation.value)
-                found[label] = max(value, found.get(label, value))
+                found.append((label, weight(annotation.value)))
         return found
 
     # ---- of places on the picture
@@ -81,14 +85,43 @@ class Classes:
         found = []
         for annotation in annotations:
             label = self.index(annotation)
-            if label is None or (annotation.shape is None and annotation.keypoints is None):
+            place = place_of(annotation) if label is not None else None
+            if label is None or place is None:
                 continue
-            box = box_of(annotation, size)
-            if box is None and size is None and annotation.shape is not None and annotation.shape.unit == "relative":
-                raise _no_size(key)
-            if box is not None and box[2] > 0 and box[3] > 0:
-                found.append(Row(annotation, label, box))
+            if place.is_relative and size is None:
+                raise no_size(key)
+            found.append(Row(annotation, label, scaled(place.box, size) if place.is_relative and size else place.box))
         return found
+
+
+def place_of(annotation: Annotation) -> Place | None:
+    """Where an annotation with a shape or keypoints is; None for one without, or whose box has no extent."""
+    shape, points = annotation.shape, annotation.keypoints
+    is_relative = shape is not None and shape.unit == "relative"
+    box = _box(annotation, None, shape, (1.0, 1.0) if is_relative else None)
+    if box is None:
+        is_relative, box = False, _box(annotation, points, None, None)
+    return Place(box, is_relative) if box is not None and box[2] > 0 and box[3] > 0 else None
+
+
+def _box(annotation: Annotation, keypoints: Numbers | None, shape: Shape | None, size: Size | None) -> Box | None:
+    alone = Annotation(key=annotation.key, id=annotation.id, keypoints=keypoints, shape=shape)
+    return box_of(alone, size)
+
+
+def scaled(box: Box, size: Size) -> Box:
+    """A box of 0 to 1 in pixels."""
+    return (box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1])
+
+
+def weight(value: float | None) -> float:
+    """What a class counts whose annotation has a value, or none."""
+    return 1.0 if value is None else float(value)
+
+
+def pick_label(weights: Weights) -> int:
+    """The class with the highest value, the first of equals; -1 where there is none."""
+    return min(weights, key=lambda found: (-found[1], found[0]))[0] if weights else -1
 
 
 def is_whole(annotation: Annotation) -> bool:
@@ -97,7 +130,8 @@ def is_whole(annotation: Annotation) -> bool:
     return all(part is None for part in (*parts, annotation.frame))
 
 
-def _no_size(key: str) -> RefusedError:
+def no_size(key: str) -> RefusedError:
+    """The error for places that cannot be told in pixels."""
     message = f"{display(key)}: its annotations are relative to the size of the picture, which is not known"
     return RefusedError(message, "add its file, whose header says it: dsvc add PATH")
 
@@ -143,7 +177,7 @@ def masks(rows: Sequence[Row], size: Size | None, key: str) -> Array:
     import numpy as np
 
     if size is None:
-        raise _no_size(key)
+        raise no_size(key)
     width, height = round(size[0]), round(size[1])
     found = np.zeros((len(rows), height, width), dtype=np.uint8)
     for at, row in enumerate(rows):
