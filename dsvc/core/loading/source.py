@@ -45,6 +45,8 @@ class Source:
         if self._reopen is None:
             raise _not_to_share()
         repository = self._reopen()
+        if inherited is not None:
+            repository.cache = inherited.repository.cache  # decoded nodes are what they are in every process
         # A worker's process ends without anything being collected: what came from remotes is kept by this.
         util.Finalize(repository, repository.store.close, exitpriority=1)
         return State(repository, self.roots, self.revision)
@@ -77,7 +79,8 @@ class Source:
 def _read(state: State, blob: ObjectId, size: int) -> bytes:
     store = state.repository.store
     if 0 <= size <= PIECE:
-        return store.get(blob, Kind.BLOB)
+        found = store.read_plain(blob) if not store.is_distant else None
+        return store.get(blob, Kind.BLOB) if found is None else found
     return b"".join(store.open_blob(blob))
 
 
