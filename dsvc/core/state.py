@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dsvc.core.keys import display
+from dsvc.core.loading.loads import Loads
 from dsvc.core.revisions import Revision
 from dsvc.errors import NotFoundError, RefusedError, RemoteError
 from dsvc.model.incoming import Progress
@@ -63,7 +64,7 @@ class SampleView:
         return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
 
 
-class State:
+class State(Loads):
     """What a dataset holds at one moment. Iterating gives its samples in the order of their keys."""
 
     def __init__(self, repository: Repository, roots: Roots, revision: Revision) -> None:
