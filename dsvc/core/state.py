@@ -60,6 +60,16 @@ class SampleView:
         """The media as a file that can be read and sought in; of a big one, only what is read there is read."""
         return self._state.open_media(self.input)
 
+    @property
+    def state(self) -> State:
+        """The state that it is of."""
+        return self._state
+
+    def _repr_html_(self) -> str:
+        from dsvc.core.pictures.notebook import sample_html
+
+        return sample_html(self)
+
     def __repr__(self) -> str:
         return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
 
@@ -161,6 +171,11 @@ class State(Loads):
         name = f"@{self.revision.version}" if self.revision.version else f":{self.revision.branch or ''}"
         return f"State({self.revision.dataset}{name}, {counts})"
 
+    def _repr_html_(self) -> str:
+        from dsvc.core.pictures.notebook import state_html
+
+        return state_html(self)
+
     def __iter__(self) -> Iterator[SampleView]:
         from dsvc.core.ahead import Ahead, sample_media
 
@@ -209,6 +224,31 @@ class State(Loads):
         from dsvc.core.queries.answer import ask
 
         return ask({"": self.snapshot, **{name: state.snapshot for name, state in others.items()}}, sql)
+
+    def preview(
+        self,
+        other: State | None = None,
+        *,
+        keys: Iterable[str] = (),
+        where: str | None = None,
+        limit: int = 25,
+        columns: int | None = None,
+        size: int = 320,
+        progress: Progress | None = None,
+    ) -> Any:
+        """A contact sheet of inputs with their annotations drawn on, as an image of Pillow's.
+
+        Of `keys`, else of at most `limit` of all inputs or of those that a filter is true of, evenly spread by key;
+        `size` is that of a thumbnail in pixels. With `other`, of what differs from this state to that one: removed
+        red, added green. Raises FilterError, NotFoundError, UsageError; RefusedError without Pillow, or without inputs.
+        """
+        from dsvc.core.pictures.previews import Options, preview_diff, preview_state
+
+        options = Options(tuple(keys), where, limit, columns, size)
+        found = (
+            preview_state(self, options, progress) if other is None else preview_diff(self, other, options, progress)
+        )
+        return found.image
 
     def export(
         self,
