@@ -44,8 +44,8 @@ def score_shapes(
     COCO's persons, of other numbers 0.067 for each; `sigmas` gives others, one for each keypoint.
 
     Raises InvalidRecordsError naming what cannot be scored: shapes that need a size in pixels which is not known,
-    damaged masks, masks of one input of different sizes, other numbers of keypoints; UsageError for a
-    threshold, sigmas or a kind that cannot be.
+    damaged masks, masks of one input of different sizes, other numbers of keypoints; UsageError for thresholds,
+    sigmas and kinds that cannot be.
     """
     if kind not in _KINDS:
         raise UsageError(f"{kind!r} is no kind of shape that can be scored", f"one of: {', '.join(_KINDS)}")
