@@ -23,6 +23,7 @@ from dsvc.store import codec
 
 _PARTS: dict[Kind, str] = {"mask": "segmentation", "keypoints": "keypoints", "box": "bbox"}
 _TABLES = frozenset(("images", "annotations", "categories"))
+_MOST = 1e300  # what is beyond may be no float
 _A_LIST = "a results file is a list of objects with image_id, category_id and score"
 
 
@@ -98,8 +99,9 @@ class CocoResults:
             return "were they made on another version? its images have other numbers; say which: --made-on REV"
         if self._places.ambiguous:
             return "each split is numbered by itself: choose one, such as --where \"split = 'val'\", or give file_name"
-        if self._is_told and self._is_mixed:
-            return "say what is meant: --type box, mask, keypoints or classification"
+        if self._is_mixed:
+            ways = "say what is meant: --type box, mask, keypoints or classification"
+            return ways if self._is_told else "leave out --type: the first record tells what is predicted"
         return "nothing was stored; mend the records"
 
     def annotations(self, progress: Progress | None = None) -> Iterator[list[Entry]]:
@@ -169,18 +171,25 @@ def _split(data: memoryview, name: str) -> list[Any]:
         return msgspec.json.decode(body, type=list[Raw])
     except RecursionError:
         raise refuse(name, "holds lists or objects that are nested too deeply", "write it again") from None
-    except msgspec.ValidationError:
-        raise _refuse_object(body, name) from None
     except msgspec.DecodeError:
-        parsed = parse_lenient(body, name)
-    if not isinstance(parsed, list):
-        raise _refuse_object(body, name, parsed)
+        pass
+    if first == b"{":
+        raise _refuse_object(_keys(body, name), name)
+    parsed = parse_lenient(body, name)
+    assert isinstance(parsed, list)  # it begins with a bracket
     return parsed
 
 
-def _refuse_object(body: memoryview, name: str, parsed: Any = None) -> Exception:
+def _keys(body: memoryview, name: str) -> set[str]:
+    """The keys of a text that is an object. Raises InvalidRecordsError where it is not whole."""
+    try:
+        return set(msgspec.json.decode(body, type=dict[str, Raw]))
+    except (msgspec.DecodeError, RecursionError):
+        return set(parse_lenient(body, name))
+
+
+def _refuse_object(keys: set[str], name: str) -> Exception:
     """The error for a file that is an object, with what it looks like."""
-    keys = set(parsed) if parsed is not None else set(msgspec.json.decode(body, type=dict[str, Raw]))
     if keys & _TABLES:
         hint = f"for predictions that it holds, import it into a dataset and give that: dsvc import {name}"
         return refuse(name, "looks like a COCO annotation file, not like a list of results", hint)
@@ -277,7 +286,7 @@ def _wrong_head(record: dict[str, Any]) -> str | None:
     score = record["score"]
     if not is_number(score):
         return f"score is {_shown(score)}, which is no number"
-    return None if abs(score) < 1e300 else "score is too large"
+    return None if abs(score) <= _MOST else "score is too large"
 
 
 def _shown(value: Any) -> str:
@@ -292,8 +301,8 @@ def _read_numbers(name: str, value: Any) -> tuple[float, ...] | list[float] | st
     for place, number in enumerate(value):
         if not is_number(number):
             return f"{name}[{place}] is {_shown(number)}, which is no number"
-        if abs(number) > LIMIT:
-            return f"{name}[{place}] is beyond 2**53"
+        if abs(number) > _MOST:
+            return f"{name}[{place}] is too large"
     if name == "keypoints":
         return [float(number) for number in value]
     return tuple(map(float, value)) if len(value) == 4 else f"bbox has {len(value)} numbers, not 4"
@@ -331,7 +340,7 @@ def _wrong_parts(made: Result, place: Place, points: int | None) -> str | None:
     if made.keypoints is not UNSET:
         count = len(made.keypoints)
         if points is not None and count != 3 * points:
-            return f"keypoints has {count} numbers, not {3 * points}: 3 for each of the concept's {points}"
+            return f"keypoints has {count} numbers, not {3 * points}: x, y, visibility of {points} points"
         if count % 3:
             return f"keypoints has {count} numbers, not 3 for each point"
     shape = made.segmentation
