@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dsvc.cli.render import author_json, iso, plural, shown, table, when
+from dsvc.cli.render import author_json, iso, plural, shown, subject, table, when
 from dsvc.core.scoring.scores import NOTHING
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def _head(entry: Entry) -> Iterator[str]:
     inputs, annotations = plural(counts["inputs"], "input"), plural(counts["annotations"], "annotation")
     yield f"evaluation {entry.id} of {shown(record['truth']['revision'])}: {kind}"
     yield f"{shown(str(entry.author))}, {when(entry.time)}"
-    if record["message"]:
-        yield f"    {shown(record['message'])}"
+    for line in record["message"].strip().splitlines():
+        yield f"    {shown(line)}".rstrip()
     yield f"{plural(counts['predictions'], 'prediction')} of {shown(source(record))}, {inputs}, {annotations}"
     narrowed = [f"--where {shown(record['where'])}"] if record["where"] else []
     narrowed += ["--predicted"] if record["predicted"] else []
@@ -170,7 +170,7 @@ def list_lines(entries: Sequence[Entry]) -> Iterator[str]:
         by = _headline(record["figures"], _HEADLINES)
         figure = f"{by} {_number(record['figures'].get(by))}"
         of = f"{shown(source(record))} on {shown(record['truth']['revision'])}"
-        note = shown(record["message"].strip().partition("\n")[0])
+        note = shown(subject(record["message"]))
         rows.append((entry.id, when(entry.time), record["type"], figure, of, note))
     return table(rows)
 
