@@ -274,7 +274,13 @@ def test_commands_go_before_revisions(dsvc, results) -> None:
     assert "dsvc evaluate [OPTIONS] REV [PREDICTIONS]" in dsvc("evaluate", "--help").out
 
 
-def test_there_is_nothing_to_write_to_from_afar(dsvc, project: Path) -> None:
+def test_from_afar_evaluations_are_read_and_not_made(dsvc, results) -> None:
+    id = evaluate(dsvc, "pets@v1", results(CAT))
+    for arguments in (("list",), ("show", id), ("compare", id, id)):
+        here = dsvc("evaluate", *arguments).out
+        assert dsvc("-R", ".", "evaluate", *arguments).out == here
+        assert dsvc("evaluate", *arguments, "-R", ".").out == here
+    assert "dsvc evaluate delete needs a clone" in dsvc("evaluate", "delete", id, "-R", ".", code=3).err
     for arguments in (("-R", ".", "evaluate", "pets", "pets"), ("evaluate", "pets", "pets", "-R", ".")):
         assert "dsvc evaluate needs a clone" in dsvc(*arguments, code=3).err
 
