@@ -7,7 +7,9 @@ collecting, sending, and media that comes when it is read.
 
 from __future__ import annotations
 
+import re
 import secrets
+import time as clock
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +32,12 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _SHORTEST = 4  # characters of an id that name an entry
+# In the notes of an entry's commit: when it was entered, in nanoseconds since 1970, which tells two of a second apart.
+_ENTERED = "entered"
+# The newest entry, or the one so many before it.
+_LAST = re.compile(r"last(?:~([0-9]{1,9}))?")
 _COMMANDS = {RUN: "dsvc runs list", EVALUATION: "dsvc evaluate list"}
+_MAKES = {RUN: "dsvc train DATASET -- COMMAND...", EVALUATION: "dsvc evaluate REV PREDICTIONS"}
 
 
 class Entry(NamedTuple):
@@ -83,7 +90,14 @@ def store_entry(
     edits.meta = {kind: dict(record)}
     roots = edit_roots(writer, empty_roots(writer), edits)
     snapshot = store_roots(writer, roots)
-    commit = Commit(snapshot=snapshot, parents=tuple(of), author=author, time=time, message=f"{kind} {record['id']}")
+    commit = Commit(
+        snapshot=snapshot,
+        parents=tuple(of),
+        author=author,
+        time=time,
+        message=f"{kind} {record['id']}",
+        notes={_ENTERED: clock.time_ns()},
+    )
     return store_commit(writer, commit)
 
 
@@ -109,13 +123,23 @@ def set_auto_version(refs: Refs, dataset: str, name: str, version: VersionRef) -
 
 def entries(dataset: Dataset, kind: str) -> list[Entry]:
     """The runs or evaluations of a dataset, the oldest first. Raises DamagedError."""
-    refs = dataset.repository.view.list(kind, dataset.name)
-    found = [_load(dataset, kind, ref[2], cast(RunRef, value).commit) for ref, value in refs]
-    return sorted(found, key=lambda entry: (entry.time.seconds, entry.id))
+    store = dataset.repository.store
+    found = []
+    for ref, value in dataset.repository.view.list(kind, dataset.name):
+        kept = load_commit(store, cast(RunRef, value).commit)
+        entered = kept.notes.get(_ENTERED)  # of whoever wrote it, perhaps not dsvc
+        order = (kept.time.seconds, entered if type(entered) is int else 0, ref[2])
+        found.append((order, _load(dataset, kind, ref[2], cast(RunRef, value).commit)))
+    return [entry for _, entry in sorted(found, key=lambda one: one[0])]
 
 
 def find_entry(dataset: Dataset, kind: str, id: str) -> Entry:
-    """The run or evaluation of an id, or of its first digits, at least 4. Raises NotFoundError, UsageError."""
+    """The run or evaluation of an id, or of its first digits, at least 4; `last` is the newest, `last~1` one earlier.
+
+    Raises NotFoundError, UsageError.
+    """
+    if back := _LAST.fullmatch(id):
+        return _newest(dataset, kind, int(back[1] or 0))
     refs = {ref[2]: cast(RunRef, value) for ref, value in dataset.repository.view.list(kind, dataset.name)}
     names = [id] if id in refs else [name for name in refs if len(id) >= _SHORTEST and name.startswith(id)]
     if len(names) > 1:
@@ -125,6 +149,20 @@ def find_entry(dataset: Dataset, kind: str, id: str) -> Entry:
         hint = f"did you mean {near[0]}?" if near else f"see: {_COMMANDS[kind]}"
         raise NotFoundError(f"dataset {dataset.name!r} has no {kind} {id!r}", hint)
     return _load(dataset, kind, names[0], refs[names[0]].commit)
+
+
+def _newest(dataset: Dataset, kind: str, back: int) -> Entry:
+    """The newest entry, or the one that is `back` before it. Raises NotFoundError."""
+    found = entries(dataset, kind)
+    if back >= len(found):
+        count = f"{len(found):,} {kind}{'' if len(found) == 1 else 's'}"
+        raise NotFoundError(f"dataset {dataset.name!r} has {count if found else f'no {kind}s'}", _hint(kind, found))
+    return found[-1 - back]
+
+
+def _hint(kind: str, found: list[Entry]) -> str:
+    """What to do where there are not enough entries."""
+    return f"see: {_COMMANDS[kind]}" if found else f"make one: {_MAKES[kind]}"
 
 
 def _load(dataset: Dataset, kind: str, id: str, commit: ObjectId) -> Entry:

@@ -74,6 +74,11 @@ def lock_reader() -> Any:
     return import_module("dsvc.git.pinning").find_pinned
 
 
+def code_reader() -> Any:
+    """The function that finds Git's commit of the code in a folder, and whether it was changed since."""
+    return import_module("dsvc.git.code").find_code
+
+
 def archive() -> Any:
     """The module that tells what ZIP archives hold."""
     return import_module("dsvc.formats.archive")

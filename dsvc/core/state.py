@@ -13,7 +13,7 @@ from dsvc.errors import NotFoundError, RefusedError, RemoteError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Concept, Input
 from dsvc.model.snapshot import Roots, Snapshot
-from dsvc.model.walk import Sample, Walk
+from dsvc.model.walk import Sample
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -215,20 +215,9 @@ class State:
         With `strict`, it is refused where anything would be left out. With `where`, only the inputs that a filter is
         true of go out, with all their annotations, and all concepts: FilterError where it is none.
         """
-        from dsvc.core.exporting import export_state
-        from dsvc.core.merging.conflicts import require_settled
+        from dsvc.core.exporting import export_state, walk_of
 
-        require_settled(self.snapshot)
-        walk: Walk = self
-        if where is not None:
-            from dsvc.core.filters.matching import Matching
-
-            walk = Matching(self, where, progress)
-        if media:
-            from dsvc.core.ahead import WithMedia
-            from dsvc.model.view import tombstones
-
-            walk = WithMedia(walk, self.repository.store, tombstones(self.repository.view).keys())
+        walk = walk_of(self, media=media, where=where, progress=progress)
         return export_state(walk, format, Path(target), media=media, force=force, strict=strict)
 
 
