@@ -11,6 +11,7 @@ from core.evaluating.conftest import CAT, DOG
 import dsvc
 from dsvc.core.dataset import Dataset
 from dsvc.core.evaluating.comparing import compare_evaluations
+from dsvc.core.evaluating.record import describe, plain_record
 from dsvc.core.ledger import Entry, set_entry, stage_file, store_entry
 from dsvc.core.repository import Repository
 from dsvc.core.transaction import Refs
@@ -156,6 +157,22 @@ def enter(pets: Dataset, kind: str, record: dict[str, Any], files: dict[str, byt
             set_entry(refs, kind, pets.name, record["id"], commit)
 
         transaction.run(change)
+
+
+def test_what_somebody_else_wrote_is_told_as_far_as_it_goes(labelled: Dataset, write: Write) -> None:
+    entry = labelled.evaluate("pets@v1", write([CAT], "results.json"), where="true").entry
+    assert describe(entry) == ("", "pets@v1", "results.json", "true", False)
+    record = {name: value for name, value in entry.record.items() if name not in ("message", "predicted")}
+    sides = {
+        name: {"version": None, "commit": record[name]["commit"], "run": 5, "x": b""}
+        for name in ("truth", "predictions")
+    }
+    other = entry._replace(record=record | sides)
+    truth, predictions = (f"@{commit.hex()[:12]}" for commit in entry.of)
+    assert describe(other) == ("", truth, predictions, "true", False)
+    plain = plain_record(other)
+    assert plain["truth"] == {"version": None, "commit": entry.of[0].hex(), "revision": None}
+    assert json.loads(json.dumps(plain)) == plain and plain.keys() == plain_record(entry).keys()
 
 
 # ---- what is evaluated
