@@ -35,6 +35,7 @@ READING = frozenset(
         "list",
         "log",
         "op log",
+        "plot",
         "preview",
         "query",
         "runs compare",

@@ -70,10 +70,11 @@ def new_figure(width: float, height: float, title: str, subtitle: str) -> Any:
     """A figure of a size in inches with a title, which belongs to no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    layout = ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 1 - 0.85 / height), w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(rect=(0.01, 0.01, 0.98, 1 - 0.85 / height), w_pad=0.12, h_pad=0.12)
     options: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
     figure.text(0.25 / width, 1 - 0.18 / height, safe(title, 90), fontsize=14, color=DARK, **options)
     figure.text(0.25 / width, 1 - 0.47 / height, safe(subtitle, 120), fontsize=9.5, color=FAINT, **options)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.pictures.colours import colour_of, hexadecimal
+from dsvc.core.pictures.extras import require_matplotlib
 from dsvc.core.pictures.figures import BAR, DARK, FAINT, LINE, new_figure, safe, say_nothing, settled, styled
 from dsvc.core.pictures.gathering import BINS, Label, Sizes, box_sizes, class_balance, locations, per_input
 from dsvc.core.pictures.naming import called
@@ -24,17 +25,29 @@ _SMALL, _LARGE = 32, 96  # COCO's limits, as sides of a square in pixels
 
 def plot_state(state: State, kinds: Sequence[str] = ()) -> Any:
     """A figure with a panel for each kind, by default of all that there is. Raises RefusedError, UsageError."""
+    return draw_panels(state, gather_panels(state, kinds))
+
+
+def gather_panels(state: State, kinds: Sequence[str] = ()) -> dict[str, Any]:
+    """What a figure is made of, by kind; without `kinds`, of all that there is something for.
+
+    Raises UsageError for an unknown kind, RefusedError without Matplotlib, or without inputs.
+    """
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(f"no plot {kind!r} of a revision", f"there is: {', '.join(KINDS)}")
+    require_matplotlib()
+    if not len(state):
+        raise RefusedError("there are no inputs to plot", "add some: dsvc add PATH, or dsvc import FILE")
+    found = {kind: _PANELS[kind].gather(state) for kind in tuple(dict.fromkeys(kinds)) or KINDS}
+    return found if kinds else {kind: data for kind, data in found.items() if data}
+
+
+def draw_panels(state: State, found: Mapping[str, Any]) -> Any:
+    """The figure of what was gathered of a state."""
     counts = state.counts()
+    text = ", ".join(f"{counts[noun]:,} {noun}" for noun in ("inputs", "annotations", "concepts"))
     with styled():
-        if not counts["inputs"]:
-            raise RefusedError("there are no inputs to plot", "add some: dsvc add PATH, or dsvc import FILE")
-        found = {kind: _PANELS[kind].gather(state) for kind in tuple(dict.fromkeys(kinds)) or KINDS}
-        if not kinds:
-            found = {kind: data for kind, data in found.items() if data or kind == "inputs"}
-        text = ", ".join(f"{counts[noun]:,} {noun}" for noun in ("inputs", "annotations", "concepts"))
         figure = new_figure(*_size(found), called(state), text)
         for (kind, data), axes in zip(found.items(), _axes(figure, tuple(found)), strict=True):
             _PANELS[kind].draw(axes, data)
