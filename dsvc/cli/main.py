@@ -62,6 +62,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "checkout": ("checkout", "Lay a revision out as files in a folder of the project, and keep it current."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
+    "Know": {
+        "metrics": ("metrics", "Count what a revision holds, or compare the numbers of two."),
+    },
     "Git": {
         "git": ("git", "Install, remove and look at the Git hooks and drivers."),
         "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),
