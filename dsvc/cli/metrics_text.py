@@ -102,13 +102,15 @@ def _oddities(metrics: Metrics, revision: str) -> Iterator[str]:
         yield f"{plural(unused, 'concept')} without a positive label"
     if balance.ratio is not None and balance.ratio >= _MANY:
         yield f"the most common concept has {balance.ratio:,.0f} times the labels of the rarest one"
-    for name, text in (
-        ("regions_without_size", "in pixels in inputs whose size is not known"),
-        ("boxes_out_of_bounds", "beyond the picture"),
-        ("empty_boxes", "without width or height"),
+    for name, one, text in (
+        ("regions_without_size", "region", "in pixels in inputs whose size is not known"),
+        ("boxes_out_of_bounds", "box", "beyond the picture"),
+        ("empty_boxes", "box", "without width or height"),
     ):
-        if counts[name]:
-            yield f"{counts[name]:,} {'regions' if name.startswith('regions') else 'boxes'} {text}"
+        count = counts[name]
+        if count:
+            noun = one if count == 1 else "boxes" if one == "box" else f"{one}s"
+            yield f"{count:,} {noun} {text}"
 
 
 # ---- groups
