@@ -289,7 +289,7 @@ def _drop(refs: Refs, dataset: Dataset, entry: Entry) -> list[str]:
     gone = drop_entry(refs, dataset, EVALUATION, entry.id)
     # Where another evaluation is of the same commit, it has a version of its own.
     for name in (entry.record[side]["version"] for side in ("truth", "predictions")):
-        version = cast("VersionRef | None", refs.get(VERSION, dataset.name, name))
+        version = cast("VersionRef | None", refs.get(VERSION, dataset.name, str(name)))
         if version is not None and version.origin in (EVAL_TRUTH, EVAL_PREDICTIONS) and version.commit in entry.of:
             refs.set((VERSION, dataset.name, name), None)
             gone.append(name)
