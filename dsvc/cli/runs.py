@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -291,16 +292,12 @@ def find_run(session: Session, id: str, *, signed: bool = False) -> KeptRun:
 
     repository = session.repository(signed=signed)
     _enter_left(repository)
-    current = repository.dataset()
-    try:
-        return KeptRun(current, current.run(id))
-    except NotFoundError:
-        for dataset in repository.datasets():
-            try:
-                return KeptRun(dataset, dataset.run(id))
-            except NotFoundError:
-                continue
-        raise
+    others = list(repository.datasets())
+    current = repository.dataset() if repository.workspace.dataset is not None or not others else others[0]
+    for dataset in (current, *others):
+        with contextlib.suppress(NotFoundError):
+            return KeptRun(dataset, dataset.run(id))
+    return KeptRun(current, current.run(id))
 
 
 def _enter_left(repository: Repository) -> None:

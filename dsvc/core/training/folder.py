@@ -138,8 +138,9 @@ class RunFolder:
     # ---- taking away
 
     def drop_data(self) -> None:
-        """Take away the data that is laid out, as far as that goes."""
-        _remove(self.data)
+        """Take away the data that is laid out, or was about to be, as far as that goes."""
+        for path in (self.data, *self.path.glob(".dsvc-export-*.tmp")):
+            _remove(path)
 
     def remove(self) -> bool:
         """Take the folder away; whether it is gone."""

@@ -55,8 +55,11 @@ class Watch:
         """Entered while a state is laid out: the state to read, and what to report the progress to."""
         return nullcontext((state, None))
 
-    def begins(self, record: Mapping[str, Any], is_new: bool, report: ExportReport, folder: Path) -> None:
+    def begins(self, record: Mapping[str, Any], is_new: bool, report: ExportReport) -> None:
         """The data of a version, one made for it or not, is laid out in the run folder, and the command begins."""
+
+    def kept(self, entry: Entry) -> None:
+        """The run is over, and kept."""
 
 
 class Source(NamedTuple):
@@ -165,6 +168,7 @@ class _Run:
             if failure is None:
                 raise
             raise failure from None
+        self.watch.kept(entry)
         if failure is not None or outcome.stop is not None:
             raise failure or outcome.stop or KeyboardInterrupt
         return entry
@@ -201,7 +205,7 @@ class _Run:
         with self.watch.laying_out(state) as (watched, progress):
             walk = walk_of(watched, media=True, where=plan.where, progress=progress)
             report = export_state(walk, plan.format, self.folder.data, media=True, force=False, is_own=True)
-        self.watch.begins(record, self.source.version is None, report, self.folder.path)
+        self.watch.begins(record, self.source.version is None, report)
 
     def _execute(self, program: str) -> Outcome:
         own = {
