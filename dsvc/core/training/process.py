@@ -205,9 +205,11 @@ def _name(number: int) -> str:
 
 
 def process_mark(id: int) -> str | None:
-    """When a process began, as Linux says it: a later process of the same id has another one. None elsewhere."""
+    """When a process began, as Linux says it: a later process of the same id has another one. None elsewhere, and for
+    one that has ended."""
     try:
-        return Path(f"/proc/{id}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{id}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return fields[19] if fields[0] not in "ZX" else None
     except (OSError, IndexError):
         return None
 

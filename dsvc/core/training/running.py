@@ -17,7 +17,7 @@ from dsvc.core.registry import code_reader, exporter
 from dsvc.core.training.folder import Note, Process, RunFolder
 from dsvc.core.training.process import Log, Outcome, find_program, run_command, stop_name
 from dsvc.core.training.record import enter, runs_folder
-from dsvc.errors import DsvcError, RefusedError
+from dsvc.errors import DsvcError, NotFoundError, RefusedError
 from dsvc.model.view import TRAINING, VersionRef
 from dsvc.store.clock import seconds
 
@@ -103,6 +103,8 @@ def train(source: Source, plan: Plan, watch: Watch | None = None) -> Entry:
 
 def _check(source: Source, plan: Plan) -> str:
     """See that a run can begin; the program to run."""
+    if not plan.folder.is_dir():
+        raise NotFoundError(f"no folder {plan.folder} to run the command in", "name the folder where it shall run")
     program = find_program(plan.command, plan.environment, plan.folder)
     exporter(plan.format)
     walk_of(source.state, media=False, where=plan.where)
