@@ -91,9 +91,13 @@ class RunFolder:
                     continue
                 (path / "model").mkdir()
             made = cls(path)
-            with refusing(path / _LOCK):
-                made._handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-                take_lock(made._handle, path / _LOCK)
+            try:
+                with refusing(path / _LOCK):
+                    made._handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+                    take_lock(made._handle, path / _LOCK)
+            except BaseException:
+                made.remove()
+                raise
             return made
 
     # ---- the lock

@@ -129,6 +129,9 @@ def _enter_left(repository: Repository, folder: RunFolder) -> Iterator[Entered]:
     record = note.record
     process = note.process if note.process is not None and is_running(note.process) else None
     try:
+        if any(ref[2] == folder.id for ref, _ in repository.view.list(RUN)):  # it broke off right after it was entered
+            folder.write(note._replace(stage="recorded"))
+            return
         if not record["commit"] and not _find_commit(repository, record):
             folder.remove()  # it broke off before the version was made
             return

@@ -138,7 +138,7 @@ class _Run:
             "status": "killed",
             "exit_code": None,
             "signal": None,
-            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "seconds": 0.0,
             "git": {"commit": code[0], "dirty": code[1]} if code is not None else None,
             "environment": {"python": platform.python_version(), "platform": platform.platform()},
@@ -218,7 +218,7 @@ class _Run:
         # What Python prints comes at once, as it does on a terminal.
         environment = {"PYTHONUNBUFFERED": "1", **self.plan.environment, **own}
         self.log = Log(self.folder.log, self.watch.show)
-        self.record["began"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self.record["began"] = datetime.now(UTC).isoformat(timespec="milliseconds")
         begin = seconds()
         try:
             return run_command(self.plan.command, program, self.plan.folder, environment, self.log, self._note_process)
