@@ -221,6 +221,8 @@ def tell_failure(run: KeptRun) -> int:
     if run.record["status"] == "done":
         return Exit.DONE
     message = f"the command {how_it_ended(run.record)}"
+    with contextlib.suppress(OSError, ValueError):  # first what was said on stdout
+        sys.stdout.flush()
     tell(RefusedError(message, f"what it printed is kept: dsvc runs show {run.entry.id} --log"))
     return Exit.NO
 
