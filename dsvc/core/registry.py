@@ -59,6 +59,11 @@ def exporter(format: str) -> Any:
     return found
 
 
+def results() -> Any:
+    """The module that reads predictions from COCO results files."""
+    return import_module("dsvc.formats.coco_results")
+
+
 def ignore_reader() -> Any:
     """The function that makes a test of paths of the content of an ignore file."""
     return import_module("dsvc.git.ignore").read_patterns
