@@ -74,7 +74,7 @@ data: 2 inputs, 2 annotations, 2 concepts; laid out as coco
     shown = re.sub(r"(?<=bytes  )[0-9a-f]{12}", "HASH", dsvc("runs", "show", first[:4]).out)
     assert matches(text.replace("dc5a4edb8240", "HASH"), shown)
     assert dsvc("runs", "show", first, "--log").out == "hello\n"
-    assert dsvc("version", "list").out.count("\n") == 1
+    assert [version["name"] for version in document(dsvc, "version", "list")["versions"]] == ["v1"]
     assert dsvc("status").out.endswith("nothing staged\n")
 
 
