@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,16 @@ import click
 from dsvc.cli.arguments import TEXT, text
 from dsvc.cli.exit import Exit
 from dsvc.cli.render import json_option, note, out, plural, print_json, shown, size
+from dsvc.cli.runtext import command_text, how_it_ended, metrics_text, run_json, seconds_text
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.training.running import Watch
 from dsvc.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from dsvc.core.dataset import Dataset
     from dsvc.core.exporting import ExportReport
-    from dsvc.core.ledger import Entry
     from dsvc.core.repository import Repository
     from dsvc.core.state import State
+    from dsvc.core.training.comparing import KeptRun
     from dsvc.core.training.running import Plan, Source
     from dsvc.model.incoming import Progress
 
@@ -91,27 +91,26 @@ def train_command(
     enter_left(dataset.repository)
     source = find_source(dataset, revision)
     plan = Plan(command, dict(os.environ), Path.cwd(), format, where, trainer, message, keep_data)
-    entry, code = run_plan(source, plan, as_json)
-    if entry is None:
+    run, code = run_plan(source, plan, as_json)
+    if run is None:
         return code
     if as_json:
-        from dsvc.cli.runs import run_json
-
-        print_json(run_json(source.dataset, entry))
+        print_json(run_json(run))
     else:
-        tell_end(source.dataset, entry)
-    return tell_failure(entry)
+        out(f"next: dsvc runs show {run.entry.id}")
+    return tell_failure(run)
 
 
-def run_plan(source: Source, plan: Plan, as_json: bool) -> tuple[Entry | None, int]:
+def run_plan(source: Source, plan: Plan, as_json: bool) -> tuple[KeptRun | None, int]:
     """Run what is planned; the run, or None and the exit code where dsvc was stopped meanwhile."""
+    from dsvc.core.training.comparing import KeptRun
     from dsvc.core.training.process import Stopped
     from dsvc.core.training.running import train
 
     watch = _Terminal(as_json)
     try:
         with _stopping():
-            return train(source, plan, watch), Exit.DONE
+            entry = train(source, plan, watch)
     except Stopped as stop:
         if watch.id is None:
             text = "nothing changed; a version that was made for the run can be taken back: dsvc undo"
@@ -120,6 +119,11 @@ def run_plan(source: Source, plan: Plan, as_json: bool) -> tuple[Entry | None, i
             note(f"interrupted; run {watch.id} is kept as killed: dsvc runs show {watch.id}")
         source.dataset.repository.store.close()  # media that came is kept
         return None, 128 + stop.number
+    # Read anew: while it went on, the dataset may have got another name.
+    run = KeptRun(source.dataset.repository.dataset(entry.record["dataset"]), entry)
+    if not as_json:
+        _tell_end(run)
+    return run, Exit.DONE
 
 
 @contextlib.contextmanager
@@ -184,36 +188,24 @@ class _Terminal(Watch):
             sys.stdout.flush()
 
 
-def command_text(command: Sequence[str]) -> str:
-    """A command as a person would type it."""
-    from dsvc.cli.render import word
-
-    return " ".join(map(word, command))
-
-
-def tell_end(dataset: Dataset, entry: Entry) -> None:
+def _tell_end(run: KeptRun) -> None:
     """Say how a run ended and what is kept of it."""
-    from dsvc.cli.runs import metrics_text
-    from dsvc.core.ledger import entry_files
-
-    record = entry.record
-    out(f"run {entry.id} is {record['status']}, after {record['seconds']:.1f} s{metrics_text(record['metrics'], ': ')}")
-    files = [file.media.size or 0 for file in entry_files(dataset, entry) if file.media]
-    out(f"kept {plural(len(files), 'file')}, {size(sum(files))}")
+    record, files = run.record, run_json(run)["files"]
+    metrics = f": {metrics_text(record['metrics'])}" if record["metrics"] else ""
+    out(f"run {run.entry.id} {how_it_ended(record)}, after {seconds_text(record['seconds'])}{metrics}")
+    out(f"kept {plural(len(files), 'file')}, {size(sum(file['size'] or 0 for file in files))}")
     for line in record["notes"]:
         out(f"note: {shown(line)}")
-    out(f"next: dsvc runs show {entry.id}")
 
 
-def tell_failure(entry: Entry) -> int:
+def tell_failure(run: KeptRun) -> int:
     """Report a command that failed; the exit code for how it ended."""
     from dsvc.cli.failure import tell
 
-    record = entry.record
-    if record["status"] == "done":
+    if run.record["status"] == "done":
         return Exit.DONE
-    how = f"was killed by {record['signal']}" if record["signal"] else f"failed with exit code {record['exit_code']}"
-    tell(RefusedError(f"the command {how}", f"what it printed is kept: dsvc runs show {entry.id} --log"))
+    message = f"the command {how_it_ended(run.record)}"
+    tell(RefusedError(message, f"what it printed is kept: dsvc runs show {run.entry.id} --log"))
     return Exit.NO
 
 

@@ -52,6 +52,11 @@ class RunFolder:
         self.path = path
         self._handle: int | None = None
 
+    @staticmethod
+    def is_id(text: str) -> bool:
+        """Whether a text may be the id of a run."""
+        return _ID.fullmatch(text) is not None
+
     @property
     def id(self) -> str:
         """The run's id."""

@@ -106,6 +106,17 @@ def enter_left(repository: Repository) -> Iterator[Entered]:
                 folder.release()
 
 
+def going_on(repository: Repository, dataset: str) -> Iterator[Note]:
+    """The notes of the runs of a dataset that are going on."""
+    runs = runs_folder(repository)
+    for folder, note in run_folders(runs) if runs is not None else ():
+        if note.stage != "recorded" and note.record["dataset"] == dataset:
+            if folder.hold():
+                folder.release()
+            else:
+                yield note
+
+
 def _enter_left(repository: Repository, folder: RunFolder) -> Iterator[Entered]:
     note = folder.read()  # anew: another one may have entered it
     if note is None or note.stage == "recorded":
