@@ -295,6 +295,8 @@ def find_run(session: Session, id: str, *, signed: bool = False) -> KeptRun:
     try:
         return KeptRun(current, current.run(id))
     except NotFoundError:
+        if id.startswith("last"):  # of this dataset
+            raise
         for dataset in repository.datasets():
             try:
                 return KeptRun(dataset, dataset.run(id))

@@ -13,6 +13,8 @@ from dsvc.cli.exit import Exit
 from dsvc.cli.render import out, shown
 from dsvc.errors import UsageError
 
+NAME = "dsvc train --trainer sklearn --"
+
 
 @click.command("sklearn", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--model", type=click.Choice(["svm", "logistic"]), default="svm", show_default=True, help="What learns.")
@@ -59,10 +61,18 @@ def _folder(name: str) -> Path:
     return Path(value)
 
 
+def check(arguments: Sequence[str]) -> None:
+    """Raise click.UsageError for arguments that it does not take, RefusedError where a library is not installed."""
+    from dsvc.core.training.learning import require_libraries
+
+    with train_command.make_context(NAME, list(arguments)):
+        require_libraries()
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the program and give its exit code, one of those of dsvc; errors are printed."""
     try:
-        train_command.main(list(arguments), prog_name="dsvc train --trainer sklearn", standalone_mode=False)
+        train_command.main(list(arguments), prog_name=NAME, standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
     except Exception as error:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.training.classified import Picture, read_classified
 from dsvc.core.training.holding import hold_out
-from dsvc.core.training.learning import learn, measure, require_sklearn, store_model
-from dsvc.core.training.pixels import Form, UnreadableError, find_form, read_row, require_pillow
+from dsvc.core.training.learning import learn, measure, require_libraries, store_model
+from dsvc.core.training.pixels import Form, UnreadableError, find_form, read_row
 from dsvc.errors import InvalidRecordsError, RefusedError
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def train_images(data: Path, run: Path, options: Options | None = None, say: Say
     Raises RefusedError, UsageError; InvalidRecordsError names pictures of several classes, and such as cannot be read.
     """
     options = options or Options()
-    require_sklearn()
-    require_pillow()
+    require_libraries()
     found = read_classified(data)
     train, test, rule = hold_out(found.pictures, options.holdout, options.seed)
     say(f"{len(train):,} to learn from, {len(test):,} held out: {rule}")
