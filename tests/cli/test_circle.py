@@ -36,7 +36,8 @@ on digits@v1
 laid out 599 inputs, 599 annotations as coco/1
 run ...: ... -m dsvc.cli.trainers.sklearn
 ... to learn from, ... held out: split test
-svm on 8 x 8 grey pixels: accuracy ...%, f1 ...% of what was held out
+svm on 8 x 8 grey pixels
+of what was held out: accuracy ...%, f1 ...%
 run ... is done, after ... s: accuracy 0...
 kept 5 files, ...
 next: dsvc runs show ...

@@ -47,8 +47,8 @@ def test_it_says_what_it_does(data: Path, capsys: pytest.CaptureFixture[str]) ->
     assert lines == [
         f"{metrics['n_train']} to learn from, {metrics['n_test']} held out: 30 % by a hash of the keys, seed 3, "
         "since no picture has a split",
-        f"logistic on 4 x 4 grey pixels: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%} "
-        "of what was held out",
+        "logistic on 4 x 4 grey pixels",
+        f"of what was held out: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%}",
     ]
     assert metrics["n_train"] + metrics["n_test"] == 60
     assert json.loads((data / "run/model/labels.json").read_text())["model"] == "logistic"

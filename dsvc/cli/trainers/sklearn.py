@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -82,5 +83,13 @@ def run(arguments: Sequence[str]) -> int:
     return Exit.DONE
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the process's own arguments and exit. What is printed comes at once, whoever reads it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

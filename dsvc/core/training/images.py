@@ -59,12 +59,13 @@ def train_images(data: Path, run: Path, options: Options | None = None, say: Say
     test, others = _read(test, form, problems)
     _require_read(problems, train, test, options.skip, say)
     classes = _classes(train, test, found.names, say)
+    say(f"{options.model} on {form}")
     learned = learn(options.model, rows, [classes.index(one.concept) for one in train], others)
     scores = learned.scores.round(_DIGITS)
     said = [str(classes[at]) for at in scores.argmax(axis=1)]
     metrics = measure([str(one.concept) for one in test], said)
     metrics |= {"n_train": len(train), "n_test": len(test), "n_classes": len(classes), "n_skipped": len(problems)}
-    say(f"{options.model} on {form}: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%} of what was held out")
+    say(f"of what was held out: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%}")
     _write(run / "metrics.json", metrics)
     _write(run / "predictions.json", _predictions(test, classes, scores.tolist()))
     _write_model(run / "model", learned, options.model, form, [found.names[concept] for concept in classes])
