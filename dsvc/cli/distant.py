@@ -32,6 +32,7 @@ READING = frozenset(
         "list",
         "log",
         "op log",
+        "preview",
         "query",
         "runs compare",
         "runs extract",

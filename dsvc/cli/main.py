@@ -66,6 +66,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "evaluate": ("evaluate", "Score predictions against a revision, and keep both, and the numbers."),
         "train": ("train", "Run a command on the data of a version, and keep the run."),
         "runs": ("runs", "List, show, compare, reproduce, extract and delete training runs."),
+        "preview": ("preview", "Draw a contact sheet of a revision, or of what differs between two."),
     },
     "Git": {
         "git": ("git", "Install, remove and look at the Git hooks and drivers."),

@@ -16,17 +16,22 @@ from dsvc.cli.render import (
     iso,
     json_option,
     out,
+    plural,
     print_json,
     shown,
     table,
     when,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.model.view import MANUAL
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.versioning import NamedVersion
     from dsvc.model.commit import Author, Moment
+    from dsvc.store.ids import ObjectId
+
+    Uses = dict[ObjectId, list[tuple[str, str]]]
 
 
 @click.group("version")
@@ -69,7 +74,7 @@ def create(
     state = dataset.create_version(name, message, revision=revision, commit=commits, author=author, time=date)
     made = dataset.version(state.revision.version or "")
     if as_json:
-        print_json({"created": made.name not in before, **_json(dataset, made)})
+        print_json({"created": made.name not in before, **_json(dataset, made, dataset.uses())})
     elif made.name in before:
         out(f"version {made.name} of {dataset.name} is at {made.version.commit.short()} already")
     else:
@@ -79,29 +84,50 @@ def create(
 
 
 @version_command.command("list")
+@click.option("--auto", is_flag=True, help="Those that training and evaluation made by themselves.")
 @json_option
 @shared_options
 @pass_session
-def list_versions(session: Session, as_json: bool) -> None:
+def list_versions(session: Session, auto: bool, as_json: bool) -> None:
     """List the versions, the oldest first.
 
+    Those that `dsvc train` and `dsvc evaluate` made of their data are auto-generated, and are listed apart: with
+    --auto, each with where it comes from and which run or evaluation it is the data of.
+
     \b
-    JSON: {"dataset", "versions": [{as in `dsvc version show --json`}...]}
+    JSON: {"dataset", "auto_generated": how many auto-generated ones there are,
+           "versions": [{as in `dsvc version show --json`}...]}
     """
     dataset = session.dataset()
-    versions = dataset.versions()
+    versions, generated = dataset.versions(), dataset.versions(auto=True)
+    listed = generated if auto else versions
+    uses = dataset.uses() if auto or as_json else {}
     if as_json:
-        print_json({"dataset": dataset.name, "versions": [_json(dataset, version) for version in versions]})
-    elif not versions:
-        out("no versions yet" + fit("; next: dsvc version create"))
-    for line in table([_row(version) for version in versions]) if versions and not as_json else ():
+        rows = [_json(dataset, version, uses) for version in listed]
+        print_json({"dataset": dataset.name, "auto_generated": len(generated), "versions": rows})
+        return
+    if not listed:
+        out("no auto-generated versions" if auto else "no versions yet" + fit("; next: dsvc version create"))
+    for line in table([_auto_row(version, uses) if auto else _row(version) for version in listed]) if listed else ():
         out(line)
+    if generated and not auto:
+        out(f"and {plural(len(generated), 'auto-generated version')}" + fit(": dsvc version list --auto"))
 
 
 def _row(named: NamedVersion) -> tuple[str, ...]:
     version = named.version
     subject = shown(version.message.strip().partition("\n")[0])
     return (named.name, version.commit.short(), when(version.time), shown(version.author.name), subject)
+
+
+def _auto_row(named: NamedVersion, uses: Uses) -> tuple[str, ...]:
+    version = named.version
+    return (named.name, version.commit.short(), when(version.time), version.origin, _users(version.commit, uses))
+
+
+def _users(commit: ObjectId, uses: Uses) -> str:
+    """The runs and evaluations that a commit is the data of, in words."""
+    return ", ".join(f"{kind} {id}" for kind, id in uses.get(commit, ()))
 
 
 @version_command.command("show")
@@ -113,17 +139,23 @@ def show(session: Session, name: str, as_json: bool) -> None:
     """Show one version. What is in it: dsvc show NAME.
 
     \b
-    JSON: {"dataset", "name", "commit", "message", "author": {"name", "email"}, "time", "inputs", "annotations",
-           "concepts"}
+    JSON: {"dataset", "name", "commit", "message", "author": {"name", "email"}, "time",
+           "origin": "manual" | "training" | "eval_ground_truth" | "eval_predictions",
+           "used_by": [{"kind": "run" | "evaluation", "id"}...], those that it is the data of,
+           "inputs", "annotations", "concepts"}
     """
     dataset = session.dataset()
-    named = dataset.version(name)
+    named, uses = dataset.version(name), dataset.uses()
     if as_json:
-        print_json(_json(dataset, named))
+        print_json(_json(dataset, named, uses))
         return
     version = named.version
     out(f"version {named.name} of {dataset.name}, commit {version.commit.short()}")
     out(f"{shown(str(version.author))}, {when(version.time)}")
+    if version.origin != MANUAL:
+        out(f"auto-generated, origin {version.origin}")
+    if users := _users(version.commit, uses):
+        out(f"data of {users}")
     for line in version.message.strip().splitlines():
         out(f"    {shown(line)}".rstrip())
     out(f"holds {holdings(_counts(dataset, named))}")
@@ -135,10 +167,16 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @shared_options
 @pass_session
 def delete(session: Session, name: str, dry_run: bool) -> None:
-    """Take a version's name away; its commit stays."""
+    """Take a version's name away; its commit stays.
+
+    An auto-generated version that is the data of a run or an evaluation goes with that, and not before.
+    """
+    from dsvc.core.automatic import require_unkept
+
     dataset = session.dataset(signed=True)
     commit = dataset.version(name).version.commit.short()
     if dry_run:
+        require_unkept(dataset.repository.view, dataset, name)
         out(f"would delete version {name} of {dataset.name}, at {commit}")
         return
     dataset.delete_version(name)
@@ -150,7 +188,7 @@ def _counts(dataset: Dataset, named: NamedVersion) -> dict[str, int]:
     return dataset.at(f"{dataset.name}@{named.name}").counts()
 
 
-def _json(dataset: Dataset, named: NamedVersion) -> dict[str, Any]:
+def _json(dataset: Dataset, named: NamedVersion, uses: Uses) -> dict[str, Any]:
     version = named.version
     return {
         "dataset": dataset.name,
@@ -159,5 +197,7 @@ def _json(dataset: Dataset, named: NamedVersion) -> dict[str, Any]:
         "message": version.message,
         "author": author_json(version.author),
         "time": iso(version.time),
+        "origin": version.origin,
+        "used_by": [{"kind": kind, "id": id} for kind, id in uses.get(version.commit, ())],
         **_counts(dataset, named),
     }

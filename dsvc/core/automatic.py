@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from dsvc.core.draft import draft_ref, load_state
-from dsvc.core.ledger import keepers
+from dsvc.core.ledger import find_ref, uses
 from dsvc.core.merging.conflicts import require_settled
-from dsvc.errors import RefusedError
-from dsvc.model.commit import Author, Commit, Moment, store_commit
+from dsvc.errors import DamagedError, RefusedError
+from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
 from dsvc.model.snapshot import Snapshot, store_roots
-from dsvc.model.view import EVALUATION, MANUAL, RUN, VERSION, VersionRef
+from dsvc.model.view import EVALUATION, MANUAL, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.transaction import Refs
-    from dsvc.model.node import Store
+    from dsvc.model.node import Reader, Store
+    from dsvc.model.view import View
     from dsvc.store.ids import ObjectId
 
 _DELETES = {RUN: "dsvc runs delete", EVALUATION: "dsvc evaluate delete"}
@@ -44,29 +45,39 @@ def commit_data(dataset: Dataset, refs: Refs, store: Store, message: str, author
     return store_commit(store, commit)
 
 
-def require_unkept(refs: Refs, dataset: Dataset, name: str) -> None:
+def require_unkept(refs: Refs | View, dataset: Dataset, name: str) -> None:
     """Raise RefusedError where an auto-generated version is the data of a run or an evaluation."""
     version = cast("VersionRef | None", refs.get(VERSION, dataset.name, name))
     if version is None or version.origin == MANUAL:
         return
-    if kept := keepers(refs, dataset, version.commit):
-        first = kept[0]
-        message = f"version {name!r} is the data of {first.kind} {first.id}"
-        raise RefusedError(message, f"delete that, and the version goes with it: {_DELETES[first.kind]} {first.id}")
+    if kept := uses(refs, dataset.repository.store, dataset.name).get(version.commit):
+        kind, _, id = kept[0]
+        message = f"version {name!r} is the data of {kind} {id}"
+        raise RefusedError(message, f"delete that, and the version goes with it: {_DELETES[kind]} {id}")
 
 
 def drop_entry(refs: Refs, dataset: Dataset, kind: str, id: str) -> list[str]:
     """Take a run or an evaluation away, with the auto-generated versions of its data that no other one names; the
-    names of these. Raises NotFoundError."""
-    from dsvc.core.ledger import find_entry
+    names of these. Raises NotFoundError, UsageError."""
+    found = find_ref(refs, kind, dataset.name, id)
+    gone = drop(refs, dataset.repository.store, (kind, dataset.name, found[1]))
+    return [ref[2] for ref in gone if ref[0] == VERSION]
 
-    entry = find_entry(dataset, kind, id)
-    refs.set((kind, dataset.name, entry.id), None)
-    gone = []
-    for ref, value in list(refs.list(VERSION, dataset.name)):
+
+def drop(refs: Refs, store: Reader, entry: Ref) -> list[Ref]:
+    """Take the ref of an entry away, with those of the auto-generated versions of its data that no other one names;
+    all that went. Where damage hides what names them, the versions stay."""
+    kept = cast("RunRef | EvaluationRef", refs.get(*entry))
+    refs.set(entry, None)
+    gone = [entry]
+    try:
+        data = load_commit(store, kept.commit).parents
+        used = uses(refs, store, entry[1])
+    except DamagedError:
+        return gone
+    for ref, value in list(refs.list(VERSION, entry[1])):
         version = cast(VersionRef, value)
-        is_its = version.origin != MANUAL and version.commit in entry.of
-        if is_its and not keepers(refs, dataset, version.commit):
+        if version.origin != MANUAL and version.commit in data and version.commit not in used:
             refs.set(ref, None)
-            gone.append(ref[2])
+            gone.append(ref)
     return gone

@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from dsvc.core.keys import check_key
 from dsvc.core.names import RESERVED
 from dsvc.core.nearest import near_names
-from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
 from dsvc.model.records import Input, Media, encode_input
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
-from dsvc.model.view import EVALUATION, RUN, VERSION, EvaluationRef, RunRef, VersionRef
+from dsvc.model.view import EVALUATION, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.core.transaction import Refs
+    from dsvc.model.node import Reader
+    from dsvc.model.view import View
     from dsvc.store.ids import ObjectId
     from dsvc.store.writer import ObjectWriter
 
@@ -126,10 +128,11 @@ def entries(dataset: Dataset, kind: str) -> list[Entry]:
     store = dataset.repository.store
     found = []
     for ref, value in dataset.repository.view.list(kind, dataset.name):
-        kept = load_commit(store, cast(RunRef, value).commit)
+        commit = cast(RunRef, value).commit
+        kept = load_commit(store, commit)
         entered = kept.notes.get(_ENTERED)  # of whoever wrote it, perhaps not dsvc
         order = (kept.time.seconds, entered if type(entered) is int else 0, ref[2])
-        found.append((order, _load(dataset, kind, ref[2], cast(RunRef, value).commit)))
+        found.append((order, load_entry(store, kind, ref[2], commit)))
     return [entry for _, entry in sorted(found, key=lambda one: one[0])]
 
 
@@ -140,15 +143,21 @@ def find_entry(dataset: Dataset, kind: str, id: str) -> Entry:
     """
     if back := _LAST.fullmatch(id):
         return _newest(dataset, kind, int(back[1] or 0))
-    refs = {ref[2]: cast(RunRef, value) for ref, value in dataset.repository.view.list(kind, dataset.name)}
-    names = [id] if id in refs else [name for name in refs if len(id) >= _SHORTEST and name.startswith(id)]
+    found = find_ref(dataset.repository.view, kind, dataset.name, id)
+    return load_entry(dataset.repository.store, *found)
+
+
+def find_ref(refs: Refs | View, kind: str, dataset: str, id: str) -> tuple[str, str, ObjectId]:
+    """The kind, the whole id and the commit of an entry whose id begins so. Raises NotFoundError, UsageError."""
+    listed = {ref[2]: cast(RunRef, value) for ref, value in refs.list(kind, dataset)}
+    names = [id] if id in listed else [name for name in listed if len(id) >= _SHORTEST and name.startswith(id)]
     if len(names) > 1:
         raise UsageError(f"{id!r} may be each of {', '.join(sorted(names))}", "give more digits")
     if not names:
-        near = near_names(id, list(refs))
+        near = near_names(id, list(listed))
         hint = f"did you mean {near[0]}?" if near else f"see: {_COMMANDS[kind]}"
-        raise NotFoundError(f"dataset {dataset.name!r} has no {kind} {id!r}", hint)
-    return _load(dataset, kind, names[0], refs[names[0]].commit)
+        raise NotFoundError(f"dataset {dataset!r} has no {kind} {id!r}", hint)
+    return kind, names[0], listed[names[0]].commit
 
 
 def _newest(dataset: Dataset, kind: str, back: int) -> Entry:
@@ -165,10 +174,12 @@ def _hint(kind: str, found: list[Entry]) -> str:
     return f"see: {_COMMANDS[kind]}" if found else f"make one: {_MAKES[kind]}"
 
 
-def _load(dataset: Dataset, kind: str, id: str, commit: ObjectId) -> Entry:
-    store = dataset.repository.store
+def load_entry(store: Reader, kind: str, id: str, commit: ObjectId) -> Entry:
+    """The entry that a commit keeps. Raises DamagedError, also where the commit keeps another one, or none."""
     kept = load_commit(store, commit)
-    record = load_roots(store, kept.snapshot).meta.get(kind, {})
+    record = load_roots(store, kept.snapshot).meta.get(kind)
+    if record is None or record.get("id") != id:
+        raise DamagedError(f"{kind} {id} is damaged: commit {commit.short()} says nothing of it")
     return Entry(kind, id, commit, record, kept.parents, kept.author, kept.time)
 
 
@@ -187,11 +198,19 @@ def read_file(dataset: Dataset, entry: Entry, name: str) -> Iterator[bytes]:
     return store.open_blob(file.media.blob)
 
 
-def keepers(refs: Refs, dataset: Dataset, commit: ObjectId) -> list[Entry]:
-    """The runs and evaluations that a commit is the data of."""
-    found = []
+def keepers(refs: Refs | View, dataset: Dataset, commit: ObjectId) -> list[Entry]:
+    """The runs and evaluations that a commit is the data of. Raises DamagedError."""
+    store = dataset.repository.store
+    named = uses(refs, store, dataset.name).get(commit, [])
+    return [load_entry(store, ref[0], ref[2], cast(RunRef, refs.get(*ref)).commit) for ref in named]
+
+
+def uses(refs: Refs | View, store: Reader, dataset: str) -> dict[ObjectId, list[Ref]]:
+    """The commits that are the data of a dataset's runs and evaluations, each with the refs of these. Raises
+    DamagedError."""
+    found: dict[ObjectId, list[Ref]] = {}
     for kind in (RUN, EVALUATION):
-        for ref, value in refs.list(kind, dataset.name):
-            entry = _load(dataset, kind, ref[2], cast(RunRef, value).commit)
-            found += [entry] if commit in entry.of else []
+        for ref, value in refs.list(kind, dataset):
+            for commit in dict.fromkeys(load_commit(store, cast(RunRef, value).commit).parents):
+                found.setdefault(commit, []).append(ref)
     return found

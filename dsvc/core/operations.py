@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.files.tracking import renaming
 from dsvc.core.transaction import Refs
@@ -17,6 +17,7 @@ from dsvc.model.view import (
     DATASET,
     DRAFT,
     EVALUATION,
+    MANUAL,
     PIN,
     REMOTE,
     RUN,
@@ -24,6 +25,7 @@ from dsvc.model.view import (
     VERSION,
     Operation,
     Ref,
+    VersionRef,
     View,
     decode_ref,
     load_operation,
@@ -170,11 +172,13 @@ def _invert(repository: Repository, target: LoggedOperation, action: str) -> Non
             raise RefusedError(f"{target.operation.command!r} cannot be inverted: {names} moved since", hint)
         for ref, old, _ in moved:
             refs.set(ref, decode_ref(ref[0], old) if old is not None else None)
-        for ref, old, _ in moved:
+        for ref, old, new in moved:
             if ref[0] == DATASET and old is None:
                 _require_empty(refs, ref[1], target)
             elif ref[0] == BRANCH and old is None:
                 _require_clean(refs, ref, target)
+            elif ref[0] == VERSION and old is None and new is not None:
+                _require_unused(refs, repository, ref, cast(VersionRef, decode_ref(VERSION, new)), target)
 
     names = renamed(moved)
     settings = renaming(repository.workspace, names.new, names.old) if names is not None else nullcontext()
@@ -229,6 +233,16 @@ def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
     if any(ref[2:] == branch[1:] for ref, _ in refs.list(DRAFT)):
         hint = f"drop it first: dsvc discard, on branch {branch[2]}"
         raise RefusedError(f"{target.operation.command!r} cannot be inverted: something is staged on that branch", hint)
+
+
+def _require_unused(refs: Refs, repository: Repository, ref: Ref, version: VersionRef, target: LoggedOperation) -> None:
+    """Refuse to take an auto-generated version away from a run or an evaluation that was made of it since."""
+    from dsvc.core.ledger import uses
+
+    users = uses(refs, repository.store, ref[1]).get(version.commit) if version.origin != MANUAL else None
+    if users:
+        message = f"{target.operation.command!r} cannot be inverted: {ref[2]} is the data of {describe_ref(users[0])}"
+        raise RefusedError(message, "undo what came after it first: dsvc op log")
 
 
 def _encoded(view: View, ref: Ref) -> bytes | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dsvc.core.scoring.scores import Kind, Scores
     from dsvc.model.commit import Author, Moment
     from dsvc.model.incoming import Progress
+    from dsvc.store.ids import ObjectId
 
 
 class Studies:
@@ -140,3 +141,12 @@ class Studies:
         from dsvc.core.evaluating.evaluation import delete_evaluation
 
         return delete_evaluation(cast("Dataset", self), id, dry_run)
+
+    def uses(self) -> dict[ObjectId, list[tuple[str, str]]]:
+        """The commits that are the data of runs and evaluations, each with the kinds and ids of these. Raises
+        DamagedError."""
+        from dsvc.core.ledger import uses
+
+        dataset = cast("Dataset", self)
+        found = uses(dataset.repository.view, dataset.repository.store, dataset.name)
+        return {commit: [(ref[0], ref[2]) for ref in refs] for commit, refs in found.items()}

@@ -12,6 +12,17 @@ from dsvc.errors import NotFoundError
 from dsvc.model.view import BRANCH, DATASET, REMOTE, VERSION, AnyRef, BranchRef, Ref, RemoteRef, VersionRef
 from dsvc.remote.fetching import is_named, source_of
 from dsvc.remote.guarded import blaming
+from dsvc.remote.ledgers import (
+    Entered,
+    Ledger,
+    commits_in,
+    enter,
+    entry_commits,
+    is_generated,
+    lacking,
+    ledger_of,
+    sift,
+)
 from dsvc.remote.opening import open_remote
 from dsvc.remote.pushing import is_behind
 from dsvc.remote.travel import receiver, seen, unite_tombstones
@@ -21,6 +32,7 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.core.transaction import Refs
     from dsvc.model.incoming import Progress
+    from dsvc.model.view import View
     from dsvc.remote.settings import Remote
 
 
@@ -40,17 +52,20 @@ class Seen(NamedTuple):
 
 class FetchedAll(NamedTuple):
     """What a fetch brought: how many commits, objects and bytes, and what is different at the remote. `left_out` counts
-    the media that was purged and stayed there."""
+    the media that was purged and stayed there. `entered` tells of runs and evaluations, which are this repository's own
+    where their dataset is here."""
 
     commits: int
     objects: int
     bytes: int
     changes: list[Seen]
     left_out: int = 0
+    entered: Entered = Entered()
 
 
 def fetch(repository: Repository, remote: Remote, progress: Progress | None = None) -> FetchedAll:
-    """Bring all that the remote's branches and versions reach, and note where they stand. Nothing else moves here.
+    """Bring all that the remote's branches and versions reach, and note where they stand; and the runs and evaluations
+    of datasets that are here. Nothing else moves here.
 
     All of it becomes visible at once, or nothing. Raises RefusedError where the remote is not trusted, RemoteError.
     """
@@ -69,19 +84,31 @@ def bring(
             view = seen(there)
             theirs = {ref: value for kind in (DATASET, BRANCH, VERSION) for ref, value in view.list(kind)}
             copier = receiver(transaction, there, remote, source_of(there, remote), progress)
-        theirs = {ref: value for ref, value in theirs.items() if is_named(ref)}
+        theirs = {ref: value for ref, value in theirs.items() if is_named(ref) and not is_generated(value)}
         theirs = _wanted(remote, theirs)
         tracked = _tracked(remote, theirs)
-        copier.copy({ref.commit for ref in tracked.values()}, whole=not remote.datasets)
+        with blaming(remote.name):
+            ledger = _ledger(repository, view, theirs, adopt)
+        copier.copy({ref.commit for ref in tracked.values()} | commits_in(ledger), whole=not remote.datasets)
+        sound, refused = sift(transaction.writer, ledger)
 
-        def change(refs: Refs) -> list[Seen]:
+        def change(refs: Refs) -> tuple[list[Seen], Entered]:
             for ref, value in theirs.items() if adopt else ():
                 refs.set(ref, refs.get(*ref) or value)
             unite_tombstones(refs, view)
-            return _note(refs, remote, tracked)
+            return _note(refs, remote, tracked), enter(refs, sound, refused)
 
-        changes = [_told(repository, seen) for seen in transaction.run(change)]
-    return FetchedAll(len(copier.commits), copier.objects, copier.bytes, changes, copier.left_out)
+        seen_now, entered = transaction.run(change)
+        changes = [_told(repository, seen) for seen in seen_now]
+    commits = len(copier.commits - entry_commits(ledger))
+    return FetchedAll(commits, copier.objects, copier.bytes, changes, copier.left_out, entered)
+
+
+def _ledger(repository: Repository, view: View, theirs: Mapping[Ref, AnyRef], adopt: bool) -> Ledger:
+    """What is lacking here of a remote's ledgers, in the datasets that are here or are to be."""
+    ours = seen(repository)
+    datasets = [ref[1] for ref in theirs if ref[0] == DATASET and (adopt or ours.get(*ref) is not None)]
+    return lacking(ours, ledger_of(view, datasets))
 
 
 def _told(repository: Repository, seen: Seen) -> Seen:

@@ -25,6 +25,7 @@ from dsvc.core.ledger import (
 from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import Author, Moment, load_commit, store_commit
+from dsvc.model.snapshot import load_roots, store_roots
 from dsvc.model.view import RUN, TRAINING, VersionRef
 
 ADA = Author("Ada")
@@ -151,7 +152,12 @@ def test_what_others_note_of_the_order_is_taken_with_care(pets: Dataset, entered
 
         def change(refs: Refs) -> None:
             made = load_commit(writer, pets.run("aaaa1111").commit)
-            other = store_commit(writer, msgspec.structs.replace(made, notes={"entered": entered}))
+            roots = load_roots(writer, made.snapshot)
+            named = msgspec.structs.replace(roots, meta={RUN: {**roots.meta[RUN], "id": "bbbb2222"}})
+            notes = {"entered": entered}
+            other = store_commit(
+                writer, msgspec.structs.replace(made, snapshot=store_roots(writer, named), notes=notes)
+            )
             set_entry(refs, RUN, pets.name, "bbbb2222", other)
 
         transaction.run(change)

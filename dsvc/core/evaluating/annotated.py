@@ -71,7 +71,8 @@ def read_annotated(state: State, truth: Truth, kind: Kind | None) -> Predictions
     if read.problems.count:
         count = read.problems.count
         message = f"{name}: {count:,} {'error' if count == 1 else 'errors'}; it cannot be evaluated on {truth.name}"
-        raise InvalidRecordsError(message, read.problems.found, "nothing was stored; mend it there, and commit")
+        hint = "nothing was stored; mend it there, and commit"
+        raise InvalidRecordsError(message, read.problems.found, hint, count=count)
     lost = read.counts["all"] - (read.counts[kind] if kind is not None else 0)
     notes = [f"{left_out(lost)} of {name} that have not {_WORDS[kind]}"] if lost and kind is not None else []
     return Predictions(read.entries(kind), kind, notes)

@@ -21,7 +21,7 @@ from dsvc.core.merging.conflicts import require_settled
 from dsvc.core.registry import results
 from dsvc.core.revisions import Revision
 from dsvc.errors import DsvcError, InvalidRecordsError, NotFoundError, UsageError
-from dsvc.model.incoming import Entry, Problems, Progress
+from dsvc.model.incoming import Entry, Progress
 from dsvc.model.stored import require_makeable
 from dsvc.model.view import RUN
 from dsvc.model.walk import Walk
@@ -138,15 +138,9 @@ def _read(sorter: Sorter, data: memoryview, asked: Asked, truth: Truth, progress
     if found.problems.count:
         count, wrong = found.total, found.problems.count
         what = f"{wrong:,} of {count:,} record{'' if count == 1 else 's'} cannot be evaluated"
-        raise InvalidRecordsError(f"{name}: {what}", _listed(found.problems), found.hint)
+        raise InvalidRecordsError(f"{name}: {what}", found.problems.found, found.hint, count=wrong)
     notes = [f"{left_out(found.left_out)} of inputs that the filter leaves out"] if found.left_out else []
     return Predictions((), found.kind, notes)
-
-
-def _listed(problems: Problems) -> list[str]:
-    """The problems that are kept, and how many more there are."""
-    more = problems.count - len(problems.found)
-    return [*problems.found, *([f"... and {more:,} more"] if more else [])]
 
 
 def _numbered(asked: Asked, truth: Truth, progress: Progress | None) -> tuple[Walk, str]:

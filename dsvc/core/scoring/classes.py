@@ -102,18 +102,19 @@ def _classified(
     samples: Iterable[Sample], predicted: Mapping[str, Sequence[Annotation]]
 ) -> tuple[list[_Classified], bool]:
     """The inputs, and whether each has exactly one concept. Raises InvalidRecordsError."""
-    whole = [(sample, [one for one in sample.annotations if _is_class(one)]) for sample in samples]
+    whole = [(sample.input.key, [one for one in sample.annotations if _is_class(one)]) for sample in samples]
     truths = [frozenset(one.concept for one in found if one.concept and one.value != 0) for _, found in whole]
     is_single = all(len(truth) == 1 for truth, (_, found) in zip(truths, whole, strict=True) if found)
     inputs, problems = [], Problems()
-    for (sample, _), truth in zip(whole, truths, strict=True):
+    for (key, _), truth in zip(whole, truths, strict=True):
         if truth or not is_single:
-            key = sample.input.key
             inputs.append(_Classified(key, truth, _scores(key, predicted.get(key), problems, is_single)))
     if problems.count:
         noun = "input" if problems.count == 1 else "inputs"
         hint = "give a prediction for each input, or evaluate only those that have one: --predicted"
-        raise InvalidRecordsError(f"{problems.count:,} {noun} cannot be scored", problems.found, hint)
+        raise InvalidRecordsError(
+            f"{problems.count:,} {noun} cannot be scored", problems.found, hint, count=problems.count
+        )
     return inputs, is_single
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dsvc.core.keys import display
@@ -130,13 +130,19 @@ def _rectangle(shape: Shape) -> Shape:
 
 
 def _box(annotation: Annotation, size: Size | None) -> list[float] | None:
-    """The box of an annotation, or that around its polygons, its mask or its keypoints."""
+    """The box of an annotation, or that around its polygons, its mask or its keypoints.
+
+    One whose size is below 0 stays so, and overlaps nothing: that is what COCO's evaluation makes of it.
+    """
     shape = annotation.shape
     if shape is None and annotation.keypoints is None:
         return None
     if shape is not None and shape.unit == "relative" and size is None:
         raise ValueError(NO_SIZE)
-    if shape is not None and shape.mask is not None and shape.box is None and not shape.polygons:
+    if shape is not None and shape.box is not None and len(shape.box) == 4:
+        scale = size if size is not None and shape.unit == "relative" else (1.0, 1.0)
+        return [_bounded(number * scale[at % 2]) for at, number in enumerate(shape.box)]
+    if shape is not None and shape.mask is not None and not shape.polygons:
         mask_of(shape, size)  # a mask that cannot be drawn is told, not left out
     box = box_of(Annotation(key="", id="", shape=shape, keypoints=annotation.keypoints), size)
     return [_bounded(number) for number in box] if box is not None else None
@@ -192,12 +198,11 @@ def _bounded(number: float) -> float:
     return float(max(-_FAR, min(number, _FAR)))
 
 
-def by_number(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """The samples in the order of their inputs' numbers where all have one of their own, else as they are.
+def by_number(scenes: list[Scene], numbers: Sequence[Any]) -> list[Scene]:
+    """The scenes in the order of their inputs' numbers where all have one of their own, else as they are.
 
     Equal scores are told apart by the order of the images; in this one it is that of COCO's own tool.
     """
-    numbers: Mapping[Any, Sample] = {sample.input.number: sample for sample in samples}
-    if len(numbers) < len(samples) or not all(type(number) is int for number in numbers):
-        return samples
-    return [numbers[number] for number in sorted(numbers)]
+    if len(set(numbers)) < len(numbers) or not all(type(number) is int for number in numbers):
+        return scenes
+    return sorted(scenes, key=lambda scene: numbers[scene.whose])

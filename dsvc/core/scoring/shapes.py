@@ -12,9 +12,10 @@ from dsvc.core.scoring.rows import Rows, Scene, by_number
 from dsvc.core.scoring.scores import Counts, Curve, Kind, Scores
 from dsvc.errors import InvalidRecordsError, UsageError
 from dsvc.model.incoming import Progress
-from dsvc.model.records import Annotation
+from dsvc.model.records import Annotation, Number
 from dsvc.model.walk import Sample
 
+_KINDS = ("box", "mask", "keypoints")
 # Nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: how far people place COCO's points apart.
 _PERSON = (0.026, *(n for n in (0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089) for _ in range(2)))
 # About the mean of COCO's, for points that nobody has measured.
@@ -40,27 +41,29 @@ def score_shapes(
 
     `iou` (above 0, up to 1) is that of the precision-recall curves, and with `score` that of the confusion matrix and
     of all counts, which have no bound of 100 predictions an image. Of 17 keypoints the spread (`sigmas`) is that of
-    COCO's persons, of other numbers 0.067 for each; `sigmas` gives others, as long as the keypoints are many.
+    COCO's persons, of other numbers 0.067 for each; `sigmas` gives others, one for each keypoint.
 
     Raises InvalidRecordsError naming what cannot be scored: shapes that need a size in pixels which is not known,
-    damaged masks, masks of one input of different sizes, other numbers of keypoints; UsageError for a wrong threshold.
+    damaged masks, masks of one input of different sizes, other numbers of keypoints; UsageError for thresholds,
+    sigmas and kinds that cannot be.
     """
+    if kind not in _KINDS:
+        raise UsageError(f"{kind!r} is no kind of shape that can be scored", f"one of: {', '.join(_KINDS)}")
     _require_thresholds(iou, score)
-    whole = by_number(list(samples))
     rows = Rows(kind)
-    scenes = _scenes(rows, whole, predicted, progress)
+    keys, scenes = _scenes(rows, samples, predicted, progress)
     concepts = sorted({row["concept"] for scene in scenes for side in scene[1:] for row in side})
     spread = _spread(rows.points, sigmas)
     judged = _Judged(Judge(kind, iou, spread), scenes, concepts, progress)
     tally = Tally()
-    counts = _count(Matcher(kind, iou, score, spread), tally, scenes, len(whole))
+    counts = _count(Matcher(kind, iou, score, spread), tally, scenes, len(keys))
     return Scores(
         kind=kind,
         figures=judged.figures,
         concepts={name: judged.concepts[name] | _counted(tally.of_concept(name)) for name in concepts},
         curves=judged.curves,
         confusion=tally.confusion(concepts),
-        inputs=dict(sorted((sample.input.key, count) for sample, count in zip(whole, counts, strict=True))),
+        inputs=dict(sorted(zip(keys, counts, strict=True))),
         iou=iou,
         score=score,
     )
@@ -74,19 +77,26 @@ def _require_thresholds(iou: float, score: float) -> None:
 
 
 def _scenes(
-    rows: Rows, samples: Sequence[Sample], predicted: Mapping[str, Sequence[Annotation]], progress: Progress | None
-) -> list[Scene]:
+    rows: Rows, samples: Iterable[Sample], predicted: Mapping[str, Sequence[Annotation]], progress: Progress | None
+) -> tuple[list[str], list[Scene]]:
+    """The keys of all inputs, and their scenes. Raises InvalidRecordsError."""
+    keys: list[str] = []
+    numbers: list[Number | None] = []
     scenes: list[Scene] = []
-    for whose, sample in enumerate(samples):
-        scenes += rows.scenes(whose, sample, predicted.get(sample.input.key, ()))
-        if progress is not None and whose % 256 == 255:
-            progress("read shapes", whose + 1, len(samples))
+    for sample in samples:  # as much of each as is compared is in memory, not all of it
+        scenes += rows.scenes(len(keys), sample, predicted.get(sample.input.key, ()))
+        keys.append(sample.input.key)
+        numbers.append(sample.input.number)
+        if progress is not None and len(keys) % 256 == 0:
+            progress("read shapes", len(keys), None)
     problems = rows.problems
     if problems.count:
         noun = "record" if problems.count == 1 else "records"
         hint = "mend them; where a size is not known, add the media or import it with its declared size"
-        raise InvalidRecordsError(f"{problems.count:,} {noun} cannot be scored", problems.found, hint)
-    return scenes
+        raise InvalidRecordsError(
+            f"{problems.count:,} {noun} cannot be scored", problems.found, hint, count=problems.count
+        )
+    return keys, by_number(scenes, numbers)
 
 
 def _spread(points: Mapping[str, int], sigmas: Sequence[float] | None) -> Callable[[str], Sequence[float]]:

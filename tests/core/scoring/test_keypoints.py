@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from typing import Any
 
 import pytest
@@ -131,3 +132,15 @@ def test_sigmas_that_cannot_be() -> None:
     for sigmas in ((0.1,), (0.1, 0.1, 0), (0.1, 0.1, float("nan"))):
         with pytest.raises(UsageError):
             score_shapes("keypoints", [truth], {}, sigmas=sigmas)
+
+
+def test_numbers_near_the_end_of_float64() -> None:
+    """They are far away, and warn of nothing."""
+    far = named("a", 1, keypoints=(1e300, -1e300, 2) * 3, shape=Shape(box=(0, 0, 1e300, 1e300)))
+    near = named("a", 2, keypoints=(5, 5, 2) * 3, shape=Shape(box=(0, 0, 1e300, 20), area=400))
+    truth = made("a", far, near)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = score_shapes("keypoints", [truth], {"a": [near]})
+    assert scores.inputs == {"a": Counts(found=1, wrong=0, missed=1)}
+    assert scores.figures["AP50"] == 1  # what is far is too large to count

@@ -12,7 +12,7 @@ from scored import boxed, made
 from dsvc.core.scoring.scores import NOTHING
 from dsvc.core.scoring.shapes import score_shapes
 
-CONCEPTS = ("cat", "dog")
+CONCEPTS = ("cat", "dog", "fox")
 Box = tuple[int, int, int, int]
 boxes = st.tuples(*[st.integers(0, 4)] * 2, *[st.integers(0, 4)] * 2)
 truths = st.lists(st.tuples(boxes, st.sampled_from(CONCEPTS), st.booleans()), max_size=4)

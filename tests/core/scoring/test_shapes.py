@@ -33,7 +33,7 @@ def packed(random_: random.Random) -> dict[str, Any]:
 
 def random_box(random_: random.Random) -> list[float]:
     """On a coarse grid, so that many overlap equally."""
-    width, height = random_.choice((8, 10, 40, 110, 0)), random_.choice((8, 12, 60, 100))
+    width, height = random_.choice((8, 10, 40, 110, 0, -8)), random_.choice((8, 12, 60, 100))
     return [random_.randrange(0, 200, 4), random_.randrange(0, 100, 4), width, height]
 
 
@@ -228,6 +228,13 @@ def test_one_place_for_two_concepts_is_no_confusion() -> None:
     )
 
 
+def test_among_equals_the_first_is_what_a_stranger_was_taken_for() -> None:
+    both = (boxed("a", 1, (0, 0, 10, 10), "dog"), boxed("a", 2, (0, 0, 10, 10), "cat"))
+    scores = score_shapes("box", [made("a", *both)], {"a": [boxed("a", 1, (0, 0, 10, 10), "fox")]})
+    assert scores.confusion.labels == ("cat", "dog", "fox", NOTHING)
+    assert scores.confusion.rows == ((0, 0, 0, 1), (0, 0, 1, 0), (0, 0, 0, 0), (0, 0, 0, 0))
+
+
 def test_crowds_take_any_number_of_their_concept() -> None:
     truth = made("a", boxed("a", 1, (0, 0, 80, 80), crowd=1), boxed("a", 2, (0, 0, 10, 10)))
     said = [boxed("a", at, (at, at, 10, 10), value=0.9) for at in range(0, 40, 10)]
@@ -353,6 +360,11 @@ def test_thresholds_that_cannot_be(wrong: dict[str, float]) -> None:
         score_shapes("box", [], {}, **wrong)
 
 
+def test_a_kind_that_is_no_shape() -> None:
+    with pytest.raises(UsageError, match="'classification' is no kind of shape that can be scored"):
+        score_shapes("classification", [], {})
+
+
 def test_progress_is_told_and_stdout_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     told: list[tuple[str, int, int | None]] = []
     truth = [made(f"{at:03}", boxed(f"{at:03}", 1, (0, 0, 9, 9), f"c{at % 2}")) for at in range(300)]
@@ -367,5 +379,5 @@ def test_progress_is_told_and_stdout_is_left_alone(capsys: pytest.CaptureFixture
     for thread in threads:
         thread.join()
     assert results[0] == results[1]
-    assert sorted(set(told)) == [("read shapes", 256, 300), ("score concepts", 1, 2), ("score concepts", 2, 2)]
+    assert sorted(set(told)) == [("read shapes", 256, None), ("score concepts", 1, 2), ("score concepts", 2, 2)]
     assert capsys.readouterr() == ("", "")
