@@ -21,6 +21,8 @@ from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
 from dsvc.model.records import Input, Media, encode_input
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
 from dsvc.model.view import EVALUATION, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
+from dsvc.store import codec
+from dsvc.store.limits import MADE_BYTES
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from dsvc.store.writer import ObjectWriter
 
 _PIECE = 1 << 20
+_MOST = MADE_BYTES - 1024  # bytes of a record; the snapshot that holds it has some more
 _SHORTEST = 4  # characters of an id that name an entry
 _COMMANDS = {RUN: "dsvc runs list", EVALUATION: "dsvc evaluate list"}
 
@@ -77,14 +80,17 @@ def store_entry(
 ) -> ObjectId:
     """Keep an entry, and give the commit's id. `files` are by name, a relative path with `/`.
 
-    Raises codec.EncodeError for a record that holds what cannot be stored, such as NaN; UsageError for a name.
+    Raises codec.EncodeError for a record that holds what cannot be stored, such as NaN; RefusedError for a name that
+    leads out of a folder, and for a record of more than 4 MiB.
     """
     edits = SnapshotEdits()
     for name, media in files.items():
         edits.inputs[check_key(name).encode()] = encode_input(Input(key=name, media=media))
     edits.meta = {kind: dict(record)}
-    roots = edit_roots(writer, empty_roots(writer), edits)
-    snapshot = store_roots(writer, roots)
+    if (said := len(codec.encode(edits.meta))) > _MOST:
+        message = f"a record of {said:,} bytes cannot be kept: {_MOST:,} are the most; nothing was changed"
+        raise RefusedError(message, "keep what is long in a file of its own")
+    snapshot = store_roots(writer, edit_roots(writer, empty_roots(writer), edits))
     commit = Commit(snapshot=snapshot, parents=tuple(of), author=author, time=time, message=f"{kind} {record['id']}")
     return store_commit(writer, commit)
 
@@ -174,4 +180,17 @@ def uses(refs: Refs | View, store: Reader, dataset: str) -> dict[ObjectId, list[
         for ref, value in refs.list(kind, dataset):
             for commit in dict.fromkeys(load_commit(store, cast(RunRef, value).commit).parents):
                 found.setdefault(commit, []).append(ref)
+    return found
+
+
+def naming(refs: Refs | View, store: Reader, version: Ref, commit: ObjectId) -> list[Ref]:
+    """Of the runs and evaluations that a commit is the data of, those whose record names a version of it, or that made
+    it. Raises DamagedError."""
+    _, dataset, name = version
+    found = []
+    for ref in uses(refs, store, dataset).get(commit, ()):
+        record = load_entry(store, ref[0], ref[2], cast(RunRef, refs.get(*ref)).commit).record
+        sides = [record, *(side for side in map(record.get, ("truth", "predictions")) if isinstance(side, dict))]
+        if name.endswith(f"-{ref[2]}") or any(side.get("version") == name for side in sides):
+            found.append(ref)
     return found

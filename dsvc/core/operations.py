@@ -237,9 +237,9 @@ def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
 
 def _require_unused(refs: Refs, repository: Repository, ref: Ref, version: VersionRef, target: LoggedOperation) -> None:
     """Refuse to take an auto-generated version away from a run or an evaluation that was made of it since."""
-    from dsvc.core.ledger import uses
+    from dsvc.core.ledger import naming
 
-    users = uses(refs, repository.store, ref[1]).get(version.commit) if version.origin != MANUAL else None
+    users = naming(refs, repository.store, ref, version.commit) if version.origin != MANUAL else []
     if users:
         message = f"{target.operation.command!r} cannot be inverted: {ref[2]} is the data of {describe_ref(users[0])}"
         raise RefusedError(message, "undo what came after it first: dsvc op log")
