@@ -7,7 +7,9 @@ collecting, sending, and media that comes when it is read.
 
 from __future__ import annotations
 
+import re
 import secrets
+import time as clock
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
 from dsvc.model.records import Input, Media, encode_input
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
-from dsvc.model.view import EVALUATION, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
+from dsvc.model.view import EVALUATION, MANUAL, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
 from dsvc.store import codec
 from dsvc.store.limits import MADE_BYTES
 
@@ -35,7 +37,12 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 _MOST = MADE_BYTES - 1024  # bytes of a record; the snapshot that holds it has some more
 _SHORTEST = 4  # characters of an id that name an entry
+# In the notes of an entry's commit: when it was entered, in nanoseconds since 1970, which tells two of a second apart.
+_ENTERED = "entered"
+# The newest entry, or the one so many before it.
+_LAST = re.compile(r"last(?:~([0-9]{1,9}))?")
 _COMMANDS = {RUN: "dsvc runs list", EVALUATION: "dsvc evaluate list"}
+_MAKES = {RUN: "dsvc train DATASET -- COMMAND...", EVALUATION: "dsvc evaluate REV PREDICTIONS"}
 
 
 class Entry(NamedTuple):
@@ -90,8 +97,14 @@ def store_entry(
     if (said := len(codec.encode(edits.meta))) > _MOST:
         message = f"a record of {said:,} bytes cannot be kept: {_MOST:,} are the most; nothing was changed"
         raise RefusedError(message, "keep what is long in a file of its own")
-    snapshot = store_roots(writer, edit_roots(writer, empty_roots(writer), edits))
-    commit = Commit(snapshot=snapshot, parents=tuple(of), author=author, time=time, message=f"{kind} {record['id']}")
+    commit = Commit(
+        snapshot=store_roots(writer, edit_roots(writer, empty_roots(writer), edits)),
+        parents=tuple(of),
+        author=author,
+        time=time,
+        message=f"{kind} {record['id']}",
+        notes={_ENTERED: clock.time_ns()},
+    )
     return store_commit(writer, commit)
 
 
@@ -117,13 +130,24 @@ def set_auto_version(refs: Refs, dataset: str, name: str, version: VersionRef) -
 
 def entries(dataset: Dataset, kind: str) -> list[Entry]:
     """The runs or evaluations of a dataset, the oldest first. Raises DamagedError."""
-    store, refs = dataset.repository.store, dataset.repository.view.list(kind, dataset.name)
-    found = [load_entry(store, kind, ref[2], cast(RunRef, value).commit) for ref, value in refs]
-    return sorted(found, key=lambda entry: (entry.time.seconds, entry.id))
+    store = dataset.repository.store
+    found = []
+    for ref, value in dataset.repository.view.list(kind, dataset.name):
+        commit = cast(RunRef, value).commit
+        kept = load_commit(store, commit)
+        entered = kept.notes.get(_ENTERED)  # of whoever wrote it, perhaps not dsvc
+        order = (kept.time.seconds, entered if type(entered) is int else 0, ref[2])
+        found.append((order, load_entry(store, kind, ref[2], commit)))
+    return [entry for _, entry in sorted(found, key=lambda one: one[0])]
 
 
 def find_entry(dataset: Dataset, kind: str, id: str) -> Entry:
-    """The run or evaluation of an id, or of its first digits, at least 4. Raises NotFoundError, UsageError."""
+    """The run or evaluation of an id, or of its first digits, at least 4; `last` is the newest, `last~1` one earlier.
+
+    Raises NotFoundError, UsageError.
+    """
+    if back := _LAST.fullmatch(id):
+        return _newest(dataset, kind, int(back[1] or 0))
     found = find_ref(dataset.repository.view, kind, dataset.name, id)
     return load_entry(dataset.repository.store, *found)
 
@@ -139,6 +163,20 @@ def find_ref(refs: Refs | View, kind: str, dataset: str, id: str) -> tuple[str, 
         hint = f"did you mean {near[0]}?" if near else f"see: {_COMMANDS[kind]}"
         raise NotFoundError(f"dataset {dataset!r} has no {kind} {id!r}", hint)
     return kind, names[0], listed[names[0]].commit
+
+
+def _newest(dataset: Dataset, kind: str, back: int) -> Entry:
+    """The newest entry, or the one that is `back` before it. Raises NotFoundError."""
+    found = entries(dataset, kind)
+    if back >= len(found):
+        count = f"{len(found):,} {kind}{'' if len(found) == 1 else 's'}"
+        raise NotFoundError(f"dataset {dataset.name!r} has {count if found else f'no {kind}s'}", _hint(kind, found))
+    return found[-1 - back]
+
+
+def _hint(kind: str, found: list[Entry]) -> str:
+    """What to do where there are not enough entries."""
+    return f"see: {_COMMANDS[kind]}" if found else f"make one: {_MAKES[kind]}"
 
 
 def load_entry(store: Reader, kind: str, id: str, commit: ObjectId) -> Entry:
@@ -165,32 +203,35 @@ def read_file(dataset: Dataset, entry: Entry, name: str) -> Iterator[bytes]:
     return store.open_blob(file.media.blob)
 
 
-def keepers(refs: Refs | View, dataset: Dataset, commit: ObjectId) -> list[Entry]:
-    """The runs and evaluations that a commit is the data of. Raises DamagedError."""
-    store = dataset.repository.store
-    named = uses(refs, store, dataset.name).get(commit, [])
-    return [load_entry(store, ref[0], ref[2], cast(RunRef, refs.get(*ref)).commit) for ref in named]
+def versions_in(record: Mapping[str, Any]) -> list[str]:
+    """The versions that a record names: what was trained on, or the ground truth and the predictions."""
+    sides = [record, *(side for side in map(record.get, ("truth", "predictions")) if isinstance(side, dict))]
+    return [name for side in sides if isinstance(name := side.get("version"), str)]
 
 
-def uses(refs: Refs | View, store: Reader, dataset: str) -> dict[ObjectId, list[Ref]]:
-    """The commits that are the data of a dataset's runs and evaluations, each with the refs of these. Raises
-    DamagedError."""
-    found: dict[ObjectId, list[Ref]] = {}
-    for kind in (RUN, EVALUATION):
-        for ref, value in refs.list(kind, dataset):
-            for commit in dict.fromkeys(load_commit(store, cast(RunRef, value).commit).parents):
-                found.setdefault(commit, []).append(ref)
-    return found
+class Uses:
+    """Which runs and evaluations of a dataset are of which data. Of those that cannot be read nothing is known:
+    `damage` says what is wrong with the first."""
 
+    def __init__(self, refs: Refs | View, store: Reader, dataset: str) -> None:
+        self._by_commit: dict[ObjectId, list[Ref]] = {}
+        self._by_name: dict[str, list[Ref]] = {}
+        self.damage: DamagedError | None = None
+        for kind in (RUN, EVALUATION):
+            for ref, value in refs.list(kind, dataset):
+                try:
+                    self._take(ref, load_entry(store, kind, ref[2], cast(RunRef, value).commit))
+                except DamagedError as error:
+                    self.damage = self.damage or error
 
-def naming(refs: Refs | View, store: Reader, version: Ref, commit: ObjectId) -> list[Ref]:
-    """Of the runs and evaluations that a commit is the data of, those whose record names a version of it, or that made
-    it. Raises DamagedError."""
-    _, dataset, name = version
-    found = []
-    for ref in uses(refs, store, dataset).get(commit, ()):
-        record = load_entry(store, ref[0], ref[2], cast(RunRef, refs.get(*ref)).commit).record
-        sides = [record, *(side for side in map(record.get, ("truth", "predictions")) if isinstance(side, dict))]
-        if name.endswith(f"-{ref[2]}") or any(side.get("version") == name for side in sides):
-            found.append(ref)
-    return found
+    def _take(self, ref: Ref, entry: Entry) -> None:
+        for commit in dict.fromkeys(entry.of):
+            self._by_commit.setdefault(commit, []).append(ref)
+        for name in dict.fromkeys(versions_in(entry.record)):
+            self._by_name.setdefault(name, []).append(ref)
+
+    def of(self, name: str, version: VersionRef) -> list[Ref]:
+        """The refs of those that are of a version: whose data it is, or, if it is auto-generated, which name it."""
+        if version.origin == MANUAL:
+            return self._by_commit.get(version.commit, [])
+        return self._by_name.get(name, [])

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -72,6 +73,8 @@ class Repository:
         clock: Callable[[], Moment] = _clock,
     ) -> None:
         self.root = root
+        # How another process opens the same repository; None where that cannot be. It can be pickled.
+        self.reopen: Callable[[], Repository] | None = partial(_at_root, root.absolute()) if root is not None else None
         self.workspace = Workspace(root / FOLDER if root is not None else None)
         _set_locks(backend, self.workspace)
         self.author = author or self.workspace.author
@@ -347,6 +350,13 @@ class Repository:
         forgotten = self.workspace.selecting(name, None, None)
         with self.workspace.saving(**forgotten) if forgotten else nullcontext():
             self.change(f"delete {name}", change)
+
+
+def _at_root(root: Path) -> Repository:
+    """The repository of this very folder. Raises NotRepositoryError."""
+    if not _has_head(root / FOLDER):
+        raise NotRepositoryError(f"the repository in {root} is no more", "open it where it is now")
+    return Repository(LocalBackend(root / FOLDER), root)
 
 
 def _guard(writer: ObjectWriter) -> None:

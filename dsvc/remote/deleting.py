@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.automatic import drop
-from dsvc.core.ledger import uses
+from dsvc.core.ledger import Uses
 from dsvc.core.nearest import near_names
 from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
@@ -80,7 +80,7 @@ def _take_away(there: Repository, remote: Remote, refs: Refs, ref: Ref) -> list[
         return drop(refs, there.store, ref)[1:]
     version = refs.get(*ref)
     if isinstance(version, VersionRef) and version.origin != MANUAL:
-        users = uses(refs, there.store, ref[1]).get(version.commit)
+        users = Uses(refs, there.store, ref[1]).of(ref[2], version)
         if users:
             message = f"{_name(ref)} is the data of {users[0][0]} {users[0][2]} there; nothing was deleted"
             way = f"dsvc push {remote.name} --delete {_name(users[0])}"

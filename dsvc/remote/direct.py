@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,9 @@ def open_distant(url: str, author: Author | None = None, cache: Path | None = No
     records, which may be shared and removed at any time; without, nothing is kept. Raises RemoteError, RefusedError."""
     place, there = shown_place(url), open_place(url, None)
     backend = with_cache(there, _ReadingBackend(there, place, place), url, cache, is_read=True)
-    return _opened(backend, place, author)
+    found = _opened(backend, place, author)
+    found.reopen = partial(open_distant, url, author, cache)
+    return found
 
 
 def open_named(repository: Repository, remote: Remote) -> DistantRepository:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from dsvc.errors import DamagedError, DsvcError, PurgedError, RefusedError, RemoteError
 from dsvc.model.view import TombstoneRef, View, tombstone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dsvc.core.repository import Repository
     from dsvc.remote.bringing import Place
@@ -25,6 +26,15 @@ def attach(repository: Repository, remote: Remote | None = None) -> None:
     """Let a repository read media that it does not hold from its remotes, or from one. Costs nothing until that is
     needed."""
     repository.store.elsewhere = Remotes(repository, remote)
+    if repository.reopen is not None:
+        repository.reopen = partial(_reattached, repository.reopen, remote)
+
+
+def _reattached(reopen: Callable[[], Repository], remote: Remote | None) -> Repository:
+    """The same in another process."""
+    repository = reopen()
+    attach(repository, remote)
+    return repository
 
 
 class Remotes:

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self, TypeVar
 
+from blake3 import blake3
+
 from dsvc.errors import DamagedError, DsvcError, NotFoundError, NotRepositoryError, RefusedError
 from dsvc.store.arrivals import WHOLE, Arrivals
 from dsvc.store.backend import Backend
@@ -156,6 +158,19 @@ class ObjectStore:
         if packed.entry.codec == CHUNKED:
             return b"".join(self._pieces(id, ChunkList.decode(packed.data)))
         return packed.data
+
+    def read_plain(self, id: ObjectId) -> bytes | None:
+        """A blob that lies here as it is, in one piece, verified against its id; None where it lies otherwise, or not
+        soundly: `get` tells. It is the quickest way to read many of some ten or hundred kB.
+        """
+        try:
+            found = self.state.catalog.find(id)
+            if found is None or found.entry.codec != RAW or found.entry.kind != Kind.BLOB:
+                return None
+            data = self.backend.read(found.pack.name, found.entry.offset + FRAME_HEAD.size, found.entry.raw)
+        except (NotFoundError, DamagedError):
+            return None
+        return data if blake3(data).digest() == id else None
 
     @property
     def history(self) -> HistoryReader:

@@ -12,7 +12,7 @@ from studied import ADA, WHEN, enter_again, enter_evaluation, enter_run, run_rec
 from dsvc.core.automatic import drop_entry
 from dsvc.core.check import check
 from dsvc.core.dataset import Dataset
-from dsvc.core.ledger import auto_name, read_file, store_entry, uses
+from dsvc.core.ledger import auto_name, read_file, store_entry
 from dsvc.core.operations import describe_ref, operations
 from dsvc.core.record_forms import AUTO_NAME, ID, wrong_entry
 from dsvc.core.transaction import Refs
@@ -254,12 +254,15 @@ def test_a_name_of_a_file_that_leads_out_is_refused(photos: Dataset) -> None:
     assert photos.runs() == []
 
 
-def test_ten_runs_are_found_by_the_commits_that_they_are_of(photos: Dataset) -> None:
-    for number in range(10):
-        enter_again(photos, f"{number:08x}", head(photos), "v1")
-    found = uses(photos.repository.view, photos.repository.store, "pets")
-    assert [ref[2] for ref in found[head(photos)]] == [f"{number:08x}" for number in range(10)]
-    assert photos.uses() == {head(photos): [(RUN, f"{number:08x}") for number in range(10)]}
+def test_runs_are_found_by_their_versions(photos: Dataset) -> None:
+    photos.create_version("v1", author=ADA)
+    name = enter_run(photos, AAAA)
+    for number in range(3):
+        enter_again(photos, f"{number:08x}", head(photos), name if number else "v1")
+    uses = photos.uses()
+    assert [ref[2] for ref in uses.of(*photos.version("v1"))] == ["00000000", "00000001", "00000002", AAAA]
+    assert [ref[2] for ref in uses.of(*photos.version(name))] == ["00000001", "00000002", AAAA]
+    assert uses.damage is None
 
 
 # ---- check
@@ -299,6 +302,7 @@ def test_a_damaged_run_is_named_and_can_be_deleted(photos: Dataset) -> None:
     drop(dataset, RUN, AAAA)
     assert [run.id for run in dataset.runs()] == [BBBB]
     assert name in auto(dataset), "what it was of is unknown, so nothing else goes"
+    dataset.delete_version(name)
     assert all(not damage.needed for damage in check(repository).damage), "only earlier operations need it"
 
 

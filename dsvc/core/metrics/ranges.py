@@ -1,0 +1,174 @@
+"""Counting a state part by part: a part is the inputs below one node, with all their annotations.
+
+What is kept of a part goes by what it is made of: the node of its inputs, and the nodes of the other tree in which
+their annotations lie. A commit changes few of these, so most parts of a new state have been counted before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from dsvc.core.metrics.keeping import Keeper
+from dsvc.core.metrics.measuring import Grouping, Measured, measure
+from dsvc.core.metrics.summary import Summary, Table, add, add_tables, finished, pack, pack_table, unpack, unpack_table
+from dsvc.model.incoming import Progress
+from dsvc.model.node import Child, Inner, Leaf, load_value
+from dsvc.model.snapshot import Snapshot
+from dsvc.model.tree import Tree
+from dsvc.store.ids import ObjectId
+
+# To be counted up where what is counted, or its form, changes.
+_EDITION = b"metrics 1"
+_COUNTS, _WHOLE = "counts", "whole"
+EMPTY = Leaf([], [])
+
+
+class _Part(NamedTuple):
+    """Inputs below one node: those behind `after`, up to `last`; all that are left where that is None."""
+
+    node: Child
+    level: int
+    after: bytes
+    last: bytes | None
+
+    @property
+    def begin(self) -> bytes:
+        """From where on the keys of their annotations lie."""
+        return self.after + b"\1" if self.after else b""
+
+    @property
+    def end(self) -> bytes | None:
+        """Before what the keys of their annotations lie."""
+        return self.last + b"\1" if self.last is not None else None
+
+
+class Counter:
+    """Counts a snapshot, with groups where `by` names something that inputs are grouped by."""
+
+    def __init__(
+        self, snapshot: Snapshot, keeper: Keeper, by: str | None, grouping: Grouping | None, progress: Progress | None
+    ) -> None:
+        self._inputs = snapshot.input_tree
+        self._annotations = snapshot.annotation_tree
+        self._keeper = keeper
+        self._grouping = grouping
+        self._groups = f"by {by}"
+        self._progress = progress
+        self._done = 0
+
+    def count(self) -> Measured:
+        """The counts of the whole snapshot. Raises DamagedError."""
+        part = self._root()
+        key = self._key(part)
+        found = self._kept(key, _WHOLE)
+        if found is None:
+            made = self._count(part, key)
+            found = Measured(finished(made.summary), made.groups)
+            self._keep(key, found, _WHOLE)
+        return found
+
+    def known(self) -> Measured | None:
+        """The counts of the whole snapshot if they are kept."""
+        return self._kept(self._key(self._root()), _WHOLE)
+
+    def _root(self) -> _Part:
+        node = self._inputs.node(self._inputs.root)
+        last = node.keys[-1] if node.keys else b""
+        return _Part(Child(last, self._inputs.root, node.count, 0), node.level, b"", None)
+
+    def _count(self, part: _Part, key: ObjectId) -> Measured:
+        node = self._inputs.below(part.node, part.level, part.after or None) if part.node.entries else EMPTY
+        if isinstance(node, Leaf):
+            made = self._read(part, node)
+        else:
+            made = _sum([self._below(child) for child in _children(part, node)])
+        self._keep(key, made, _COUNTS)
+        return made
+
+    def _below(self, part: _Part) -> Measured:
+        key = self._key(part)
+        found = self._kept(key, _COUNTS)
+        if found is None:
+            return self._count(part, key)
+        self._report(part)
+        return found
+
+    def _read(self, part: _Part, leaf: Leaf) -> Measured:
+        values = [load_value(self._inputs.store, value) for value in leaf.values]
+        inputs = list(zip(leaf.keys, values, strict=True))
+        made = measure(inputs, list(self._annotations.items(part.begin, part.end)), self._grouping)
+        self._report(part)
+        return made
+
+    def _report(self, part: _Part) -> None:
+        self._done += part.node.entries
+        if self._progress:
+            self._progress("count inputs", self._done, len(self._inputs))
+
+    # ---- what is kept
+
+    def _kept(self, key: ObjectId, name: str) -> Measured | None:
+        names = (name,) if self._grouping is None else (name, self._groups)
+        found = self._keeper.load(key, names)
+        try:
+            summary = unpack(found[name])
+            return Measured(summary, unpack_table(found[self._groups]) if self._grouping is not None else None)
+        except (KeyError, ValueError, msgspec.MsgspecError):
+            return None
+
+    def _keep(self, key: ObjectId, made: Measured, name: str) -> None:
+        parts = {name: pack(made.summary)}
+        if made.groups is not None:
+            parts[self._groups] = pack_table(made.groups)
+        self._keeper.keep(key, parts)
+
+    def _key(self, part: _Part) -> ObjectId:
+        """What a part goes by."""
+        hasher = hashlib.blake2b(_EDITION + part.node.id, digest_size=ObjectId.SIZE)
+        for text in (part.begin, part.end or b""):
+            hasher.update(len(text).to_bytes(4, "big") + text)
+        hasher.update(b"".join(cover(self._annotations, part.begin, part.end)))
+        return ObjectId(hasher.digest())
+
+
+def _sum(parts: list[Measured]) -> Measured:
+    tables: list[Table] = [part.groups for part in parts if part.groups is not None]
+    summaries: list[Summary] = [part.summary for part in parts]
+    return Measured(add(summaries), add_tables(tables) if tables else None)
+
+
+def _children(part: _Part, node: Inner) -> Iterator[_Part]:
+    """The parts below one; the last goes on to the end of it, so that no annotation is passed over."""
+    after = part.after
+    for at, child in enumerate(node.children):
+        yield _Part(child, node.level - 1, after, child.key if at + 1 < len(node.children) else part.last)
+        after = child.key
+
+
+def cover(tree: Tree, begin: bytes, end: bytes | None) -> Iterator[ObjectId]:
+    """The nodes of a tree in which all entries from `begin` to before `end` lie: whole ones as high up as may be,
+    and at both ends leaves that may hold other entries too. Reads only what lies above these leaves."""
+    root = tree.node(tree.root)
+    if isinstance(root, Leaf) or (not begin and end is None):
+        yield tree.root
+    else:
+        yield from _cover(tree, root, b"", begin, end)
+
+
+def _cover(tree: Tree, node: Inner, before: bytes, begin: bytes, end: bytes | None) -> Iterator[ObjectId]:
+    first = bisect_left(node.keys, begin)
+    last = bisect_left(node.keys, end) if end is not None else len(node.keys)
+    for at in range(first, min(last + 1, len(node.keys))):
+        child, previous = node.children[at], node.keys[at - 1] if at else before
+        is_whole = previous >= begin and (end is None or child.key < end)
+        if is_whole or node.level == 1:
+            yield child.id
+        else:
+            below = tree.below(child, node.level - 1, previous or None)
+            assert isinstance(below, Inner)  # its level is above 0
+            yield from _cover(tree, below, previous, begin, end)
