@@ -31,6 +31,7 @@ READING = frozenset(
         "export",
         "list",
         "log",
+        "metrics",
         "op log",
         "preview",
         "query",
