@@ -57,6 +57,7 @@ class Entries:
         self._blobs = bytearray()
         self._sizes, self._flags = array("q"), bytearray()
         self._widths, self._heights = array("d"), array("d")
+        self._types, self._type_names = array("i"), dict[str | None, int]()
 
     def __len__(self) -> int:
         return len(self._flags)
@@ -74,6 +75,7 @@ class Entries:
         sides = _number(media.width), _number(media.height)
         flags |= _TURNED if (width, height) == sides[::-1] != sides else 0
         self._flags.append(flags)
+        self._types.append(self._type_names.setdefault(media.type, len(self._type_names)))
         self._widths.append(width or sides[0])
         self._heights.append(height or sides[1])
 
@@ -98,6 +100,10 @@ class Entries:
     def has_media(self, at: int) -> bool:
         """Whether there are bytes of it: stored, or at a place that it refers to."""
         return bool(self._flags[at] & (_STORED | _PLACED))
+
+    def type(self, at: int) -> str | None:
+        """Its media type; None where it is not known."""
+        return list(self._type_names)[self._types[at]]
 
     def is_image(self, at: int) -> bool:
         """Whether its bytes are those of an image."""

@@ -99,6 +99,12 @@ class Marks:
 
         return np.array(self._crowds[self._ends[at] : self._ends[at + 1]], dtype=np.int64)
 
+    def boxes(self, at: int, size: Size | None, key: str) -> Array:
+        """Float32, of each row left, top, width, height in pixels. Raises RefusedError."""
+        import numpy as np
+
+        return self._pixels(at, size, key).astype(np.float32)
+
     def corners(self, at: int, size: Size | None, key: str) -> Array:
         """Float32, of each row left, top, right, bottom in pixels. Raises RefusedError."""
         import numpy as np
