@@ -28,9 +28,12 @@ _SHOWN = 5
 _STORED, _PLACED, _IMAGE, _TURNED = 1, 2, 4, 8
 
 
+_ABSENT = msgspec.Raw()
+
+
 class _Media(msgspec.Struct, gc=False):
     blob: bytes | None = None
-    reference: msgspec.Raw | None = None
+    reference: msgspec.Raw = _ABSENT
     type: str | None = None
     size: Any = None
     width: Any = None
@@ -70,7 +73,7 @@ class Entries:
         self._blobs += media.blob or _NO_BLOB
         self._sizes.append(media.size if type(media.size) is int and 0 <= media.size < 1 << 62 else -1)
         width, height = _number(row.width), _number(row.height)
-        flags = (_STORED if media.blob else 0) | (_PLACED if media.reference is not None else 0)
+        flags = (_STORED if media.blob else 0) | (_PLACED if media.reference is not _ABSENT else 0)
         flags |= _IMAGE if media_kind(media.type) == "image" else 0
         sides = _number(media.width), _number(media.height)
         flags |= _TURNED if (width, height) == sides[::-1] != sides else 0

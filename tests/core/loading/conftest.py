@@ -31,12 +31,13 @@ def add(repo: Repository) -> Callable[..., None]:
     """Add files, by key, to a dataset."""
 
     def add(dataset: Dataset, files: dict[str, bytes]) -> None:
+        assert repo.root is not None
         root = repo.root / "files"
         for key, data in files.items():
             path = root / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        dataset.add_all([root / key for key in files], root=root)
+        dataset.add(*[root / key for key in files], root=root)
 
     return add
 
@@ -48,8 +49,8 @@ def pictures(pets: Dataset, add: Callable[..., None]) -> Dataset:
     with pets.edit() as draft:
         for n in range(40):
             draft.annotate(Annotation(key=f"{n:02d}.png", id="", concept="odd" if n % 2 else "even"))
-    pets.set([f"{n:02d}.png" for n in range(40)], split="train")
-    pets.set([f"{n:02d}.png" for n in range(30, 40)], split="val")
+    pets.set(*[f"{n:02d}.png" for n in range(30)], split="train")
+    pets.set(*[f"{n:02d}.png" for n in range(30, 40)], split="val")
     pets.commit("forty")
     pets.create_version("v1")
     return pets
