@@ -34,6 +34,7 @@ READING = frozenset(
         "export",
         "list",
         "log",
+        "metrics",
         "op log",
         "plot",
         "preview",
