@@ -26,6 +26,8 @@ _DECODERS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "JPEG200
 _ORIENTATION = 0x0112
 _TEXT_BYTES = 4096
 _LINES = 40
+# What lies elsewhere is read whole: more bytes than this are not brought to show one frame of them.
+_MOST_FETCHED = 256 << 20
 # Pillow may scale a picture up by so much without drawing its pixels as squares.
 _SMOOTH = 3
 # Larger images of odd modes are thinned out before they are converted: in pixels.
@@ -64,6 +66,8 @@ def look_at(state: State, record: Input, side: int) -> Look:
     kind = media_kind(media.type)
     if media.type not in SIZED and kind not in ("video", "text"):
         return _card(kind, media)
+    if (media.size or 0) > _MOST_FETCHED and not _is_here(state, media):
+        return Look(word="not here", problem="it lies elsewhere, and is too large to be brought for a picture")
     try:
         with state.open_media(record) as file:
             return _look_into(file, media, side)
@@ -81,6 +85,10 @@ def _look_into(file: BinaryIO, media: Media, side: int) -> Look:
     except Exception as error:  # whatever a decoder raises on broken bytes
         raise _BrokenError(str(error) or type(error).__name__) from error
     return Look(picture) if picture is not None else _card(media_kind(media.type), media)
+
+
+def _is_here(state: State, media: Media) -> bool:
+    return media.blob is not None and state.repository.store.has_media(media.blob)
 
 
 class _BrokenError(OSError):

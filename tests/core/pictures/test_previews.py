@@ -352,3 +352,19 @@ def test_wells_are_around_pictures(pets: Dataset) -> None:
     image = pets.draft().preview(size=64)
     pixels = cell(image, 0, 1, 64, 1)
     assert at(pixels, 32, 4) == WELL and at(pixels, 32, 32) == WHITE
+
+
+def test_what_is_large_and_elsewhere_is_not_brought(pets: Dataset) -> None:
+    media = Media(type="video/mp4", size=1 << 30, reference=Reference(place="https://example.org/film.mp4"))
+    look = look_at(pets.draft(), Input(key="film.mp4", media=media), 96)
+    assert look.problem == "it lies elsewhere, and is too large to be brought for a picture"
+
+
+def test_the_key_of_a_difference_has_room(pets: Dataset) -> None:
+    add(pets, a__png=png())
+    old = pets.draft()
+    pets.annotate("a.png", "cat", shape=box(1, 1, 30, 30))
+    for size in (48, 96, 320):
+        image = old.preview(pets.draft(), size=size)
+        colours = {colour for _, colour in image.crop((0, 0, image.width, 90)).getcolors(100_000) or ()}
+        assert {ADDED, REMOVED, SAME} <= colours
