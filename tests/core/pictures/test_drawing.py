@@ -156,6 +156,13 @@ def test_masks_that_are_odd(pets: Dataset) -> None:
     small, whole = (drawn(pets, note(shape=Shape(mask=mask, unit=unit))) for unit in ("pixel", "relative"))
     assert (small[:20, :20] != 255).any() and (small[21:, :] == 255).all()
     assert (whole != 255).any(axis=2).all()
+    state = pets.draft()
+    record = state.input("a.png")
+    assert record is not None
+    told = [
+        cell_of(state, record, [note(shape=Shape(mask=mask, unit=unit))], 200).notices for unit in ("pixel", "relative")
+    ]
+    assert told == [("a mask of another size",), ()]
 
 
 def test_keypoints_skeleton_and_points(pets: Dataset) -> None:
