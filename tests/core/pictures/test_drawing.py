@@ -190,6 +190,7 @@ def test_keypoints_skeleton_and_points(pets: Dataset) -> None:
     [
         Shape(box=(-500, -500, 20, 20)),
         Shape(box=(1e300, -1e300, 1e300, 1e300)),
+        Shape(box=(float("-inf"), 0, float("inf"), 5)),
         Shape(box=(50, 50, 0, 0)),
         Shape(box=(50, 50, -20, -30)),
         Shape(box=(1, 2, 3)),
