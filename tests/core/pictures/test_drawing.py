@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from dsvc.core.dataset import Dataset
 from dsvc.core.pictures.colours import BLANK, PALETTE, WELL, colour_of, ink_on
@@ -295,6 +295,8 @@ def test_the_collected_images(pets: Dataset, corpus: Path) -> None:
     cells = {record.key: cell_of(state, record, (), 96) for record in state.inputs()}
     assert len(cells) == 15 and all(cell.image.size == (96, 96) for cell in cells.values())
     problems = {key: cell.problem for key, cell in cells.items() if cell.problem}
+    if not features.check("avif"):  # an older Pillow
+        assert problems.pop("avif_hopper.avif") == "cannot be decoded: there is no decoder for image/avif here"
     assert problems == {
         "broken.png": "cannot be decoded: its header cannot be read",
         "decompression_bomb.gif": "its header promises more than 89,478,485 pixels",

@@ -216,6 +216,16 @@ def test_other_media(pets: Dataset, video: Callable[..., bytes], sound: Callable
     assert preview_state(state, Options()).problems[0][0] == "bad.mp4"
 
 
+def test_images_without_a_decoder(pets: Dataset) -> None:
+    add(pets, a__svg=b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    state = pets.draft()
+    record = state.input("a.svg")
+    assert record is not None and record.media is not None
+    assert look_at(state, record, 96).problem == "there is no decoder for image/svg+xml here"
+    heic = Input(key="a.heic", media=Media(type="image/heic", blob=record.media.blob, size=record.media.size))
+    assert look_at(state, heic, 96).problem == "cannot be decoded: there is no decoder for image/heic here"
+
+
 def test_a_place_that_is_gone(pets: Dataset, tmp_path: Path) -> None:
     state = pets.draft()
     media = Media(type="image/png", reference=Reference(place=str(tmp_path / "gone.png")))
