@@ -220,13 +220,25 @@ def test_the_log_is_shown_as_it_comes(pets: Dataset) -> None:
 
 
 def test_of_a_long_log_the_end_is_kept(pets: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs, "LOG_BYTES", 100)
+    monkeypatch.setattr(process, "LOG_BYTES", 100)
     entry = run(pets, "for n in 1 2 3 4 5 6 7 8 9; do echo line $n, which is rather long; done")
     log = files(pets, entry)["log.txt"]
     lines = b"".join(b"line %d, which is rather long\n" % n for n in (7, 8, 9))
-    assert log == b"... (174 bytes before this are left out)\n" + lines
+    assert log == process.LEFT_OUT + lines
     whole = (runs(pets.repository) / entry.id / "log.txt").read_bytes()
     assert whole.count(b"\n") == 9
+
+
+def test_a_command_that_never_stops_printing_does_not_fill_the_disk(
+    pets: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LOG_BYTES", 1000)
+    monkeypatch.setattr(process, "LOG_LIMIT", 200_000)
+    entry = run(pets, "yes | head -c 1000000; echo the end")
+    whole = runs(pets.repository) / entry.id / "log.txt"
+    assert whole.stat().st_size < 270_000 and whole.read_bytes().startswith(process.LEFT_OUT)
+    log = files(pets, entry)["log.txt"]
+    assert log.startswith(process.LEFT_OUT + b"y\ny\n") and log.endswith(b"y\nthe end\n") and len(log) < 1100
 
 
 def test_what_goes_on_in_the_background_is_not_waited_for(pets: Dataset) -> None:
