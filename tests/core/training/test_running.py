@@ -12,6 +12,7 @@ import pytest
 from trained import ENVIRONMENT, files, run, runs
 
 from dsvc.core.dataset import Dataset
+from dsvc.core.ledger import Entry
 from dsvc.core.training import process
 from dsvc.core.training.record import enter_left
 from dsvc.core.training.running import Plan, Watch, find_source, train
