@@ -81,11 +81,13 @@ def train_command(
     \b
     JSON: {as in `dsvc runs show --json`}; what the command prints goes to stderr then
     """
+    from dsvc.cli.trainers import check_arguments
     from dsvc.core.training.running import Plan, find_source
     from dsvc.core.training.trainers import trainer_command
 
     if trainer is not None:
-        command = trainer_command(trainer, command)
+        arguments, command = command, trainer_command(trainer, command)
+        check_arguments(trainer, arguments)
     if not command:
         raise UsageError("there is no command to run", EXAMPLE)
     dataset = session.dataset(signed=True)

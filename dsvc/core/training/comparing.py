@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,13 +11,12 @@ from dsvc.core.revisions import Revision
 from dsvc.core.state import State
 from dsvc.core.training.form import run_record
 from dsvc.core.transaction import ReadOnly
-from dsvc.errors import DamagedError, NotFoundError
+from dsvc.errors import DamagedError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
     from dsvc.model.incoming import Progress
 
-_LAST = re.compile(r"last(?:~(\d{1,9}))?")
 # Of these, what a run says and prints is compared otherwise, or differs from run to run.
 _APART = ("log.txt", "metrics.json")
 
@@ -57,14 +55,7 @@ def kept_runs(dataset: Dataset) -> list[KeptRun]:
 
 def find_run(dataset: Dataset, name: str) -> KeptRun:
     """The run of an id, of its first digits, or of `last`, `last~1`, ... Raises NotFoundError, UsageError."""
-    found = _LAST.fullmatch(name)
-    if found is None:
-        return KeptRun(dataset, dataset.run(name))
-    runs, back = kept_runs(dataset), int(found[1] or 0)
-    if back >= len(runs):
-        count = f"only {len(runs):,}" if runs else "none yet"
-        raise NotFoundError(f"dataset {dataset.name!r} has no run {name}: there is {count}", "see: dsvc runs list")
-    return runs[-1 - back]
+    return KeptRun(dataset, dataset.run(name))
 
 
 class Pair(NamedTuple):
