@@ -20,7 +20,8 @@ def shell(tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {"HOME": str(home), "PATH": path, "LC_ALL": "C.UTF-8"}
+    tested = {name: os.environ[name] for name in ["PYTHONPATH"] if name in os.environ}  # the tree that is tested
+    return {"HOME": str(home), "PATH": path, "LC_ALL": "C.UTF-8", **tested}
 
 
 def steps(text: str) -> Iterator[tuple[str, str]]:
@@ -38,6 +39,12 @@ def pattern(output: str) -> str:
     return "".join(lines) if output.strip() else ""
 
 
+def write_files(text: str, folder: Path) -> None:
+    """Write the programs that a page shows with the name of their file."""
+    for name, code in re.findall(r'^```python title="([^"]+)"\n(.*?)^```', text, re.S | re.M):
+        (folder / name).write_text(code, encoding="utf-8")
+
+
 def run(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -51,7 +58,9 @@ def test_commands_print_what_the_page_says(
     folder, ran = tmp_path, 0
     if page.stem == "share-through-a-bucket":
         shell |= request.getfixturevalue("bucket_server").environment
-    for command, output in steps(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    write_files(text, tmp_path)
+    for command, output in steps(text):
         if command.startswith("cd "):
             folder = folder / command[3:]
             continue

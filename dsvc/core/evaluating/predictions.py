@@ -21,7 +21,7 @@ from dsvc.core.merging.conflicts import require_settled
 from dsvc.core.registry import results
 from dsvc.core.revisions import Revision
 from dsvc.errors import DsvcError, InvalidRecordsError, NotFoundError, UsageError
-from dsvc.model.incoming import Entry, Problems, Progress
+from dsvc.model.incoming import Entry, Progress
 from dsvc.model.stored import require_makeable
 from dsvc.model.view import RUN
 from dsvc.model.walk import Walk
@@ -77,18 +77,17 @@ def ask(
 def _find(dataset: Dataset, text: str | Path) -> Path | State:
     """A file, or the state of a revision. Raises UsageError where it is both, NotFoundError where it is neither."""
     path = Path(text)
-    try:
-        is_file = path.exists() and not path.is_dir()
-    except (OSError, ValueError):  # too long for a name, or with a NUL in it
-        is_file = False
     if isinstance(text, Path):
         return path
+    # These say no of what can be no path, where those of Path raise.
+    is_folder = os.path.isdir(path)  # noqa: PTH112
+    is_file = os.path.exists(path) and not is_folder  # noqa: PTH110
     try:
         state = dataset.at(text)
     except DsvcError as error:
         if is_file:
             return path
-        if path.is_dir():
+        if is_folder:
             raise UsageError(f"{text} is a folder", "name the results file in it") from None
         if isinstance(error, NotFoundError) and (os.sep in text or path.suffix):
             raise NotFoundError(f"no file {text}", "name a COCO results file, or a revision") from None
@@ -138,15 +137,9 @@ def _read(sorter: Sorter, data: memoryview, asked: Asked, truth: Truth, progress
     if found.problems.count:
         count, wrong = found.total, found.problems.count
         what = f"{wrong:,} of {count:,} record{'' if count == 1 else 's'} cannot be evaluated"
-        raise InvalidRecordsError(f"{name}: {what}", _listed(found.problems), found.hint)
+        raise InvalidRecordsError(f"{name}: {what}", found.problems.found, found.hint, count=wrong)
     notes = [f"{left_out(found.left_out)} of inputs that the filter leaves out"] if found.left_out else []
     return Predictions((), found.kind, notes)
-
-
-def _listed(problems: Problems) -> list[str]:
-    """The problems that are kept, and how many more there are."""
-    more = problems.count - len(problems.found)
-    return [*problems.found, *([f"... and {more:,} more"] if more else [])]
 
 
 def _numbered(asked: Asked, truth: Truth, progress: Progress | None) -> tuple[Walk, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -185,7 +185,7 @@ class _Labels:
         return split_pairs(counted(np.concatenate(codes)), number) if codes else np.empty((0, 3), dtype=np.int64)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _triangle(count: int) -> tuple[Array, Array]:
     """The indices of all pairs of so many."""
     import numpy as np

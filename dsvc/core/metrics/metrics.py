@@ -117,8 +117,10 @@ def measure_snapshot(snapshot: Snapshot, by: str | None = None, progress: Progre
 
 
 def known_metrics(snapshot: Snapshot) -> Metrics | None:
-    """The numbers of a snapshot where nothing of it need be read to have them."""
-    found = _measured(snapshot, None, None, count=False)
+    """The numbers of a snapshot where they are kept, or it is so small that they are counted at once; else None."""
+    from dsvc.core.metrics.keeping import SMALL
+
+    found = _measured(snapshot, None, None, count=sum(snapshot.counts().values()) < SMALL)
     return _metrics(snapshot, found, None) if found is not None else None
 
 

@@ -112,7 +112,9 @@ def _classified(
     if problems.count:
         noun = "input" if problems.count == 1 else "inputs"
         hint = "give a prediction for each input, or evaluate only those that have one: --predicted"
-        raise InvalidRecordsError(f"{problems.count:,} {noun} cannot be scored", problems.found, hint)
+        raise InvalidRecordsError(
+            f"{problems.count:,} {noun} cannot be scored", problems.found, hint, count=problems.count
+        )
     return inputs, is_single
 
 

@@ -93,7 +93,9 @@ def _scenes(
     if problems.count:
         noun = "record" if problems.count == 1 else "records"
         hint = "mend them; where a size is not known, add the media or import it with its declared size"
-        raise InvalidRecordsError(f"{problems.count:,} {noun} cannot be scored", problems.found, hint)
+        raise InvalidRecordsError(
+            f"{problems.count:,} {noun} cannot be scored", problems.found, hint, count=problems.count
+        )
     return keys, by_number(scenes, numbers)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.training.classified import Picture, read_classified
 from dsvc.core.training.holding import hold_out
-from dsvc.core.training.learning import learn, measure, require_sklearn, store_model
-from dsvc.core.training.pixels import Form, UnreadableError, find_form, read_row, require_pillow
+from dsvc.core.training.learning import learn, measure, require_libraries, store_model
+from dsvc.core.training.pixels import Form, UnreadableError, find_form, read_row
 from dsvc.errors import InvalidRecordsError, RefusedError
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def train_images(data: Path, run: Path, options: Options | None = None, say: Say
     Raises RefusedError, UsageError; InvalidRecordsError names pictures of several classes, and such as cannot be read.
     """
     options = options or Options()
-    require_sklearn()
-    require_pillow()
+    require_libraries()
     found = read_classified(data)
     train, test, rule = hold_out(found.pictures, options.holdout, options.seed)
     say(f"{len(train):,} to learn from, {len(test):,} held out: {rule}")
@@ -60,12 +59,13 @@ def train_images(data: Path, run: Path, options: Options | None = None, say: Say
     test, others = _read(test, form, problems)
     _require_read(problems, train, test, options.skip, say)
     classes = _classes(train, test, found.names, say)
+    say(f"{options.model} on {form}")
     learned = learn(options.model, rows, [classes.index(one.concept) for one in train], others)
     scores = learned.scores.round(_DIGITS)
     said = [str(classes[at]) for at in scores.argmax(axis=1)]
     metrics = measure([str(one.concept) for one in test], said)
     metrics |= {"n_train": len(train), "n_test": len(test), "n_classes": len(classes), "n_skipped": len(problems)}
-    say(f"{options.model} on {form}: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%} of what was held out")
+    say(f"of what was held out: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%}")
     _write(run / "metrics.json", metrics)
     _write(run / "predictions.json", _predictions(test, classes, scores.tolist()))
     _write_model(run / "model", learned, options.model, form, [found.names[concept] for concept in classes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,12 +31,11 @@ class Learned(NamedTuple):
     version: str
 
 
-def require_sklearn() -> None:
-    """Raise RefusedError where scikit-learn is not installed."""
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise RefusedError("the ready trainer needs scikit-learn", "pip install 'dsvc[sklearn]'") from error
+def require_libraries() -> None:
+    """Raise RefusedError where scikit-learn or Pillow is not installed. Neither is loaded."""
+    for module, name in (("sklearn", "scikit-learn"), ("PIL", "Pillow")):
+        if find_spec(module) is None:
+            raise RefusedError(f"the ready trainer needs {name}", "pip install 'dsvc[sklearn]'")
 
 
 def learn(model: str, rows: Sequence[Row], classes: Sequence[int], others: Sequence[Row]) -> Learned:

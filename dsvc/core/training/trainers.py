@@ -14,9 +14,10 @@ def trainer_command(name: str, arguments: Sequence[str]) -> tuple[str, ...]:
     """The command of a trainer by name. Raises UsageError for an unknown one."""
     if name not in TRAINERS:
         raise UsageError(f"no trainer named {name!r}", f"there is: {', '.join(TRAINERS)}")
-    return (sys.executable, "-m", TRAINERS[name], *arguments)
+    # -P: what lies in the folder where it runs, a file random.py perhaps, is no part of it.
+    return (sys.executable, "-P", "-m", TRAINERS[name], *arguments)
 
 
 def trainer_arguments(command: Sequence[str]) -> Sequence[str]:
     """What was passed on to a trainer, of the command that it made."""
-    return command[3:]
+    return command[4:]

@@ -11,8 +11,7 @@ from recount import recount, said
 
 import dsvc
 from dsvc.core.dataset import Dataset
-from dsvc.core.filters import columncache
-from dsvc.core.metrics import ranges
+from dsvc.core.metrics import keeping, ranges
 from dsvc.model.node import Leaf
 from dsvc.model.records import (
     Annotation,
@@ -172,7 +171,7 @@ def change(dataset: Dataset, maker: Maker) -> None:
 
 @pytest.fixture(autouse=True)
 def kept_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columncache, "SMALL", 0)
+    monkeypatch.setattr(keeping, "SMALL", 0)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -163,7 +163,8 @@ def test_what_was_never_learned_counts_as_wrong(folder: Path, train: Train) -> N
     assert said == [
         "30 to learn from, 11 held out: split test",
         "held out, but never learned from: blank",
-        f"svm on 6 x 6 grey pixels: accuracy 90.9%, f1 {metrics['f1']:.1%} of what was held out",
+        "svm on 6 x 6 grey pixels",
+        f"of what was held out: accuracy 90.9%, f1 {metrics['f1']:.1%}",
     ]
 
 
