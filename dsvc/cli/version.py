@@ -124,12 +124,12 @@ def _lines(dataset: Dataset, listed: list[NamedVersion], auto: bool) -> Iterable
 def _row(named: NamedVersion) -> tuple[str, ...]:
     version = named.version
     subject = shown(version.message.strip().partition("\n")[0])
-    return (named.name, version.commit.short(), when(version.time), shown(version.author.name), subject)
+    return (shown(named.name), version.commit.short(), when(version.time), shown(version.author.name), subject)
 
 
 def _auto_row(named: NamedVersion, uses: Uses) -> tuple[str, ...]:
     version = named.version
-    return (named.name, version.commit.short(), when(version.time), version.origin, _users(named, uses))
+    return (shown(named.name), version.commit.short(), when(version.time), version.origin, _users(named, uses))
 
 
 def _users(named: NamedVersion, uses: Uses) -> str:
@@ -158,7 +158,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
         print_json(_json(dataset, named, uses))
         return
     version = named.version
-    out(f"version {named.name} of {dataset.name}, commit {version.commit.short()}")
+    out(f"version {shown(named.name)} of {dataset.name}, commit {version.commit.short()}")
     out(f"{shown(str(version.author))}, {when(version.time)}")
     if version.origin != MANUAL:
         out(f"auto-generated, origin {version.origin}")
