@@ -116,11 +116,11 @@ def measure_snapshot(snapshot: Snapshot, by: str | None = None, progress: Progre
     return _metrics(snapshot, found, by)
 
 
-def known_metrics(snapshot: Snapshot) -> Metrics | None:
-    """The numbers of a snapshot where they are kept, or it is so small that they are counted at once; else None."""
+def known_metrics(snapshot: Snapshot, *, count: bool = True) -> Metrics | None:
+    """The numbers of a snapshot where they are kept, else None; with `count`, of a small one they are counted."""
     from dsvc.core.metrics.keeping import SMALL
 
-    found = _measured(snapshot, None, None, count=sum(snapshot.counts().values()) < SMALL)
+    found = _measured(snapshot, None, None, count=count and sum(snapshot.counts().values()) < SMALL)
     return _metrics(snapshot, found, None) if found is not None else None
 
 

@@ -110,9 +110,20 @@ def _owners(inputs: Sequence[Entry], annotations: Sequence[Entry]) -> list[int]:
         raise
 
 
+def require_readable(noun: str, key: bytes, value: bytes) -> None:
+    """Raise DamagedError, which names the record, where it is not what it should be."""
+    decode: Callable[[bytes, bytes], Any] = decode_input if noun == "input" else decode_annotation
+    try:
+        decode(key, value)
+    except DamagedError as error:
+        name = repr(key.decode(errors="replace"))
+        text = error.message if name in error.message else f"{noun} {name} cannot be read: {error.message}"
+        raise DamagedError(text, error.hint) from error
+
+
 def _slow_input(key: bytes, value: bytes) -> InputRow:
     """As the quick way, also where whole numbers are beyond 64 bits."""
-    decode_input(key, value)  # tells what is wrong with it
+    require_readable("input", key, value)
     fields = stored_fields(value, "input", key)
     metadata = fields.pop("metadata", None)
     row: InputRow = _converted(fields, InputRow)
@@ -121,7 +132,7 @@ def _slow_input(key: bytes, value: bytes) -> InputRow:
 
 
 def _slow_annotation(key: bytes, value: bytes) -> AnnotationRow:
-    decode_annotation(key, value)
+    require_readable("annotation", key, value)
     row: AnnotationRow = _converted(stored_fields(value, "annotation", key), AnnotationRow)
     return row
 
