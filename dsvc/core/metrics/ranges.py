@@ -15,6 +15,7 @@ import msgspec
 
 from dsvc.core.metrics.keeping import Keeper
 from dsvc.core.metrics.measuring import Grouping, Measured, measure
+from dsvc.core.metrics.rows import Entry
 from dsvc.core.metrics.summary import Summary, Table, add, add_tables, finished, pack, pack_table, unpack, unpack_table
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Child, Inner, Leaf, load_value
@@ -25,7 +26,9 @@ from dsvc.store.ids import ObjectId
 # To be counted up where what is counted, or its form, changes.
 _EDITION = b"metrics 1"
 _COUNTS, _WHOLE = "counts", "whole"
-EMPTY = Leaf([], [])
+# Annotations that are counted in one go, or a little more; those of one input always are.
+MANY = 8192
+_EMPTY = Leaf([], [])
 
 
 class _Part(NamedTuple):
@@ -67,7 +70,7 @@ class Counter:
         key = self._key(part)
         found = self._kept(key, _WHOLE)
         if found is None:
-            made = self._count(part, key)
+            made = self._count(part)
             found = Measured(finished(made.summary), made.groups)
             self._keep(key, found, _WHOLE)
         return found
@@ -81,29 +84,40 @@ class Counter:
         last = node.keys[-1] if node.keys else b""
         return _Part(Child(last, self._inputs.root, node.count, 0), node.level, b"", None)
 
-    def _count(self, part: _Part, key: ObjectId) -> Measured:
-        node = self._inputs.below(part.node, part.level, part.after or None) if part.node.entries else EMPTY
-        if isinstance(node, Leaf):
-            made = self._read(part, node)
-        else:
-            made = _sum([self._below(child) for child in _children(part, node)])
-        self._keep(key, made, _COUNTS)
+    def _count(self, part: _Part) -> Measured:
+        node = self._inputs.below(part.node, part.level, part.after or None) if part.node.entries else _EMPTY
+        if isinstance(node, Inner):
+            return _sum([self._below(child) for child in _children(part, node)])
+        values = [load_value(self._inputs.store, value) for value in node.values]
+        made = self._measure(list(zip(node.keys, values, strict=True)), part.begin, part.end)
+        self._report(part)
         return made
 
     def _below(self, part: _Part) -> Measured:
         key = self._key(part)
         found = self._kept(key, _COUNTS)
         if found is None:
-            return self._count(part, key)
-        self._report(part)
+            found = self._count(part)
+            self._keep(key, found, _COUNTS)
+        else:
+            self._report(part)
         return found
 
-    def _read(self, part: _Part, leaf: Leaf) -> Measured:
-        values = [load_value(self._inputs.store, value) for value in leaf.values]
-        inputs = list(zip(leaf.keys, values, strict=True))
-        made = measure(inputs, list(self._annotations.items(part.begin, part.end)), self._grouping)
-        self._report(part)
-        return made
+    def _measure(self, inputs: list[Entry], begin: bytes, end: bytes | None) -> Measured:
+        """The counts of some inputs of a leaf; those with very many annotations are halved, and halved again."""
+        middle = len(inputs) // 2
+        if middle and sum(child.entries for child in cover(self._annotations, begin, end)) > MANY:
+            cut = inputs[middle - 1][0] + b"\1"
+            return _sum([self._half(inputs[:middle], begin, cut), self._half(inputs[middle:], cut, end)])
+        return measure(inputs, list(self._annotations.items(begin, end)), self._grouping)
+
+    def _half(self, inputs: list[Entry], begin: bytes, end: bytes | None) -> Measured:
+        key = self._hashed(b"inputs", [text for entry in inputs for text in entry], begin, end)
+        found = self._kept(key, _COUNTS)
+        if found is None:
+            found = self._measure(inputs, begin, end)
+            self._keep(key, found, _COUNTS)
+        return found
 
     def _report(self, part: _Part) -> None:
         self._done += part.node.entries
@@ -129,10 +143,14 @@ class Counter:
 
     def _key(self, part: _Part) -> ObjectId:
         """What a part goes by."""
-        hasher = hashlib.blake2b(_EDITION + part.node.id, digest_size=ObjectId.SIZE)
-        for text in (part.begin, part.end or b""):
+        return self._hashed(b"node", [part.node.id], part.begin, part.end)
+
+    def _hashed(self, kind: bytes, inputs: list[bytes], begin: bytes, end: bytes | None) -> ObjectId:
+        """A hash of inputs and of the nodes that have their annotations, which lie from `begin` to before `end`."""
+        hasher = hashlib.blake2b(_EDITION + kind, digest_size=ObjectId.SIZE)
+        for text in (begin, end or b"", *inputs):
             hasher.update(len(text).to_bytes(4, "big") + text)
-        hasher.update(b"".join(cover(self._annotations, part.begin, part.end)))
+        hasher.update(b"".join([child.id for child in cover(self._annotations, begin, end)]))
         return ObjectId(hasher.digest())
 
 
@@ -150,24 +168,24 @@ def _children(part: _Part, node: Inner) -> Iterator[_Part]:
         after = child.key
 
 
-def cover(tree: Tree, begin: bytes, end: bytes | None) -> Iterator[ObjectId]:
+def cover(tree: Tree, begin: bytes, end: bytes | None) -> Iterator[Child]:
     """The nodes of a tree in which all entries from `begin` to before `end` lie: whole ones as high up as may be,
     and at both ends leaves that may hold other entries too. Reads only what lies above these leaves."""
     root = tree.node(tree.root)
     if isinstance(root, Leaf) or (not begin and end is None):
-        yield tree.root
+        yield Child(root.keys[-1] if root.keys else b"", tree.root, root.count, 0)
     else:
         yield from _cover(tree, root, b"", begin, end)
 
 
-def _cover(tree: Tree, node: Inner, before: bytes, begin: bytes, end: bytes | None) -> Iterator[ObjectId]:
+def _cover(tree: Tree, node: Inner, before: bytes, begin: bytes, end: bytes | None) -> Iterator[Child]:
     first = bisect_left(node.keys, begin)
     last = bisect_left(node.keys, end) if end is not None else len(node.keys)
     for at in range(first, min(last + 1, len(node.keys))):
         child, previous = node.children[at], node.keys[at - 1] if at else before
         is_whole = previous >= begin and (end is None or child.key < end)
         if is_whole or node.level == 1:
-            yield child.id
+            yield child
         else:
             below = tree.below(child, node.level - 1, previous or None)
             assert isinstance(below, Inner)  # its level is above 0

@@ -186,6 +186,27 @@ def test_edits(pets: Dataset, seed: int) -> None:
         change(pets, maker)
 
 
+def test_inputs_of_very_many_annotations(pets: Dataset, reads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a leaf are not all read where one of them changes."""
+    monkeypatch.setattr(ranges, "MANY", 200)
+    maker = Maker(9)
+    edits = SnapshotEdits()
+    for number in range(20):
+        edits.inputs[b"%d" % number] = encode_input(maker.input(str(number)))
+        add_annotations(edits, maker, str(number), 150)
+    edit(pets, edits)
+    assert said(pets.draft().metrics("type")) == recount(pets.draft(), "type")
+    assert sorted(reads) == [1] * 20
+    for number in (0, 7, 19):
+        reads.clear()
+        edits = SnapshotEdits()
+        add_annotations(edits, maker, str(number), 1)
+        edits.inputs[b"%d" % number] = encode_input(maker.input(str(number)))
+        edit(pets, edits)
+        assert said(pets.draft().metrics("type")) == recount(pets.draft(), "type")
+        assert sum(reads) <= 3
+
+
 def test_again(pets: Dataset, reads: list[int]) -> None:
     """A state is counted once; after a change, little of it is read. Another program reads nothing either."""
     maker = Maker(1)
