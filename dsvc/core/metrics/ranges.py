@@ -25,7 +25,7 @@ from dsvc.store.ids import ObjectId
 
 # To be counted up where what is counted, or its form, changes.
 _EDITION = b"metrics 1"
-_COUNTS, _WHOLE = "counts", "whole"
+_COUNTS = "counts"
 # Annotations that are counted in one go, or a little more; those of one input always are.
 MANY = 8192
 _EMPTY = Leaf([], [])
@@ -64,20 +64,15 @@ class Counter:
         self._progress = progress
         self._done = 0
 
+    @property
+    def key(self) -> ObjectId:
+        """What the whole snapshot goes by."""
+        return self._key(self._root())
+
     def count(self) -> Measured:
         """The counts of the whole snapshot. Raises DamagedError."""
-        part = self._root()
-        key = self._key(part)
-        found = self._kept(key, _WHOLE)
-        if found is None:
-            made = self._count(part)
-            found = Measured(finished(made.summary), made.groups)
-            self._keep(key, found, _WHOLE)
-        return found
-
-    def known(self) -> Measured | None:
-        """The counts of the whole snapshot if they are kept."""
-        return self._kept(self._key(self._root()), _WHOLE)
+        made = self._count(self._root())
+        return Measured(finished(made.summary), made.groups)
 
     def _root(self) -> _Part:
         node = self._inputs.node(self._inputs.root)
@@ -95,10 +90,10 @@ class Counter:
 
     def _below(self, part: _Part) -> Measured:
         key = self._key(part)
-        found = self._kept(key, _COUNTS)
+        found = self._kept(key)
         if found is None:
             found = self._count(part)
-            self._keep(key, found, _COUNTS)
+            self._keep(key, found)
         else:
             self._report(part)
         return found
@@ -113,10 +108,10 @@ class Counter:
 
     def _half(self, inputs: list[Entry], begin: bytes, end: bytes | None) -> Measured:
         key = self._hashed(b"inputs", [text for entry in inputs for text in entry], begin, end)
-        found = self._kept(key, _COUNTS)
+        found = self._kept(key)
         if found is None:
             found = self._measure(inputs, begin, end)
-            self._keep(key, found, _COUNTS)
+            self._keep(key, found)
         return found
 
     def _report(self, part: _Part) -> None:
@@ -126,17 +121,17 @@ class Counter:
 
     # ---- what is kept
 
-    def _kept(self, key: ObjectId, name: str) -> Measured | None:
-        names = (name,) if self._grouping is None else (name, self._groups)
+    def _kept(self, key: ObjectId) -> Measured | None:
+        names = (_COUNTS,) if self._grouping is None else (_COUNTS, self._groups)
         found = self._keeper.load(key, names)
         try:
-            summary = unpack(found[name])
+            summary = unpack(found[_COUNTS])
             return Measured(summary, unpack_table(found[self._groups]) if self._grouping is not None else None)
         except (KeyError, ValueError, msgspec.MsgspecError):
             return None
 
-    def _keep(self, key: ObjectId, made: Measured, name: str) -> None:
-        parts = {name: pack(made.summary)}
+    def _keep(self, key: ObjectId, made: Measured) -> None:
+        parts = {_COUNTS: pack(made.summary)}
         if made.groups is not None:
             parts[self._groups] = pack_table(made.groups)
         self._keeper.keep(key, parts)

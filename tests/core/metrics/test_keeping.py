@@ -11,7 +11,7 @@ import pytest
 from recount import recount, said
 
 from dsvc.core.dataset import Dataset
-from dsvc.core.metrics import keeping
+from dsvc.core.metrics import keeping, metrics
 from dsvc.core.metrics.measuring import measure
 from dsvc.core.metrics.metrics import known_metrics, measure_snapshot
 from dsvc.core.metrics.places import mask_middle
@@ -73,7 +73,7 @@ def test_known(many: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large state that was not counted is not known; a small one is counted on the way, unless it lies far away."""
     snapshot = many.draft().snapshot
     assert known_metrics(snapshot) is None
-    monkeypatch.setattr(keeping, "SMALL", 10_000)
+    monkeypatch.setattr(metrics, "FEW", 10_000)
     assert known_metrics(snapshot, count=False) is None
     assert known_metrics(snapshot) == measure_snapshot(snapshot)
     assert known_metrics(snapshot, count=False) == measure_snapshot(snapshot)
@@ -188,10 +188,10 @@ def test_conflicts_are_absent(pets: Dataset) -> None:
     )
     edit(pets, edits)
     state = pets.draft()
-    metrics = state.metrics("metadata.camera")
-    assert said(metrics) == recount(state, "metadata.camera")
-    assert (metrics.splits, list(metrics.groups)) == ({"(none)": 1}, ["(none)"])
-    assert (metrics.counts["positive_labels"], metrics.counts["regions"]) == (0, 1)
+    found = state.metrics("metadata.camera")
+    assert said(found) == recount(state, "metadata.camera")
+    assert (found.splits, list(found.groups)) == ({"(none)": 1}, ["(none)"])
+    assert (found.counts["positive_labels"], found.counts["regions"]) == (0, 1)
 
 
 def test_an_input_of_many_concepts(pets: Dataset) -> None:
@@ -203,10 +203,10 @@ def test_an_input_of_many_concepts(pets: Dataset) -> None:
             one = Annotation(key=key, id=str(number), concept=f"{number:03d}")
             edits.annotations[annotation_key(key, str(number))] = encode_annotation(one)
     edit(pets, edits)
-    metrics = pets.draft().metrics()
-    assert len(metrics.co_occurrence) == 256 * 255 // 2
-    assert metrics.co_occurrence[0] == ("000", "001", 2)
-    assert metrics.per_input["concepts_count"] == {256: 1, 257: 1, 2: 1}
+    found = pets.draft().metrics()
+    assert len(found.co_occurrence) == 256 * 255 // 2
+    assert found.co_occurrence[0] == ("000", "001", 2)
+    assert found.per_input["concepts_count"] == {256: 1, 257: 1, 2: 1}
 
 
 @pytest.mark.parametrize("by", ["", "concepts", "metadata", "metadata.", "TYPE"])

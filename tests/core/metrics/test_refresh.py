@@ -11,7 +11,7 @@ from recount import recount, said
 
 import dsvc
 from dsvc.core.dataset import Dataset
-from dsvc.core.metrics import keeping, ranges
+from dsvc.core.metrics import ranges
 from dsvc.model.node import Leaf
 from dsvc.model.records import (
     Annotation,
@@ -167,11 +167,6 @@ def change(dataset: Dataset, maker: Maker) -> None:
     edits.inputs[new.encode()] = encode_input(maker.input(new))
     add_annotations(edits, maker, new, maker.chance.choice((0, 2, 40)))
     edit(dataset, edits)
-
-
-@pytest.fixture(autouse=True)
-def kept_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "SMALL", 0)
 
 
 @pytest.mark.parametrize("seed", range(4))
