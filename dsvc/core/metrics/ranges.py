@@ -16,7 +16,8 @@ import msgspec
 from dsvc.core.metrics.keeping import Keeper
 from dsvc.core.metrics.measuring import Grouping, Measured, measure
 from dsvc.core.metrics.rows import Entry
-from dsvc.core.metrics.summary import Summary, Table, add, add_tables, finished, pack, pack_table, unpack, unpack_table
+from dsvc.core.metrics.summary import add, add_tables, finished, pack, pack_table, unpack, unpack_table
+from dsvc.errors import UsageError
 from dsvc.model.incoming import Progress
 from dsvc.model.node import Child, Inner, Leaf, load_value
 from dsvc.model.snapshot import Snapshot
@@ -28,6 +29,7 @@ _EDITION = b"metrics 1"
 _COUNTS = "counts"
 # Annotations that are counted in one go, or a little more; those of one input always are.
 MANY = 8192
+MAX_GROUPS = 10_000
 _EMPTY = Leaf([], [])
 
 
@@ -60,6 +62,7 @@ class Counter:
         self._annotations = snapshot.annotation_tree
         self._keeper = keeper
         self._grouping = grouping
+        self._by = by
         self._groups = f"by {by}"
         self._progress = progress
         self._done = 0
@@ -82,7 +85,7 @@ class Counter:
     def _count(self, part: _Part) -> Measured:
         node = self._inputs.below(part.node, part.level, part.after or None) if part.node.entries else _EMPTY
         if isinstance(node, Inner):
-            return _sum([self._below(child) for child in _children(part, node)])
+            return self._sum([self._below(child) for child in _children(part, node)])
         values = [load_value(self._inputs.store, value) for value in node.values]
         made = self._measure(list(zip(node.keys, values, strict=True)), part.begin, part.end)
         self._report(part)
@@ -103,7 +106,7 @@ class Counter:
         middle = len(inputs) // 2
         if middle and sum(child.entries for child in cover(self._annotations, begin, end)) > MANY:
             cut = inputs[middle - 1][0] + b"\1"
-            return _sum([self._half(inputs[:middle], begin, cut), self._half(inputs[middle:], cut, end)])
+            return self._sum([self._half(inputs[:middle], begin, cut), self._half(inputs[middle:], cut, end)])
         return measure(inputs, list(self._annotations.items(begin, end)), self._grouping)
 
     def _half(self, inputs: list[Entry], begin: bytes, end: bytes | None) -> Measured:
@@ -113,6 +116,14 @@ class Counter:
             found = self._measure(inputs, begin, end)
             self._keep(key, found)
         return found
+
+    def _sum(self, parts: list[Measured]) -> Measured:
+        tables = [part.groups for part in parts if part.groups is not None]
+        groups = add_tables(tables) if tables else None
+        if groups is not None and len(groups.names) > MAX_GROUPS:
+            text = f"{self._by} has more than {MAX_GROUPS:,} different values"
+            raise UsageError(text, "group by a field that has few; or ask: dsvc query")
+        return Measured(add([part.summary for part in parts]), groups)
 
     def _report(self, part: _Part) -> None:
         self._done += part.node.entries
@@ -147,12 +158,6 @@ class Counter:
             hasher.update(len(text).to_bytes(4, "big") + text)
         hasher.update(b"".join([child.id for child in cover(self._annotations, begin, end)]))
         return ObjectId(hasher.digest())
-
-
-def _sum(parts: list[Measured]) -> Measured:
-    tables: list[Table] = [part.groups for part in parts if part.groups is not None]
-    summaries: list[Summary] = [part.summary for part in parts]
-    return Measured(add(summaries), add_tables(tables) if tables else None)
 
 
 def _children(part: _Part, node: Inner) -> Iterator[_Part]:

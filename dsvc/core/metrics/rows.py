@@ -19,6 +19,8 @@ Number = float | int | None
 T = TypeVar("T")
 # The largest whole number that is counted with.
 MOST = 1 << 62
+# Characters of a value of metadata that tell it from others.
+MAX_VALUE = 500
 
 
 class _Reference(msgspec.Struct, gc=False):
@@ -152,8 +154,9 @@ def _bounded(value: Any) -> Any:
 
 
 def metadata_value(row: InputRow, field: str) -> str:
-    """What an input's metadata says in a field: a text as it is, anything else as JSON, or `NONE`."""
+    """What an input's metadata says in a field: a text as it is, anything else as JSON, or `NONE`. Of a long one, the
+    begin."""
     if row.metadata is None:
         return NONE
     found = _decode_map(row.metadata).get(field, NONE)
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True)
+    return (found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True))[:MAX_VALUE]

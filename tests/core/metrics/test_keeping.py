@@ -11,7 +11,7 @@ import pytest
 from recount import recount, said
 
 from dsvc.core.dataset import Dataset
-from dsvc.core.metrics import keeping, metrics
+from dsvc.core.metrics import keeping, metrics, ranges
 from dsvc.core.metrics.measuring import measure
 from dsvc.core.metrics.metrics import known_metrics, measure_snapshot
 from dsvc.core.metrics.places import mask_middle
@@ -213,6 +213,25 @@ def test_an_input_of_many_concepts(pets: Dataset) -> None:
 def test_unknown_groups(pets: Dataset, by: str) -> None:
     with pytest.raises(UsageError, match="cannot be grouped by"):
         pets.draft().metrics(by)
+
+
+def test_too_many_groups(many: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that tells nearly all inputs apart is nothing to group by; nor are long texts told to their end."""
+    edits = SnapshotEdits()
+    for number in range(3000):
+        key = f"{number:05d}"
+        said_of_it = {"number": number, "text": "x" * (499 + number % 3)}
+        edits.inputs[key.encode()] = encode_input(Input(key=key, metadata=said_of_it))
+    edit(many, edits)
+    assert {name: len(name) for name in many.draft().metrics("metadata.text").groups} == {
+        "x" * 499: 499,
+        "x" * 500: 500,
+    }
+    monkeypatch.setattr(ranges, "MAX_GROUPS", 2999)
+    with pytest.raises(UsageError, match=r"metadata\.number has more than 2,999 different values"):
+        many.draft().metrics("metadata.number")
+    monkeypatch.setattr(ranges, "MAX_GROUPS", 3000)
+    assert len(many.draft().metrics("metadata.number").groups) == 3000
 
 
 # ---- masks
