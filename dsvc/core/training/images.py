@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.training.classified import Picture, read_classified
 from dsvc.core.training.holding import hold_out
-from dsvc.core.training.learning import learn, measure, require_libraries, store_model
+from dsvc.core.training.learning import learn, measure, store_model
 from dsvc.core.training.pixels import Form, UnreadableError, find_form, read_row
+from dsvc.core.training.trainers import find_trainer
 from dsvc.errors import InvalidRecordsError, RefusedError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def train_images(data: Path, run: Path, options: Options | None = None, say: Say
     Raises RefusedError, UsageError; InvalidRecordsError names pictures of several classes, and such as cannot be read.
     """
     options = options or Options()
-    require_libraries()
+    find_trainer("sklearn")
     found = read_classified(data)
     train, test, rule = hold_out(found.pictures, options.holdout, options.seed)
     say(f"{len(train):,} to learn from, {len(test):,} held out: {rule}")

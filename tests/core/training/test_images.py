@@ -312,6 +312,6 @@ def test_a_library_that_is_not_installed(
     train(folder)
     for loaded in [one for one in sys.modules if one.split(".")[0] == module]:
         monkeypatch.setitem(sys.modules, loaded, None)
-    with pytest.raises(RefusedError, match=f"the ready trainer needs {name}") as error:
+    with pytest.raises(RefusedError, match=f"the trainer sklearn needs {name}") as error:
         train()
     assert error.value.hint == "pip install 'dsvc[sklearn]'"
