@@ -36,6 +36,7 @@ READING = frozenset(
         "log",
         "metrics",
         "op log",
+        "plot",
         "preview",
         "query",
         "runs compare",

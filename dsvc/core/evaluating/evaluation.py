@@ -202,7 +202,7 @@ class _Making:
                 "version": name,
                 "commit": commit.hex(),
                 "run": asked.run.id if asked.run is not None else None,
-                "file": asked.file.name if asked.file is not None else None,
+                "file": _file_name(asked.file) if asked.file is not None else None,
                 "revision": called(asked.state.revision) if asked.state is not None else None,
             },
             "where": truth.where,
@@ -218,8 +218,13 @@ class _Making:
 def _told(asked: Asked) -> str:
     """What predictions are called."""
     if asked.file is not None:
-        return asked.file.name
+        return _file_name(asked.file)
     return f"run {asked.run.id}" if asked.run is not None else called(asked.state.revision)  # type: ignore[union-attr]
+
+
+def _file_name(file: Path) -> str:
+    """The name of a file; what of it is no Unicode comes as escapes."""
+    return file.name.encode("utf-8", "backslashreplace").decode()
 
 
 class _Noted:

@@ -102,6 +102,11 @@ def test_the_commit_of_predictions(labelled: Dataset, write: Write) -> None:
     assert labelled.repository.check().damage == ()
 
 
+def test_a_file_whose_name_is_no_text(labelled: Dataset, write: Write) -> None:
+    file = write([CAT], "results\udcff.json")
+    assert labelled.evaluate("pets@v1", file).entry.record["predictions"]["file"] == "results\\udcff.json"
+
+
 def test_undo_takes_all_of_it_away(labelled: Dataset, write: Write) -> None:
     view = labelled.repository.operation.view
     labelled.evaluate("pets@v1", write([CAT], "results.json"))

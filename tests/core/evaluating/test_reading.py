@@ -1,15 +1,17 @@
 """Results files that are wrong: each wrong record is named, and nothing is stored."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from core.evaluating.conftest import CAT, DOG
 
 from dsvc.core.dataset import Dataset
-from dsvc.errors import InvalidRecordsError, NotFoundError, RefusedError, UsageError
+from dsvc.errors import DsvcError, InvalidRecordsError, NotFoundError, RefusedError, UsageError
 
 Refused = Callable[..., Any]
 NAMED = "record 2 (image 2): "
@@ -204,3 +206,67 @@ def test_a_file_and_a_revision_of_one_name(labelled: Dataset, tmp_path: Path, mo
 def test_a_dataset_without_a_commit(pets: Dataset, write: Callable[..., Path]) -> None:
     with pytest.raises(RefusedError, match="pets has no commit yet"):
         pets.evaluate("pets", write([CAT]))
+
+
+NASTY: list[Any] = [
+    None,
+    True,
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    [None],
+    -1,
+    0,
+    2**63,
+    -(10**30),
+    1.5,
+    1e308,
+    float("nan"),
+    "\ud800",
+]
+
+
+def mutated(rng: Random) -> bytes:
+    """The text of a results file in which something is not what it was."""
+    mask = {"size": [240, 320], "counts": [76800]}
+    rows: list[Any] = [
+        dict(CAT),
+        {**DOG, "segmentation": mask, "keypoints": [1, 2, 2]},
+        {**DOG, "extra": {"a": [1]}},
+    ]
+    for _ in range(rng.randint(1, 3)):
+        row = rng.choice(rows)
+        name = rng.choice([*row, "segmentation", "keypoints", "other"])
+        if name == "segmentation" and rng.random() < 0.5:
+            row[name] = {
+                **mask,
+                rng.choice(["size", "counts", "x"]): rng.choice([*NASTY, [2, 2], [4], [76799, 1], "04"]),
+            }
+        elif rng.random() < 0.5 and isinstance(row.get(name), list) and row[name]:
+            row[name] = [*row[name]]
+            row[name][rng.randrange(len(row[name]))] = rng.choice(NASTY)
+        else:
+            row[name] = rng.choice(NASTY)
+    text = bytearray(json.dumps(rows).encode())
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        at = rng.randrange(len(text))
+        text[at : at + rng.choice([0, 1, 1, 9])] = rng.choice([b"", b'"', b"{", b"]", b"9", b",", b"\xff", b"\0"])
+    return bytes(text)
+
+
+def test_mutated_files_give_clean_errors(labelled: Dataset, write: Callable[..., Path]) -> None:
+    rng, outcomes = Random(7), Counter[str]()
+    for _ in range(300):
+        data = mutated(rng)
+        try:
+            labelled.evaluate("pets@v1", write(data, "results.json"), kind=rng.choice([None, "box", "mask"]))
+            outcomes["fine"] += 1
+        except DsvcError as error:
+            assert isinstance(error, InvalidRecordsError), error
+            outcomes["refused"] += 1
+        except Exception as error:
+            raise AssertionError(data) from error
+    assert outcomes["fine"] > 5 and outcomes["refused"] > 100
+    assert len(labelled.evaluations()) == outcomes["fine"]
