@@ -190,6 +190,7 @@ def test_pictures_of_splits_that_each_had_a_folder(pets: Dataset, folder: Path, 
     assert (metrics["accuracy"], metrics["n_train"], metrics["n_test"]) == (1, 30, 10)
     assert {row["file_name"] for row in predictions(run)} == {f"pics/test/{n}.png" for n in range(10)}
     assert not any("image_id" in row for row in predictions(run))
+    pets.commit("all")
     evaluation = pets.evaluate(pets.name, str(run / "predictions.json"), predicted=True)
     assert evaluation.entry.record["figures"]["accuracy"] == 1
 
