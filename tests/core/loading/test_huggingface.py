@@ -58,10 +58,8 @@ def test_processes_share_the_parts(pictures: Dataset, datasets: Any) -> None:
 
     stream = opened(pictures).to_huggingface(shards=6).remove_columns("image")
     parts = [keys(split_dataset_by_node(stream, rank, 3)) for rank in range(3)]
-    assert (
-        sorted(key for part in parts for key in part) == [f"{n:02d}.png" for n in range(40)]
-        and min(map(len, parts)) >= 12
-    )
+    expected = [f"{n:02d}.png" for n in range(40)]
+    assert sorted(key for part in parts for key in part) == expected and min(map(len, parts)) >= 12
     shuffled = keys(stream.shuffle(seed=1, buffer_size=10))
     assert sorted(shuffled) == expected != shuffled
 
