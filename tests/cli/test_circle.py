@@ -65,6 +65,13 @@ run ... is done, after ... s: accuracy 0.9...
 $ dsvc version create v2 --commit -m "Sevens are sevens"
 made version v2 of digits at ...
 ...
+$ dsvc metrics v1 v2
+digits@v1, commit ... -> digits@v2, commit ...
+concepts:
+  1  positive labels  ...  -32
+  1  annotations      ...  -32
+  7  positive labels  ...  +32
+  7  annotations      ...  +32
 """
 
 ANSWER = """\

@@ -121,10 +121,10 @@ def test_a_library_that_is_not_installed_makes_no_version(
 ) -> None:
     find: Callable[..., Any] = importlib.util.find_spec
     monkeypatch.setattr(
-        "dsvc.core.training.learning.find_spec", lambda wanted: None if wanted == module else find(wanted)
+        "dsvc.core.training.trainers.find_spec", lambda wanted: None if wanted == module else find(wanted)
     )
     result = dsvc("train", "shades", "--trainer", "sklearn", code=3)
-    assert result.err == f"error: the ready trainer needs {name}\nhint: pip install 'dsvc[sklearn]'\n"
+    assert result.err == f"error: the trainer sklearn needs {name}\nhint: pip install 'dsvc[sklearn]'\n"
     assert dsvc("runs", "list").out.startswith("no runs yet")
 
 

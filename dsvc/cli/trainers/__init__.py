@@ -7,7 +7,8 @@ from importlib import import_module
 
 
 def check_arguments(trainer: str, arguments: Sequence[str]) -> None:
-    """See, before anything is made, that a trainer takes its arguments and can run. Raises what it would raise."""
-    from dsvc.core.training.trainers import TRAINERS
+    """See, before anything is made, that a trainer takes its arguments. Raises click.UsageError, and what
+    `find_trainer` does."""
+    from dsvc.core.training.trainers import find_trainer
 
-    import_module(TRAINERS[trainer]).check(arguments)
+    import_module(find_trainer(trainer).module).check(arguments)

@@ -63,11 +63,8 @@ def _folder(name: str) -> Path:
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Raise click.UsageError for arguments that it does not take, RefusedError where a library is not installed."""
-    from dsvc.core.training.learning import require_libraries
-
-    with train_command.make_context(NAME, list(arguments)):
-        require_libraries()
+    """Raise click.UsageError for arguments that it does not take."""
+    train_command.make_context(NAME, list(arguments)).close()
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -49,8 +49,7 @@ class KeptRun(NamedTuple):
 
 def kept_runs(dataset: Dataset) -> list[KeptRun]:
     """The runs of a dataset, the oldest first. Raises DamagedError."""
-    runs = [KeptRun(dataset, entry) for entry in dataset.runs()]
-    return sorted(runs, key=lambda run: (run.entry.time.seconds, run.record["began"], run.entry.id))
+    return [KeptRun(dataset, entry) for entry in dataset.runs()]
 
 
 def find_run(dataset: Dataset, name: str) -> KeptRun:

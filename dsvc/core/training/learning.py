@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dsvc.errors import RefusedError, UsageError
+from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,13 +28,6 @@ class Learned(NamedTuple):
     estimator: Any
     scores: Floats
     version: str
-
-
-def require_libraries() -> None:
-    """Raise RefusedError where scikit-learn or Pillow is not installed. Neither is loaded."""
-    for module, name in (("sklearn", "scikit-learn"), ("PIL", "Pillow")):
-        if find_spec(module) is None:
-            raise RefusedError(f"the ready trainer needs {name}", "pip install 'dsvc[sklearn]'")
 
 
 def learn(model: str, rows: Sequence[Row], classes: Sequence[int], others: Sequence[Row]) -> Learned:
