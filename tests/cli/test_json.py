@@ -192,7 +192,7 @@ def test_versions(dsvc, commit: str) -> None:
     v2 = {**v1, "name": "v2", "message": "x", "time": "2024-05-01T12:00:00+02:00"}
     assert document(dsvc, "version", "create", "-m", "x", *SIGNED) == {"created": True, **v2}
     dsvc("create", "birds")
-    assert document(dsvc, "version", "list") == {"dataset": "birds", "versions": []}
+    assert document(dsvc, "version", "list") == {"dataset": "birds", "auto_generated": 0, "versions": []}
 
 
 def test_add(dsvc, commit: str, project: Path) -> None:
