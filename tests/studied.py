@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dsvc.core.automatic import commit_data
+from dsvc.core.automatic import commit_data, drop_entry
 from dsvc.core.dataset import Dataset
 from dsvc.core.ledger import auto_name, set_auto_version, set_entry, stage_file, store_entry
 from dsvc.core.transaction import Refs
@@ -42,32 +42,43 @@ def run_record(id: str, dataset: str, version: str, commit: ObjectId) -> dict[st
     }
 
 
-def enter_run(dataset: Dataset, id: str, files: Mapping[str, bytes] | None = None, **fields: Any) -> str:
-    """Enter a run of what the dataset holds now, as two operations; the name of the version that it is of."""
-    name, repository = auto_name(id, WHEN), dataset.repository
-    with repository.transaction(f"train: version {name}") as transaction:
+def make_version(dataset: Dataset, id: str) -> str:
+    """Make the version of a run of what the dataset holds now, as one operation; its name."""
+    name = auto_name(id, WHEN)
+    with dataset.repository.transaction(f"train: version {name}") as transaction:
         writer = transaction.writer
 
-        def version(refs: Refs) -> ObjectId:
+        def change(refs: Refs) -> None:
             data = commit_data(dataset, refs, writer, "training data", ADA, WHEN)
             set_auto_version(refs, dataset.name, name, VersionRef(data, "", ADA, WHEN, TRAINING))
-            return data
 
-        data = transaction.run(version)
-    enter_again(dataset, id, data, name, files, **fields)
+        transaction.run(change)
+    return name
+
+
+def enter_run(dataset: Dataset, id: str, files: Mapping[str, bytes] | None = None, **fields: Any) -> str:
+    """Enter a run of what the dataset holds now, as two operations; the name of the version that it is of."""
+    name = make_version(dataset, id)
+    enter_again(dataset, id, name, files, **fields)
     return name
 
 
 def enter_again(
-    dataset: Dataset, id: str, data: ObjectId, version: str, files: Mapping[str, bytes] | None = None, **fields: Any
+    dataset: Dataset, id: str, version: str, files: Mapping[str, bytes] | None = None, **fields: Any
 ) -> None:
     """Enter a run of a version that is there."""
+    data = dataset.version(version).version.commit
     with dataset.repository.transaction(f"train: run {id}") as transaction:
         writer = transaction.writer
         staged = {name: stage_file(writer, content) for name, content in (files or {}).items()}
         record = run_record(id, dataset.name, version, data) | fields
         commit = store_entry(writer, RUN, record, staged, [data], ADA, WHEN)
         transaction.run(lambda refs: set_entry(refs, RUN, dataset.name, id, commit))
+
+
+def drop(dataset: Dataset, kind: str, id: str) -> None:
+    """Take a run or an evaluation away."""
+    dataset.repository.change(f"delete {id}", lambda refs: drop_entry(refs, dataset, kind, id) and None)
 
 
 def store_predictions(writer: ObjectWriter, truth: ObjectId, score: float = 0.75) -> ObjectId:

@@ -56,7 +56,7 @@ def list_runs(session: Session, as_json: bool) -> None:
     from dsvc.core.training.comparing import kept_runs
     from dsvc.core.training.record import going_on
 
-    dataset = session.dataset()
+    dataset = session.dataset(signed=True)
     _enter_left(dataset.repository)
     runs = kept_runs(dataset)
     running = [_running_json(found) for found in going_on(dataset.repository, dataset.name)]
@@ -195,7 +195,7 @@ def reproduce(session: Session, id: str, keep_data: bool, as_json: bool) -> int:
     from dsvc.core.training.again import plan_again
     from dsvc.core.training.comparing import compare_files, compare_metrics
 
-    before = _find(session, id, signed=True)
+    before = _find(session, id)
     again = plan_again(before, dict(os.environ), Path.cwd(), keep_data)
     for line in again.notes:
         note(f"note: {shown(line)}")
@@ -286,11 +286,11 @@ def _drop_folder(folder: RunFolder, dry_run: bool) -> None:
 # ---- shared
 
 
-def _find(session: Session, id: str, *, signed: bool = False) -> KeptRun:
+def _find(session: Session, id: str) -> KeptRun:
     """The run of an id: of the current dataset, else of another one. Raises NotFoundError, UsageError."""
     from dsvc.core.training.comparing import find_run
 
-    repository = session.repository(signed=signed)
+    repository = session.repository(signed=True)  # one that was left behind may be entered
     _enter_left(repository)
     others = list(repository.datasets())
     current = repository.dataset() if repository.workspace.dataset is not None or not others else others[0]

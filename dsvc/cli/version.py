@@ -23,6 +23,7 @@ from dsvc.cli.render import (
     when,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import DsvcError
 from dsvc.model.view import MANUAL, VERSION
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from dsvc.core.dataset import Dataset
     from dsvc.core.ledger import Uses
+    from dsvc.core.state import State
     from dsvc.core.versioning import NamedVersion
     from dsvc.model.commit import Author, Moment
 
@@ -117,19 +119,26 @@ def list_versions(session: Session, auto: bool, as_json: bool) -> None:
 def _lines(dataset: Dataset, listed: list[NamedVersion], auto: bool) -> Iterable[str]:
     if not listed:
         return ()
-    uses = dataset.uses() if auto else None
-    return table([_row(version) if uses is None else _auto_row(version, uses) for version in listed])
+    if auto:
+        uses = dataset.uses()
+        return table([_auto_row(version, uses) for version in listed])
+    return table([_row(dataset, version) for version in listed], right=(4, 5))
 
 
-def _row(named: NamedVersion) -> tuple[str, ...]:
+def _row(dataset: Dataset, named: NamedVersion) -> tuple[str, ...]:
     version = named.version
     subject = shown(version.message.strip().partition("\n")[0])
-    return (named.name, version.commit.short(), when(version.time), shown(version.author.name), subject)
+    try:
+        counts = _counts(dataset, named)
+        holds = plural(counts["inputs"], "input"), plural(counts["annotations"], "annotation")
+    except DsvcError:  # the others are listed all the same
+        holds = "cannot be read", ""
+    return (shown(named.name), version.commit.short(), when(version.time), shown(version.author.name), *holds, subject)
 
 
 def _auto_row(named: NamedVersion, uses: Uses) -> tuple[str, ...]:
     version = named.version
-    return (named.name, version.commit.short(), when(version.time), version.origin, _users(named, uses))
+    return (shown(named.name), version.commit.short(), when(version.time), version.origin, _users(named, uses))
 
 
 def _users(named: NamedVersion, uses: Uses) -> str:
@@ -150,15 +159,16 @@ def show(session: Session, name: str, as_json: bool) -> None:
            "origin": "manual" | "training" | "eval_ground_truth" | "eval_predictions",
            "used_by": [{"kind": "run" | "evaluation", "id"}...], those that it is the data of, or, where it is
                       auto-generated, that name it,
-           "inputs", "annotations", "concepts"}
+           "inputs", "annotations", "concepts",
+           "unlabeled_inputs": COUNT, or null where that was not counted yet: see dsvc metrics NAME}
     """
     dataset = session.dataset()
     named, uses = dataset.version(name), dataset.uses()
     if as_json:
         print_json(_json(dataset, named, uses))
         return
-    version = named.version
-    out(f"version {named.name} of {dataset.name}, commit {version.commit.short()}")
+    version, unlabeled = named.version, _unlabeled(dataset, named)
+    out(f"version {shown(named.name)} of {dataset.name}, commit {version.commit.short()}")
     out(f"{shown(str(version.author))}, {when(version.time)}")
     if version.origin != MANUAL:
         out(f"auto-generated, origin {version.origin}")
@@ -167,6 +177,8 @@ def show(session: Session, name: str, as_json: bool) -> None:
     for line in version.message.strip().splitlines():
         out(f"    {shown(line)}".rstrip())
     out(f"holds {holdings(_counts(dataset, named))}")
+    if unlabeled:
+        out(f"without a label: {plural(unlabeled, 'input')}")
 
 
 @version_command.command("delete")
@@ -193,7 +205,20 @@ def delete(session: Session, name: str, dry_run: bool) -> None:
 
 
 def _counts(dataset: Dataset, named: NamedVersion) -> dict[str, int]:
-    return dataset.at(f"{dataset.name}@{named.name}").counts()
+    return _state(dataset, named).counts()
+
+
+def _unlabeled(dataset: Dataset, named: NamedVersion) -> int | None:
+    """How many inputs have no label; None where it would take long to count them."""
+    from dsvc.core.metrics.metrics import known_metrics
+
+    # What lies elsewhere is not fetched for this.
+    found = known_metrics(_state(dataset, named).snapshot, count=dataset.repository.root is not None)
+    return found.counts["unlabeled_inputs"] if found is not None else None
+
+
+def _state(dataset: Dataset, named: NamedVersion) -> State:
+    return dataset.at(f"{dataset.name}@{named.name}")
 
 
 def _json(dataset: Dataset, named: NamedVersion, uses: Uses) -> dict[str, Any]:
@@ -208,4 +233,5 @@ def _json(dataset: Dataset, named: NamedVersion, uses: Uses) -> dict[str, Any]:
         "origin": version.origin,
         "used_by": [{"kind": kind, "id": id} for kind, _, id in uses.of(*named)],
         **_counts(dataset, named),
+        "unlabeled_inputs": _unlabeled(dataset, named),
     }

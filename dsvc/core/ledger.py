@@ -24,7 +24,7 @@ from dsvc.model.records import Input, Media, encode_input
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
 from dsvc.model.view import EVALUATION, MANUAL, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
 from dsvc.store import codec
-from dsvc.store.limits import MADE_BYTES
+from dsvc.store.limits import MAX_SAID
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dsvc.store.writer import ObjectWriter
 
 _PIECE = 1 << 20
-_MOST = MADE_BYTES - 1024  # bytes of a record; the snapshot that holds it has some more
+_MOST = MAX_SAID - 1024  # bytes of a record; the snapshot that holds it has some more
 _SHORTEST = 4  # characters of an id that name an entry
 # In the notes of an entry's commit: when it was entered, in nanoseconds since 1970, which tells two of a second apart.
 _ENTERED = "entered"
@@ -88,7 +88,7 @@ def store_entry(
     """Keep an entry, and give the commit's id. `files` are by name, a relative path with `/`.
 
     Raises codec.EncodeError for a record that holds what cannot be stored, such as NaN; RefusedError for a name that
-    leads out of a folder, and for a record of more than 4 MiB.
+    leads out of a folder, and for a record of more than 8 MiB.
     """
     edits = SnapshotEdits()
     for name, media in files.items():

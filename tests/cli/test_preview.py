@@ -108,3 +108,31 @@ def test_without_pillow(dsvc, project: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_straight_from_another_repository(dsvc, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert dsvc("-R", project, "preview", "pets@v1", "-o", "sheet.png").out == "wrote sheet.png: 2 inputs\n"
+
+
+def test_media_that_was_purged(dsvc, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSVC_AUTHOR_NAME", "Ada")
+    monkeypatch.setenv("DSVC_AUTHOR_EMAIL", "ada@example.org")
+    dsvc("purge", "a.jpg", "--reason", "they asked", "--yes")
+    found = dsvc("preview", "@v1", "-o", "sheet.png")
+    assert found.out == "wrote sheet.png: 2 inputs\n"
+    assert found.err.startswith("note: a.jpg: media ") and "they asked" in found.err
+
+
+def test_media_that_lies_at_a_remote(dsvc, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command brings what is on the sheet; a notebook does not."""
+    import dsvc as library
+
+    dsvc("remote", "add", "origin", tmp_path / "shared")
+    dsvc("push", "origin")
+    monkeypatch.chdir(tmp_path)
+    dsvc("clone", "--no-media", tmp_path / "shared", "light")
+    monkeypatch.chdir(tmp_path / "light")
+    state = library.open(".").at("pets@v1")
+    blobs = [
+        record.media.blob for record in state.inputs() if record.media is not None and record.media.blob is not None
+    ]
+    assert "<img" in state._repr_html_() and not any(map(state.repository.store.has_media, blobs))
+    assert dsvc("preview", "pets@v1", "--key", "a.jpg", "-o", "sheet.png").err == ""
+    store = library.open(".").store
+    assert [store.has_media(blob) for blob in blobs] == [True, False]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studied import ADA, WHEN, enter_again, enter_evaluation, enter_run, run_record
+from studied import ADA, WHEN, drop, enter_again, enter_evaluation, enter_run, evaluation_record, run_record
 
 from dsvc.core.automatic import drop_entry
 from dsvc.core.check import check
@@ -17,8 +17,8 @@ from dsvc.core.operations import describe_ref, operations
 from dsvc.core.record_forms import AUTO_NAME, ID, wrong_entry
 from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, PurgedError, RefusedError, UsageError
-from dsvc.model.commit import Moment
-from dsvc.model.records import Shape
+from dsvc.model.commit import Moment, load_commit
+from dsvc.model.records import Media, Shape
 from dsvc.model.view import EVALUATION, RUN, VERSION
 from dsvc.remote.purging import purge
 from dsvc.store.ids import ObjectId
@@ -39,10 +39,6 @@ def photos(pets: Dataset, write: Callable[..., Path]) -> Dataset:
         pets.annotate(f"{name}.txt", shape=Shape(box=(1, 2, 3, 4)), concept="cat")
     pets.commit("all", author=ADA)
     return pets
-
-
-def drop(dataset: Dataset, kind: str, id: str) -> None:
-    dataset.repository.change(f"delete {id}", lambda refs: drop_entry(refs, dataset, kind, id) and None)
 
 
 def auto(dataset: Dataset) -> list[str]:
@@ -73,7 +69,7 @@ def test_training_is_undone_step_by_step(photos: Dataset) -> None:
 
 def test_a_version_that_another_run_was_made_of_is_not_undone_before_that(photos: Dataset) -> None:
     name = enter_run(photos, AAAA)
-    enter_again(photos, BBBB, head(photos), name)
+    enter_again(photos, BBBB, name)
     version_made = list(operations(photos.repository))[2].id
     with pytest.raises(RefusedError, match=f"{name} is the data of run pets {AAAA}"):
         photos.repository.undo(version_made.hex()[:12])
@@ -238,19 +234,36 @@ def test_what_is_said_of_an_evaluation_is_what_it_is_called(
     assert wrong == f"{field!r} of its record is missing, or is not what it is called"
 
 
+def test_the_commit_of_an_entry_belongs_to_the_format(photos: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, the format has changed."""
+    monkeypatch.setattr("dsvc.core.ledger.clock.time_ns", lambda: 1_700_000_000_123_456_789)
+    data, blob = ObjectId(bytes(range(32))), ObjectId(bytes(range(1, 33)))
+    files = {"model/weights": Media(blob=blob, size=10), "log.txt": Media(blob=blob, size=10)}
+    with photos.repository.transaction("x") as transaction:
+        writer = transaction.writer
+        run = store_entry(writer, RUN, run_record(AAAA, "pets", "v1", data), files, [data], ADA, WHEN)
+        record = evaluation_record(EEEE, "pets", ("v1", data), ("v2", blob))
+        evaluation = store_entry(writer, EVALUATION, record, {}, [data, blob], ADA, WHEN)
+        assert load_commit(writer, run).notes == {"entered": 1_700_000_000_123_456_789}
+        assert (load_commit(writer, run).message, load_commit(writer, run).parents) == ("run aaaa1111", (data,))
+    assert run.hex() == "64e1566716aef5c2d4612718e25d7cd9469a7c288b1d13df55f068e615e38731"
+    assert evaluation.hex() == "b9450fe815a43af4ee3efb0f65129e3dfd0e9e1317796f4e665c13a8cc180a83"
+
+
 def test_a_record_has_bounds(photos: Dataset) -> None:
-    record = run_record(AAAA, "pets", "v1", head(photos)) | {"note": "x" * (4 << 20)}
+    record = run_record(AAAA, "pets", "v1", head(photos)) | {"note": "x" * (8 << 20)}
     with (
         photos.repository.transaction("x") as transaction,
-        pytest.raises(RefusedError, match="bytes cannot be kept: 4,193,280 are the most"),
+        pytest.raises(RefusedError, match="bytes cannot be kept: 8,387,584 are the most"),
     ):
         store_entry(transaction.writer, RUN, record, {}, [head(photos)], ADA, WHEN)
 
 
 def test_a_name_of_a_file_that_leads_out_is_refused(photos: Dataset) -> None:
+    photos.create_version("v1", author=ADA)
     for name in ("../x", "/x", "a/../../x", "C:\\x", ""):
         with pytest.raises(RefusedError, match="the input key"):
-            enter_again(photos, AAAA, head(photos), "v1", {name: b"x"})
+            enter_again(photos, AAAA, "v1", {name: b"x"})
     assert photos.runs() == []
 
 
@@ -258,7 +271,7 @@ def test_runs_are_found_by_their_versions(photos: Dataset) -> None:
     photos.create_version("v1", author=ADA)
     name = enter_run(photos, AAAA)
     for number in range(3):
-        enter_again(photos, f"{number:08x}", head(photos), name if number else "v1")
+        enter_again(photos, f"{number:08x}", name if number else "v1")
     uses = photos.uses()
     assert [ref[2] for ref in uses.of(*photos.version("v1"))] == ["00000000", "00000001", "00000002", AAAA]
     assert [ref[2] for ref in uses.of(*photos.version(name))] == ["00000001", "00000002", AAAA]

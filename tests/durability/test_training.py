@@ -9,13 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import AUTHOR, is_whole, pets, project, write_files
+from harness import AUTHOR, in_child, is_whole, needs_fork, pets, project, write_files
 
 import dsvc
 from dsvc.core.training.record import enter_left
@@ -251,11 +252,28 @@ def test_the_log_does_not_fit(small: Path) -> None:
     assert (record["status"], record["notes"]) == ("done", ["log.txt ends early: No space left on device"])
 
 
-@pytest.mark.skipif(ROOT, reason="root may write anywhere")
-def test_a_repository_that_cannot_be_written(folder: Path) -> None:
-    (folder / ".dsvc").chmod(0o500)
+@needs_fork
+def test_a_repository_that_cannot_be_written() -> None:
+    top = Path(tempfile.mkdtemp(prefix="dsvc-durability-"))
     try:
-        with pytest.raises(RefusedError):
-            train(folder, "true")
+        made = project(top / "project", images=1)
+        pets(made).add(made / "images")
+        pets(made).commit("first")
+        operation = dsvc.open(made).operation
+        for path in [top, *top.rglob("*")]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+
+        def work() -> None:
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setuid(65534)
+            with pytest.raises(RefusedError, match="Permission denied"):
+                train(made, "true")
+            assert dsvc.open(made).operation == operation
+
+        assert in_child(work) == 0
+        assert not (made / ".dsvc" / "runs").exists()
     finally:
-        (folder / ".dsvc").chmod(0o700)
+        for path in [top, *top.rglob("*")]:
+            path.chmod(0o755)
+        shutil.rmtree(top)

@@ -347,7 +347,7 @@ def with_a_reference(repository: Repository, data: ObjectId) -> ObjectId:
         (AAAA, as_run(command="rm -rf /"), "'command' of its record is missing, or is not"),
         (AAAA, as_run(git={"commit": "a"}), "'git' of its record is missing, or is not"),
         (AAAA, as_run(status={}), "'status' of its record is missing, or is not"),
-        (AAAA, as_run(note="x" * (4 << 20)), "and 4,194,304 are the most"),
+        (AAAA, as_run(note="x" * (8 << 20)), "and 8,388,608 are the most"),
         (AAAA, of_two, "stands on other data"),
         (AAAA, of_nothing, "stands on other data"),
         (AAAA, with_a_reference, "its file 'log.txt' has no bytes"),

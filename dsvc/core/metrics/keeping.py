@@ -13,8 +13,8 @@ from dsvc.model.tree import NodeCache
 from dsvc.store.ids import ObjectId
 
 FILE = "metrics.sqlite"
-# Trees of fewer records are counted as quickly.
-SMALL = 2_000
+# Records from which on counts are kept on disk.
+SMALL = 1
 # Bytes that one program keeps in memory.
 LIMIT = 64 << 20
 
@@ -69,6 +69,6 @@ class Keeper:
 
 
 def disk(snapshot: Snapshot) -> ColumnCache:
-    """Where counts of a snapshot are kept on disk; nowhere for a small one."""
+    """Where counts of a snapshot are kept on disk; nowhere for an empty one."""
     trees = (snapshot.input_tree, snapshot.annotation_tree)
     return ColumnCache(max(trees, key=len), FILE, SMALL)

@@ -21,11 +21,19 @@ from dsvc.core.metrics.columns import (
     STATED,
     UNKNOWN,
 )
-from dsvc.core.metrics.rows import MOST, AnnotationRow, Entry, InputRow, Rows, decode_rows, metadata_value
+from dsvc.core.metrics.rows import (
+    MOST,
+    AnnotationRow,
+    Entry,
+    InputRow,
+    Rows,
+    decode_rows,
+    metadata_value,
+    require_readable,
+)
 from dsvc.core.metrics.shapes import Shapes, is_placed
 from dsvc.core.metrics.summary import Summary, Table, counted, slot, split_pairs
 from dsvc.errors import DamagedError
-from dsvc.model.records import decode_annotation, decode_input
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,9 +60,9 @@ def measure(inputs: Sequence[Entry], annotations: Sequence[Entry], grouping: Gro
     except (DamagedError, ValueError, IndexError, msgspec.MsgspecError):
         # Something in a record is not what it should be: find which one it is.
         for key, value in inputs:
-            decode_input(key, value)
+            require_readable("input", key, value)
         for key, value in annotations:
-            decode_annotation(key, value)
+            require_readable("annotation", key, value)
         raise
 
 

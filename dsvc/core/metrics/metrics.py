@@ -20,23 +20,25 @@ from dsvc.core.metrics.columns import (
     pixel_range,
     ratio_range,
 )
-from dsvc.core.metrics.summary import Summary, Table, read_histogram
 from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.metrics.measuring import Measured
+    from dsvc.core.metrics.summary import Summary, Table
     from dsvc.model.incoming import Progress
     from dsvc.model.snapshot import Snapshot
 
 Counts = dict[str, int]
 _METADATA = "metadata."
+# Records that are counted in passing.
+FEW = 2_000
 
 
 class Range(msgspec.Struct, frozen=True):
     """How many lie from `start` to below `end`; None for no limit, both None where it is not known."""
 
-    start: float | None
-    end: float | None
+    start: int | float | None
+    end: int | float | None
     count: int
 
 
@@ -113,42 +115,70 @@ def measure_snapshot(snapshot: Snapshot, by: str | None = None, progress: Progre
     """
     found = _measured(snapshot, by, progress, count=True)
     assert found is not None  # it was counted
-    return _metrics(snapshot, found, by)
+    return found
 
 
-def known_metrics(snapshot: Snapshot) -> Metrics | None:
-    """The numbers of a snapshot where they are kept, or it is so small that they are counted at once; else None."""
-    from dsvc.core.metrics.keeping import SMALL
-
-    found = _measured(snapshot, None, None, count=sum(snapshot.counts().values()) < SMALL)
-    return _metrics(snapshot, found, None) if found is not None else None
+def known_metrics(snapshot: Snapshot, *, count: bool = True) -> Metrics | None:
+    """The numbers of a snapshot where they are kept, else None; with `count`, of a small one they are counted."""
+    return _measured(snapshot, None, None, count=count and sum(snapshot.counts().values()) < FEW)
 
 
-def _measured(snapshot: Snapshot, by: str | None, progress: Progress | None, count: bool) -> Measured | None:
+def _measured(snapshot: Snapshot, by: str | None, progress: Progress | None, count: bool) -> Metrics | None:
     from dsvc.core.metrics.keeping import Keeper, disk
     from dsvc.core.metrics.measuring import grouping_of
     from dsvc.core.metrics.ranges import Counter
 
     if by is not None:
         require_grouping(by)
-    grouping = grouping_of(by) if by not in (None, "concept") else None
+    by_inputs = by if by != "concept" else None
+    grouping = grouping_of(by_inputs) if by_inputs is not None else None
+    name = f"all by {by_inputs}"
     with disk(snapshot) as kept:
-        counter = Counter(snapshot, Keeper(snapshot, kept), by, grouping, progress)
-        return counter.count() if count else counter.known()
+        keeper = Keeper(snapshot, kept)
+        counter = Counter(snapshot, keeper, by_inputs, grouping, progress)
+        key = counter.key
+        found = _unpack(keeper.load(key, (name,)).get(name))
+        if found is None and count:
+            found = _metrics(counter.count(), by_inputs)
+            keeper.keep(key, {name: _encode(found)})
+    return _completed(snapshot, found, by) if found is not None else None
 
 
-def _metrics(snapshot: Snapshot, measured: Measured, by: str | None) -> Metrics:
-    summary, groups = measured
-    concepts = _rows(summary.concepts, CONCEPT_COLUMNS)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _unpack(data: bytes | None) -> Metrics | None:
+    """Metrics of their bytes; None where these are none."""
+    try:
+        return msgspec.msgpack.decode(data, type=Metrics) if data is not None else None
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _completed(snapshot: Snapshot, found: Metrics, by: str | None) -> Metrics:
+    """The same with the concepts that no annotation has."""
     ids = {key.decode() for keys, _ in snapshot.concept_tree.runs() for key in keys}
-    all_concepts = {id: concepts.get(id) or dict.fromkeys(CONCEPT_COLUMNS, 0) for id in sorted(ids | concepts.keys())}
+    nothing = dict.fromkeys(CONCEPT_COLUMNS, 0)
+    concepts = {id: found.concepts.get(id) or dict(nothing) for id in sorted(ids | found.concepts.keys())}
+    return msgspec.structs.replace(
+        found,
+        counts={**found.counts, "concepts": len(concepts)},
+        concepts=concepts,
+        by=by,
+        groups=concepts if by == "concept" else found.groups,
+    )
+
+
+def _metrics(measured: Measured, by: str | None) -> Metrics:
+    from dsvc.core.metrics.summary import read_histogram
+
+    summary, groups = measured
     histograms = {name: read_histogram(summary, at) for at, name in enumerate(HISTOGRAMS)}
     counts = dict(zip(COLUMNS, summary.totals.tolist(), strict=True))
     counts |= dict(zip(("duplicate_inputs", "duplicate_groups"), summary.duplicates, strict=True))
-    counts["concepts"] = len(all_concepts)
     return Metrics(
         counts=counts,
-        concepts=all_concepts,
+        concepts=_rows(summary.concepts, CONCEPT_COLUMNS),
         types=_tally(summary.types),
         kinds=_tally(summary.kinds),
         splits=_tally(summary.splits),
@@ -159,7 +189,7 @@ def _metrics(snapshot: Snapshot, measured: Measured, by: str | None) -> Metrics:
         locations=_matrix(histograms["region_location"]),
         co_occurrence=_pairs(summary),
         by=by,
-        groups=all_concepts if by == "concept" else _rows(groups, COLUMNS) if groups is not None else None,
+        groups=_rows(groups, COLUMNS) if groups is not None else None,
     )
 
 
@@ -172,7 +202,9 @@ def _tally(table: Table) -> Counts:
     return sorted_counts(dict(zip(table.names, table.counts[:, 0].tolist(), strict=True)))
 
 
-def _ranges(found: dict[int, int], limits: Callable[[int], tuple[float | None, float | None]]) -> tuple[Range, ...]:
+def _ranges(
+    found: dict[int, int], limits: Callable[[int], tuple[int | float | None, int | float | None]]
+) -> tuple[Range, ...]:
     """The ranges of a histogram in order, what is not known last."""
     ranges = []
     for at in sorted(found, key=lambda at: (at == UNKNOWN, at)):

@@ -19,6 +19,8 @@ Number = float | int | None
 T = TypeVar("T")
 # The largest whole number that is counted with.
 MOST = 1 << 62
+# Characters of a value of metadata that tell it from others.
+MAX_VALUE = 500
 
 
 class _Reference(msgspec.Struct, gc=False):
@@ -110,9 +112,20 @@ def _owners(inputs: Sequence[Entry], annotations: Sequence[Entry]) -> list[int]:
         raise
 
 
+def require_readable(noun: str, key: bytes, value: bytes) -> None:
+    """Raise DamagedError, which names the record, where it is not what it should be."""
+    decode: Callable[[bytes, bytes], Any] = decode_input if noun == "input" else decode_annotation
+    try:
+        decode(key, value)
+    except DamagedError as error:
+        name = repr(key.decode(errors="replace"))
+        text = error.message if name in error.message else f"{noun} {name} cannot be read: {error.message}"
+        raise DamagedError(text, error.hint) from error
+
+
 def _slow_input(key: bytes, value: bytes) -> InputRow:
     """As the quick way, also where whole numbers are beyond 64 bits."""
-    decode_input(key, value)  # tells what is wrong with it
+    require_readable("input", key, value)
     fields = stored_fields(value, "input", key)
     metadata = fields.pop("metadata", None)
     row: InputRow = _converted(fields, InputRow)
@@ -121,7 +134,7 @@ def _slow_input(key: bytes, value: bytes) -> InputRow:
 
 
 def _slow_annotation(key: bytes, value: bytes) -> AnnotationRow:
-    decode_annotation(key, value)
+    require_readable("annotation", key, value)
     row: AnnotationRow = _converted(stored_fields(value, "annotation", key), AnnotationRow)
     return row
 
@@ -141,8 +154,9 @@ def _bounded(value: Any) -> Any:
 
 
 def metadata_value(row: InputRow, field: str) -> str:
-    """What an input's metadata says in a field: a text as it is, anything else as JSON, or `NONE`."""
+    """What an input's metadata says in a field: a text as it is, anything else as JSON, or `NONE`. Of a long one, the
+    begin."""
     if row.metadata is None:
         return NONE
     found = _decode_map(row.metadata).get(field, NONE)
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True)
+    return (found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True))[:MAX_VALUE]

@@ -109,7 +109,7 @@ class Drawing:
         elif points:
             if mark.is_filled and len(points) > 2:
                 self._draw.polygon(points, fill=(*mark.colour, _FILL))
-            self._path([*points, points[0]], mark)
+            self._path(_apart([*points, points[0]]), mark)
         return points
 
     def _mask(self, mark: Mark, shape: Shape) -> list[Point]:
@@ -199,6 +199,15 @@ class Drawing:
 
 def _around(at: Point, radius: int) -> Box:
     return at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius
+
+
+def _apart(points: Sequence[Point]) -> list[Point]:
+    """The points of a line without those that are on the pixel of the one before."""
+    kept = [points[0]]
+    for point in points[1:]:
+        if abs(point[0] - kept[-1][0]) + abs(point[1] - kept[-1][1]) >= FINE:
+            kept.append(point)
+    return kept if len(kept) > 1 else [points[0], points[-1]]
 
 
 def _pieces(bar: tuple[int, int, int, int], dash: int, most: int) -> Iterator[tuple[int, int, int, int]]:

@@ -58,7 +58,7 @@ def _curves(axes: Any, scores: Scores) -> None:
         axes.plot(curve.recall, curve.precision, color=colour, linestyle=style, linewidth=1.6, label=label)
     _share_axes(axes)
     left_out = len(ranked) - len(shown)
-    heading = f"{name} of a concept" + (f"; {left_out:,} between are not shown" if left_out else "")
+    heading = f"{name.replace('_', ' ')} of a concept" + (f"; {left_out:,} between are not shown" if left_out else "")
     legend = axes.legend(title=heading, frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.11),
                          ncols=3, alignment="left", title_fontsize=8.5, labelcolor=DARK)  # fmt: skip
     for text in legend.get_texts():

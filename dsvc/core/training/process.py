@@ -10,11 +10,14 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from dsvc.core.training.folder import Process
 from dsvc.errors import NotFoundError, RefusedError, UsageError
 
+LOG_LIMIT = 256 << 20  # bytes of a log on disk
+LOG_BYTES = 8 << 20  # of a log, the last so many are kept with the run
+LEFT_OUT = b"... (what came before this is left out)\n"
 GRACE = 10.0  # seconds that a command has to end by itself, once it is asked to
 _REST = 1.0  # seconds to read what is left of the output, where something that the command started still runs
 _PIECE = 1 << 16
@@ -46,9 +49,13 @@ class Outcome(NamedTuple):
 
 
 class Log:
-    """The file that keeps what a command prints. Where the disk does not take it, it ends early."""
+    """The file that keeps what a command prints: all of it, or once that is more than `LOG_LIMIT`, the end.
+
+    Where the disk does not take it, it ends early.
+    """
 
     def __init__(self, path: Path, show: Callable[[bytes], None] | None) -> None:
+        self._size = 0
         self.file = path.open("a+b", buffering=0)  # the command may write to it, too
         self.failure: str | None = None
         self._show = show
@@ -62,9 +69,30 @@ class Log:
                 self._show = None
         if self.failure is None and not self.file.closed:
             try:
-                self.file.write(data)
+                self._size += self.file.write(data)
+                if self._size > LOG_LIMIT:
+                    self._shorten()
             except (OSError, ValueError) as error:
                 self.failure = getattr(error, "strerror", None) or str(error)
+
+    def _shorten(self) -> None:
+        """Leave the end of the file only: a command that never stops printing must not fill the disk."""
+        tail = read_tail(self.file)
+        self.file.truncate(0)
+        self._size = self.file.write(tail)
+
+
+def read_tail(file: BinaryIO) -> bytes:
+    """The bytes of a log, of one that is longer than `LOG_BYTES` the end, from the begin of a line. Raises OSError."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - LOG_BYTES))
+    data = b""
+    while piece := file.read(LOG_BYTES - len(data)):
+        data += piece
+    if size <= LOG_BYTES:
+        return data
+    line = data.find(b"\n", 0, len(data) // 2) + 1
+    return LEFT_OUT + data[line:]
 
 
 def find_program(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> str:

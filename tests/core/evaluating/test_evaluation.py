@@ -354,9 +354,11 @@ def test_a_revision_of_what_the_truth_has_not(labelled: Dataset, write: Write, c
 def test_what_a_revision_predicts(labelled: Dataset) -> None:
     made = labelled.evaluate("pets", "pets")
     # One has a box alone, the other polygons too: boxes are what both have.
-    assert (made.entry.record["type"], made.notes) == ("box", ())
+    name = f"pets@{labelled.head.short()}"
+    bare = f"no annotation of {name} has a value, which would be the score: each counts as 1"
+    assert (made.entry.record["type"], made.notes) == ("box", (bare,))
     made = labelled.evaluate("pets", "pets", kind="mask")
-    assert made.notes == (f"left out 1 prediction of pets@{labelled.head.short()} that have not polygons or a mask",)
+    assert made.notes == (f"left out 1 prediction of {name} that have not polygons or a mask", bare)
     assert (made.scores.figures["AP"], made.entry.record["counts"]["predictions"]) == (1.0, 1)
     labelled.annotate("a.jpg", "dog")
     labelled.annotate("a.jpg", text="no concept")
@@ -365,6 +367,22 @@ def test_what_a_revision_predicts(labelled: Dataset) -> None:
         labelled.evaluate("pets", "pets")
     assert labelled.evaluate("pets", "pets", kind="classification", predicted=True).scores.figures["accuracy"] == 1.0
     assert labelled.evaluate("pets@v1", "pets", kind="box", where="key = 'b.jpg'").scores.figures["AP"] == 1.0
+
+
+def test_scores_that_a_file_of_annotations_had(
+    labelled: Dataset, repo: Repository, write: Callable[..., Path], coco: Callable[..., dict[str, Any]]
+) -> None:
+    scored = coco()
+    for annotation, score in zip(scored["annotations"], (0.25, 1), strict=True):
+        annotation["score"] = score
+    model = repo.create("model")
+    with model.edit() as draft:
+        draft.import_(write(scored))
+    model.commit("predictions")
+    made = labelled.evaluate("pets@v1", "model", kind="box")
+    assert made.notes == ()
+    version = labelled.at(f"@{made.entry.record['predictions']['version']}")
+    assert sorted(one.value for key in ("a.jpg", "b.jpg") for one in version.annotations(key)) == [0.25, 1]
 
 
 def test_a_revision_that_predicts_nothing(labelled: Dataset, repo: Repository) -> None:

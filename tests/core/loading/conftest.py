@@ -70,7 +70,7 @@ def shapes(pets: Dataset, add: Callable[..., None]) -> Dataset:
         note("03", "dog", Shape(polygons=((2, 2, 6, 2, 6, 6, 2, 6),), area=7), crowd=1),
         note("04", "cat", Shape(mask=Mask(height=8, width=12, counts=(8, 16, 72)))),
         note("05", "cat", keypoints=(1, 1, 2, 4, 5, 1, 0, 0, 0)),
-        note("06", "cat", Shape(box=(5, 5, -2, 2))),
+        note("06", "cat", Shape(box=(3, 5, 2, 2))),
         note("07", "cat", Shape(box=(5, 5, 0, 2))),
         note("08", "cat", Shape(box=(5, 5, 1, 2)), value=0),
         note("09", None, Shape(box=(5, 5, 1, 2))),
@@ -87,8 +87,9 @@ def shapes(pets: Dataset, add: Callable[..., None]) -> Dataset:
     return pets
 
 
-def opened(dataset: Dataset) -> dsvc.State:
-    """The committed state, of a repository that is opened anew."""
+def opened(dataset: Dataset, *, draft: bool = False) -> dsvc.State:
+    """The committed state, or the draft, of a repository that is opened anew."""
     root = dataset.repository.root
     assert root is not None
-    return dsvc.open(Path(root)).at(dataset.name)
+    found = dsvc.open(Path(root)).dataset(dataset.name)
+    return found.draft() if draft else found.at()

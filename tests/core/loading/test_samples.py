@@ -90,7 +90,7 @@ def test_an_empty_dataset_has_no_samples(pets: Dataset) -> None:
 def test_a_draft_is_what_it_was(pictures: Dataset) -> None:
     """Later edits change nothing of what is loaded."""
     with pictures.edit() as draft:
-        draft.remove(["00.png"])
+        draft.remove_inputs(["00.png"])
     data = samples(pictures.draft())
     pictures.remove("01.png")
     pictures.discard()
@@ -141,7 +141,7 @@ def test_references_are_read(pets: Dataset, repo: Repository, add: Callable[...,
     data = samples(pets.draft())
     assert data[0]["bytes"] == b"there"
     place.unlink()
-    with pytest.raises(NotFoundError, match=r"a\.bin"):
+    with pytest.raises(RefusedError, match=r"^elsewhere/a\.bin: .* is not there"):
         data[0]
 
 

@@ -11,7 +11,7 @@ from recount import recount, said
 
 import dsvc
 from dsvc.core.dataset import Dataset
-from dsvc.core.metrics import keeping, ranges
+from dsvc.core.metrics import ranges
 from dsvc.model.node import Leaf
 from dsvc.model.records import (
     Annotation,
@@ -169,21 +169,37 @@ def change(dataset: Dataset, maker: Maker) -> None:
     edit(dataset, edits)
 
 
-@pytest.fixture(autouse=True)
-def kept_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "SMALL", 0)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_edits(pets: Dataset, seed: int) -> None:
     """Whatever was counted before, each state is counted as it is."""
     maker = Maker(seed)
     edit(pets, filled(maker, 150))
-    for turn in range(8):
+    for turn in range(6):
         state = pets.draft()
         for by in GROUPINGS if turn % 4 == 0 else (None, GROUPINGS[seed + 1]):
             assert said(state.metrics(by)) == recount(state, by), by
         change(pets, maker)
+
+
+def test_inputs_of_very_many_annotations(pets: Dataset, reads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a leaf are not all read where one of them changes."""
+    monkeypatch.setattr(ranges, "MANY", 200)
+    maker = Maker(9)
+    edits = SnapshotEdits()
+    for number in range(20):
+        edits.inputs[b"%d" % number] = encode_input(maker.input(str(number)))
+        add_annotations(edits, maker, str(number), 150)
+    edit(pets, edits)
+    assert said(pets.draft().metrics("type")) == recount(pets.draft(), "type")
+    assert sorted(reads) == [1] * 20
+    for number in (0, 7, 19):
+        reads.clear()
+        edits = SnapshotEdits()
+        add_annotations(edits, maker, str(number), 1)
+        edits.inputs[b"%d" % number] = encode_input(maker.input(str(number)))
+        edit(pets, edits)
+        assert said(pets.draft().metrics("type")) == recount(pets.draft(), "type")
+        assert sum(reads) <= 3
 
 
 def test_again(pets: Dataset, reads: list[int]) -> None:

@@ -216,6 +216,16 @@ def test_other_media(pets: Dataset, video: Callable[..., bytes], sound: Callable
     assert preview_state(state, Options()).problems[0][0] == "bad.mp4"
 
 
+def test_images_without_a_decoder(pets: Dataset) -> None:
+    add(pets, a__svg=b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    state = pets.draft()
+    record = state.input("a.svg")
+    assert record is not None and record.media is not None
+    assert look_at(state, record, 96).problem == "there is no decoder for image/svg+xml here"
+    heic = Input(key="a.heic", media=Media(type="image/heic", blob=record.media.blob, size=record.media.size))
+    assert look_at(state, heic, 96).problem == "cannot be decoded: there is no decoder for image/heic here"
+
+
 def test_a_place_that_is_gone(pets: Dataset, tmp_path: Path) -> None:
     state = pets.draft()
     media = Media(type="image/png", reference=Reference(place=str(tmp_path / "gone.png")))
@@ -352,3 +362,19 @@ def test_wells_are_around_pictures(pets: Dataset) -> None:
     image = pets.draft().preview(size=64)
     pixels = cell(image, 0, 1, 64, 1)
     assert at(pixels, 32, 4) == WELL and at(pixels, 32, 32) == WHITE
+
+
+def test_what_is_large_and_elsewhere_is_not_brought(pets: Dataset) -> None:
+    media = Media(type="video/mp4", size=1 << 30, reference=Reference(place="https://example.org/film.mp4"))
+    look = look_at(pets.draft(), Input(key="film.mp4", media=media), 96)
+    assert look.problem == "it lies elsewhere, and is too large to be brought for a picture"
+
+
+def test_the_key_of_a_difference_has_room(pets: Dataset) -> None:
+    add(pets, a__png=png())
+    old = pets.draft()
+    pets.annotate("a.png", "cat", shape=box(1, 1, 30, 30))
+    for size in (48, 96, 320):
+        image = old.preview(pets.draft(), size=size)
+        colours = {colour for _, colour in image.crop((0, 0, image.width, 90)).getcolors(100_000) or ()}
+        assert {ADDED, REMOVED, SAME} <= colours
