@@ -170,6 +170,21 @@ def test_without_an_input(pets: Dataset, key: bytes) -> None:
         pets.draft().metrics()
 
 
+def test_without_an_input_among_many(many: Dataset) -> None:
+    """Also behind the last input of a leaf, or of all."""
+    many.draft().metrics()
+    lasts = [leaf.key for leaf in many.draft().snapshot.input_tree.leaves()]
+    for last in (lasts[0], lasts[-2], lasts[-1]):
+        edits, orphan = SnapshotEdits(), last + b"+\x001"
+        edits.annotations[orphan] = encode_annotation(Annotation(key="x", id="1"))
+        edit(many, edits)
+        with pytest.raises(DamagedError, match="has no input"):
+            many.draft().metrics()
+        edits.annotations[orphan] = None
+        edit(many, edits)
+        assert many.draft().metrics().counts["annotations"] == 3000
+
+
 def test_only_annotations(pets: Dataset) -> None:
     edits = SnapshotEdits()
     edits.annotations[b"a\x001"] = encode_annotation(Annotation(key="a", id="1"))
