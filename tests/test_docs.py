@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# The checkout that is tested, where it is not the one that is installed.
+HERE = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+LARGE = {"torch": "torch", "huggingface": "datasets"}
 PAGES = sorted((*(ROOT / "docs/tutorial").glob("*.md"), *(ROOT / "docs/how-to").glob("*.md")))
 
 
@@ -20,15 +23,27 @@ def shell(tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {"HOME": str(home), "PATH": path, "LC_ALL": "C.UTF-8"}
+    return {"HOME": str(home), "PATH": path, "LC_ALL": "C.UTF-8", **HERE}
 
 
 def steps(text: str) -> Iterator[tuple[str, str]]:
-    """The commands of a page's console blocks, each with the output that it claims."""
-    for block in re.findall(r"^```console\n(.*?)^```", text, re.S | re.M):
+    """The commands of a page's console blocks, each with the output that it claims; and of its Python blocks that begin
+    with the name of a file, as a comment, `write NAME` with what is to be in it."""
+    for kind, block in re.findall(r"^```(console|python)\n(.*?)^```", text, re.S | re.M):
+        if kind == "python":
+            if name := re.match(r"# (\w+\.py)\n", block):
+                yield f"write {name[1]}", block
+            continue
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             command, _, output = part.partition("\n")
             yield command, output
+
+
+def require_extras(text: str) -> None:
+    """Skip a page of a library that is large, and not here."""
+    for extra in re.findall(r"'dsvc\[(\w+)\]'", text):
+        if extra in LARGE:
+            pytest.importorskip(LARGE[extra], reason=f"the page needs: pip install 'dsvc[{extra}]'")
 
 
 def pattern(output: str) -> str:
@@ -48,10 +63,14 @@ def run(command: str, folder: Path, environment: dict[str, str]) -> subprocess.C
 def test_commands_print_what_the_page_says(
     page: Path, tmp_path: Path, shell: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
-    folder, ran = tmp_path, 0
+    text, folder, ran = page.read_text(encoding="utf-8"), tmp_path, 0
+    require_extras(text)
     if page.stem == "share-through-a-bucket":
         shell |= request.getfixturevalue("bucket_server").environment
-    for command, output in steps(page.read_text(encoding="utf-8")):
+    for command, output in steps(text):
+        if command.startswith("write "):
+            (folder / command[6:]).write_text(output, encoding="utf-8")
+            continue
         if command.startswith("cd "):
             folder = folder / command[3:]
             continue

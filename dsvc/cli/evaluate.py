@@ -150,7 +150,7 @@ def list_evaluations(session: Session, as_json: bool) -> None:
 def show(session: Session, id: str, as_json: bool) -> None:
     """Show an evaluation: its figures, its concepts, what was taken for what, and where the mistakes are.
 
-    ID is that of `dsvc evaluate list`, or its first digits, at least 4.
+    ID is that of `dsvc evaluate list`, or its first digits, at least 4; `last` is the newest, `last~1` the one before.
 
     \b
     JSON: {as in `dsvc evaluate --json`, without "notes"; "confusion": {"labels": [ID...], "rows": [[COUNT...]...]} of
@@ -177,6 +177,8 @@ def show(session: Session, id: str, as_json: bool) -> None:
 @pass_session
 def compare(session: Session, a: str, b: str, as_json: bool) -> None:
     """Compare two evaluations: what got better from A to B, what worse, and which inputs account for it.
+
+    Such as last~1 and last. They must be of the same type, IoU and score.
 
     \b
     JSON: {"from": ID, "to": ID, "type", "iou", "score", "figures": {NAME: {"old", "new", "delta"}}, "concepts":

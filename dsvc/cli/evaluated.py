@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dsvc.cli.render import author_json, iso, plural, shown, table, when
+from dsvc.cli.render import author_json, iso, plural, shown, subject, table, when
+from dsvc.core.evaluating.record import describe, plain_record
 from dsvc.core.scoring.scores import NOTHING
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def evaluation_lines(entry: Entry, scores: Scores, *, brief: bool = False) -> It
     """An evaluation for people; `brief` leaves out what `show` shows beside the figures."""
     yield from _head(entry)
     yield ""
-    yield from table([(name, _number(value), _WORDS.get(name, "")) for name, value in scores.figures.items()], (1,))
+    figures = scores.figures.items()
+    yield from table([(shown(name), _number(value), _WORDS.get(name, "")) for name, value in figures], (1,))
     yield from _totals(scores)
     yield from _concept_lines(scores, _WORST if brief else _MOST)
     if brief:
@@ -63,25 +65,18 @@ def evaluation_lines(entry: Entry, scores: Scores, *, brief: bool = False) -> It
 
 
 def _head(entry: Entry) -> Iterator[str]:
-    record = entry.record
-    counts = record["counts"]
-    kind = _PLURALS.get(record["type"], record["type"])
-    inputs, annotations = plural(counts["inputs"], "input"), plural(counts["annotations"], "annotation")
-    yield f"evaluation {entry.id} of {shown(record['truth']['revision'])}: {kind}"
+    said, counts = describe(entry), entry.record["counts"]
+    kind = _PLURALS[entry.record["type"]]
+    yield f"evaluation {entry.id} of {shown(said.truth)}: {kind}"
     yield f"{shown(str(entry.author))}, {when(entry.time)}"
-    if record["message"]:
-        yield f"    {shown(record['message'])}"
-    yield f"{plural(counts['predictions'], 'prediction')} of {shown(source(record))}, {inputs}, {annotations}"
-    narrowed = [f"--where {shown(record['where'])}"] if record["where"] else []
-    narrowed += ["--predicted"] if record["predicted"] else []
+    for line in said.message.strip().splitlines():
+        yield f"    {shown(line)}".rstrip()
+    inputs, annotations = (plural(counts.get(f"{noun}s", 0), noun) for noun in ("input", "annotation"))
+    yield f"{plural(counts.get('predictions', 0), 'prediction')} of {shown(said.source)}, {inputs}, {annotations}"
+    narrowed = [f"--where {shown(said.where)}"] if said.where is not None else []
+    narrowed += ["--predicted"] if said.predicted else []
     if narrowed:
         yield f"only inputs of {' '.join(narrowed)}"
-
-
-def source(record: Mapping[str, Any]) -> str:
-    """Where the predictions of an evaluation came from."""
-    said = record["predictions"]
-    return f"run {said['run']}" if said["run"] else said["file"] or said["revision"] or said["version"]
 
 
 def _number(value: int | float | None) -> str:
@@ -110,8 +105,8 @@ def _concept_lines(scores: Scores, limit: int) -> Iterator[str]:
     by = _headline(first, _OF_CONCEPTS)
     ordered = sorted(concepts, key=lambda id: (concepts[id].get(by) is None, concepts[id].get(by) or 0.0, id))
     yield ""
-    yield f"concepts, the worst {by} first:"
-    rows = [("concept", *first)]
+    yield f"concepts, the worst {shown(by)} first:"
+    rows = [("concept", *map(shown, first))]
     rows += [(shown(id), *(_number(concepts[id].get(name)) for name in first)) for id in ordered[:limit]]
     yield from _indented(table(rows, range(1, len(first) + 1)))
     if len(ordered) > limit:
@@ -164,21 +159,22 @@ def _counted(counts: Counts) -> str:
 
 def list_lines(entries: Sequence[Entry]) -> Iterator[str]:
     """Evaluations, one a line."""
-    rows = []
-    for entry in entries:
-        record = entry.record
-        by = _headline(record["figures"], _HEADLINES)
-        figure = f"{by} {_number(record['figures'].get(by))}"
-        of = f"{shown(source(record))} on {shown(record['truth']['revision'])}"
-        note = shown(record["message"].strip().partition("\n")[0])
-        rows.append((entry.id, when(entry.time), record["type"], figure, of, note))
-    return table(rows)
+    return table(map(_row, entries))
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    said, figures = describe(entry), entry.record["figures"]
+    by = _headline(figures, _HEADLINES)
+    of = f"{shown(said.source)} on {shown(said.truth)}"
+    figure = f"{shown(by)} {_number(figures.get(by))}"
+    return entry.id, when(entry.time), entry.record["type"], figure, of, shown(subject(said.message))
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
     """The record of an evaluation, its figures in the order in which they are shown, with who made it and when."""
-    figures = {name: entry.record["figures"][name] for name in _WORDS if name in entry.record["figures"]}
-    return {**entry.record, "figures": figures, "author": author_json(entry.author), "time": iso(entry.time)}
+    record = plain_record(entry)
+    figures = {name: record["figures"][name] for name in _WORDS if name in record["figures"]}
+    return {**record, "figures": figures, "author": author_json(entry.author), "time": iso(entry.time)}
 
 
 def scores_json(scores: Scores) -> dict[str, Any]:
@@ -196,11 +192,12 @@ def comparison_lines(old: Entry, new: Entry, compared: Compared) -> Iterator[str
     """What changed from one evaluation to another, for people."""
     found = compared.comparison
     for lead, entry in (("from", old), ("to  ", new)):
-        yield f"{lead} {entry.id}: {shown(source(entry.record))} on {shown(entry.record['truth']['revision'])}"
+        said = describe(entry)
+        yield f"{lead} {entry.id}: {shown(said.source)} on {shown(said.truth)}"
     for text in compared.notes:
         yield f"note: {shown(text)}"
     yield ""
-    rows = [(name, _number(one.old), _number(one.new), _delta(one.delta)) for name, one in found.figures.items()]
+    rows = [(shown(name), _number(one.old), _number(one.new), _delta(one.delta)) for name, one in found.figures.items()]
     yield from table(rows, (1, 2, 3))
     yield from _concept_changes(found.concepts)
     yield from _changed_inputs("fewer mistakes", found.better)
@@ -226,7 +223,7 @@ def _concept_changes(concepts: Mapping[str, Mapping[str, Change]]) -> Iterator[s
             continue
         found.sort(key=lambda one: ((one[1].delta or 0) * sign, one[0]))
         yield ""
-        yield f"{plural(len(found), 'concept')} {word}, by {by}:"
+        yield f"{plural(len(found), 'concept')} {word}, by {shown(by)}:"
         rows = [(shown(id), _number(one.old), _number(one.new), _delta(one.delta)) for id, one in found[:_TOP]]
         yield from _indented(table(rows, (1, 2, 3)))
 

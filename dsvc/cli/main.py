@@ -68,6 +68,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "train": ("train", "Run a command on the data of a version, and keep the run."),
         "runs": ("runs", "List, show, compare, reproduce, extract and delete training runs."),
         "preview": ("preview", "Draw a contact sheet of a revision, or of what differs between two."),
+        "plot": ("plot", "Plot what a revision holds, or the curves of an evaluation."),
     },
     "Git": {
         "git": ("git", "Install, remove and look at the Git hooks and drivers."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 def runs_command() -> None:
     """List, show, compare, reproduce, extract and delete training runs.
 
-    ID is what `dsvc runs list` shows, or its first digits, at least 4.
+    ID is what `dsvc runs list` shows, or its first digits, at least 4; `last` is the last run, `last~1` the one before.
     """
 
 
@@ -52,12 +53,12 @@ def list_runs(session: Session, as_json: bool) -> None:
     JSON: {"dataset", "runs": [{as in `dsvc runs show --json`}...], "running": [{"id", "version", "command",
            "began"}...]}
     """
-    from dsvc.core.training.comparing import KeptRun
+    from dsvc.core.training.comparing import kept_runs
     from dsvc.core.training.record import going_on
 
-    dataset = session.dataset()
+    dataset = session.dataset(signed=True)
     _enter_left(dataset.repository)
-    runs = [KeptRun(dataset, entry) for entry in dataset.runs()]
+    runs = kept_runs(dataset)
     running = [_running_json(found) for found in going_on(dataset.repository, dataset.name)]
     if as_json:
         print_json({"dataset": dataset.name, "runs": [run_json(run) for run in runs], "running": running})
@@ -94,7 +95,7 @@ def show(session: Session, id: str, log: bool, as_json: bool) -> None:
            "metrics": {NAME: NUMBER}, "reproduces": ID or null, "notes": [TEXT...], "author", "time",
            "files": [{"name", "size", "hash"}...]}
     """
-    run = find_run(session, id)
+    run = _find(session, id)
     if log:
         _print_log(run)
     elif as_json:
@@ -133,7 +134,7 @@ def compare(session: Session, old: str, new: str, as_json: bool) -> None:
     from dsvc.cli.progress import progress
     from dsvc.core.training.comparing import compare_data, compare_files, compare_metrics
 
-    before, after = find_run(session, old), find_run(session, new)
+    before, after = _find(session, old), _find(session, new)
     with progress() as report:
         stat = compare_data(before, after, report)
     metrics, files = compare_metrics(before, after), compare_files(before, after)
@@ -194,7 +195,7 @@ def reproduce(session: Session, id: str, keep_data: bool, as_json: bool) -> int:
     from dsvc.core.training.again import plan_again
     from dsvc.core.training.comparing import compare_files, compare_metrics
 
-    before = find_run(session, id, signed=True)
+    before = _find(session, id)
     again = plan_again(before, dict(os.environ), Path.cwd(), keep_data)
     for line in again.notes:
         note(f"note: {shown(line)}")
@@ -235,7 +236,7 @@ def extract_command(session: Session, id: str, output: Path, as_json: bool) -> N
     from dsvc.cli.progress import progress
     from dsvc.core.training.extracting import extract
 
-    run = find_run(session, id)
+    run = _find(session, id)
     with progress() as report:
         count, total = extract(run.dataset, run.entry, output, report)
     if as_json:
@@ -256,7 +257,7 @@ def delete(session: Session, id: str, dry_run: bool) -> None:
     dataset = session.dataset(signed=True)
     _enter_left(dataset.repository)
     try:
-        run = find_run(session, id)
+        run = _find(session, id)
     except NotFoundError:
         folder = find_folder(dataset.repository, id)
         if folder is None:
@@ -285,22 +286,18 @@ def _drop_folder(folder: RunFolder, dry_run: bool) -> None:
 # ---- shared
 
 
-def find_run(session: Session, id: str, *, signed: bool = False) -> KeptRun:
+def _find(session: Session, id: str) -> KeptRun:
     """The run of an id: of the current dataset, else of another one. Raises NotFoundError, UsageError."""
-    from dsvc.core.training.comparing import KeptRun
+    from dsvc.core.training.comparing import find_run
 
-    repository = session.repository(signed=signed)
+    repository = session.repository(signed=True)  # one that was left behind may be entered
     _enter_left(repository)
-    current = repository.dataset()
-    try:
-        return KeptRun(current, current.run(id))
-    except NotFoundError:
-        for dataset in repository.datasets():
-            try:
-                return KeptRun(dataset, dataset.run(id))
-            except NotFoundError:
-                continue
-        raise
+    others = list(repository.datasets())
+    current = repository.dataset() if repository.workspace.dataset is not None or not others else others[0]
+    for dataset in (current, *others) if not id.startswith("last") else ():
+        with contextlib.suppress(NotFoundError):
+            return find_run(dataset, id)
+    return find_run(current, id)
 
 
 def _enter_left(repository: Repository) -> None:

@@ -18,10 +18,11 @@ from dsvc.cli.render import json_option, note, out, plural, print_json, shown, s
 from dsvc.cli.runtext import command_text, how_it_ended, metrics_text, run_json, seconds_text
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.core.training.running import Watch
-from dsvc.errors import RefusedError, UsageError
+from dsvc.errors import DsvcError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.exporting import ExportReport
+    from dsvc.core.ledger import Entry
     from dsvc.core.repository import Repository
     from dsvc.core.state import State
     from dsvc.core.training.comparing import KeptRun
@@ -80,11 +81,13 @@ def train_command(
     \b
     JSON: {as in `dsvc runs show --json`}; what the command prints goes to stderr then
     """
+    from dsvc.cli.trainers import check_arguments
     from dsvc.core.training.running import Plan, find_source
     from dsvc.core.training.trainers import trainer_command
 
     if trainer is not None:
-        command = trainer_command(trainer, command)
+        arguments, command = command, trainer_command(trainer, command)
+        check_arguments(trainer, arguments)
     if not command:
         raise UsageError("there is no command to run", EXAMPLE)
     dataset = session.dataset(signed=True)
@@ -112,17 +115,17 @@ def run_plan(source: Source, plan: Plan, as_json: bool) -> tuple[KeptRun | None,
         with _stopping():
             entry = train(source, plan, watch)
     except Stopped as stop:
-        if watch.id is None:
-            text = "nothing changed; a version that was made for the run can be taken back: dsvc undo"
-            note(f"interrupted before the command began; {text}")
-        else:
-            note(f"interrupted; run {watch.id} is kept as killed: dsvc runs show {watch.id}")
+        note(f"interrupted{watch.what_is_kept()}")
         source.dataset.repository.store.close()  # media that came is kept
         return None, 128 + stop.number
+    except (DsvcError, OSError):
+        if watch.entry is not None:
+            note(f"note: run {watch.entry.id} is kept as {watch.entry.record['status']}")
+        raise
     # Read anew: while it went on, the dataset may have got another name.
     run = KeptRun(source.dataset.repository.dataset(entry.record["dataset"]), entry)
     if not as_json:
-        _tell_end(run)
+        _tell_end(run, plan.keep_data)
     return run, Exit.DONE
 
 
@@ -150,7 +153,8 @@ class _Terminal(Watch):
     """Tells on the terminal what a run does."""
 
     def __init__(self, as_json: bool) -> None:
-        self.id: str | None = None
+        self.entry: Entry | None = None
+        self._id: str | None = None
         self._as_json = as_json
         self.show = self._show
 
@@ -172,9 +176,9 @@ class _Terminal(Watch):
         with progress() as report:
             yield watched(state, report), report
 
-    def begins(self, record: Mapping[str, Any], is_new: bool, report: ExportReport, folder: Path) -> None:
+    def begins(self, record: Mapping[str, Any], is_new: bool, report: ExportReport) -> None:
         """Say what the command works on."""
-        self.id = record["id"]
+        self._id = record["id"]
         if self._as_json:
             return
         with contextlib.suppress(OSError):  # nobody reads; the command runs all the same
@@ -187,13 +191,27 @@ class _Terminal(Watch):
             out(f"run {record['id']}: {command_text(record['command'])}")
             sys.stdout.flush()
 
+    def kept(self, entry: Entry) -> None:
+        """Note that the run is kept."""
+        self.entry = entry
 
-def _tell_end(run: KeptRun) -> None:
+    def what_is_kept(self) -> str:
+        """What an interrupt left behind, as the end of a sentence."""
+        if self.entry is not None:
+            return f"; run {self.entry.id} is kept as killed: dsvc runs show {self.entry.id}"
+        if self._id is not None:
+            return f"; run {self._id} is over, and this keeps it: dsvc runs list"
+        return " before the command began"
+
+
+def _tell_end(run: KeptRun, keep_data: bool) -> None:
     """Say how a run ended and what is kept of it."""
     record, files = run.record, run_json(run)["files"]
     metrics = f": {metrics_text(record['metrics'])}" if record["metrics"] else ""
     out(f"run {run.entry.id} {how_it_ended(record)}, after {seconds_text(record['seconds'])}{metrics}")
     out(f"kept {plural(len(files), 'file')}, {size(sum(file['size'] or 0 for file in files))}")
+    if keep_data:
+        out(f"its data stays in .dsvc/runs/{run.entry.id}/data")
     for line in record["notes"]:
         out(f"note: {shown(line)}")
 
@@ -205,6 +223,8 @@ def tell_failure(run: KeptRun) -> int:
     if run.record["status"] == "done":
         return Exit.DONE
     message = f"the command {how_it_ended(run.record)}"
+    with contextlib.suppress(OSError, ValueError):  # first what was said on stdout
+        sys.stdout.flush()
     tell(RefusedError(message, f"what it printed is kept: dsvc runs show {run.entry.id} --log"))
     return Exit.NO
 
@@ -215,7 +235,8 @@ def enter_left(repository: Repository) -> None:
 
     for found in entering(repository):
         if found.error is not None:
-            note(f"note: run {found.id} cannot be kept yet: {shown(found.error.message)}")
+            hint = f"; {found.error.hint}" if found.error.hint else ""
+            note(f"note: run {found.id} cannot be kept yet: {shown(found.error.message + hint)}")
         else:
             note(f"note: run {found.id} of {shown(found.dataset)} was left behind; it is kept as {found.status}")
         if found.process is not None:

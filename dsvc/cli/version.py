@@ -24,16 +24,16 @@ from dsvc.cli.render import (
 )
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import DsvcError
-from dsvc.model.view import MANUAL
+from dsvc.model.view import MANUAL, VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dsvc.core.dataset import Dataset
+    from dsvc.core.ledger import Uses
     from dsvc.core.state import State
     from dsvc.core.versioning import NamedVersion
     from dsvc.model.commit import Author, Moment
-    from dsvc.store.ids import ObjectId
-
-    Uses = dict[ObjectId, list[tuple[str, str]]]
 
 
 @click.group("version")
@@ -103,18 +103,26 @@ def list_versions(session: Session, auto: bool, as_json: bool) -> None:
     dataset = session.dataset()
     versions, generated = dataset.versions(), dataset.versions(auto=True)
     listed = generated if auto else versions
-    uses = dataset.uses() if auto or as_json else {}
     if as_json:
+        uses = dataset.uses()
         rows = [_json(dataset, version, uses) for version in listed]
         print_json({"dataset": dataset.name, "auto_generated": len(generated), "versions": rows})
         return
     if not listed:
         out("no auto-generated versions" if auto else "no versions yet" + fit("; next: dsvc version create"))
-    lines = [_auto_row(version, uses) if auto else _row(dataset, version) for version in listed]
-    for line in table(lines, right=() if auto else (4, 5)) if lines else ():
+    for line in _lines(dataset, listed, auto):
         out(line)
     if generated and not auto:
         out(f"and {plural(len(generated), 'auto-generated version')}" + fit(": dsvc version list --auto"))
+
+
+def _lines(dataset: Dataset, listed: list[NamedVersion], auto: bool) -> Iterable[str]:
+    if not listed:
+        return ()
+    if auto:
+        uses = dataset.uses()
+        return table([_auto_row(version, uses) for version in listed])
+    return table([_row(dataset, version) for version in listed], right=(4, 5))
 
 
 def _row(dataset: Dataset, named: NamedVersion) -> tuple[str, ...]:
@@ -125,17 +133,17 @@ def _row(dataset: Dataset, named: NamedVersion) -> tuple[str, ...]:
         holds = plural(counts["inputs"], "input"), plural(counts["annotations"], "annotation")
     except DsvcError:  # the others are listed all the same
         holds = "cannot be read", ""
-    return (named.name, version.commit.short(), when(version.time), shown(version.author.name), *holds, subject)
+    return (shown(named.name), version.commit.short(), when(version.time), shown(version.author.name), *holds, subject)
 
 
 def _auto_row(named: NamedVersion, uses: Uses) -> tuple[str, ...]:
     version = named.version
-    return (named.name, version.commit.short(), when(version.time), version.origin, _users(version.commit, uses))
+    return (shown(named.name), version.commit.short(), when(version.time), version.origin, _users(named, uses))
 
 
-def _users(commit: ObjectId, uses: Uses) -> str:
-    """The runs and evaluations that a commit is the data of, in words."""
-    return ", ".join(f"{kind} {id}" for kind, id in uses.get(commit, ()))
+def _users(named: NamedVersion, uses: Uses) -> str:
+    """The runs and evaluations that are of a version, in words."""
+    return ", ".join(f"{kind} {id}" for kind, _, id in uses.of(*named))
 
 
 @version_command.command("show")
@@ -149,7 +157,8 @@ def show(session: Session, name: str, as_json: bool) -> None:
     \b
     JSON: {"dataset", "name", "commit", "message", "author": {"name", "email"}, "time",
            "origin": "manual" | "training" | "eval_ground_truth" | "eval_predictions",
-           "used_by": [{"kind": "run" | "evaluation", "id"}...], those that it is the data of,
+           "used_by": [{"kind": "run" | "evaluation", "id"}...], those that it is the data of, or, where it is
+                      auto-generated, that name it,
            "inputs", "annotations", "concepts",
            "unlabeled_inputs": COUNT, or null where that was not counted yet: see dsvc metrics NAME}
     """
@@ -159,11 +168,11 @@ def show(session: Session, name: str, as_json: bool) -> None:
         print_json(_json(dataset, named, uses))
         return
     version, unlabeled = named.version, _unlabeled(dataset, named)
-    out(f"version {named.name} of {dataset.name}, commit {version.commit.short()}")
+    out(f"version {shown(named.name)} of {dataset.name}, commit {version.commit.short()}")
     out(f"{shown(str(version.author))}, {when(version.time)}")
     if version.origin != MANUAL:
         out(f"auto-generated, origin {version.origin}")
-    if users := _users(version.commit, uses):
+    if users := _users(named, uses):
         out(f"data of {users}")
     for line in version.message.strip().splitlines():
         out(f"    {shown(line)}".rstrip())
@@ -187,7 +196,7 @@ def delete(session: Session, name: str, dry_run: bool) -> None:
     dataset = session.dataset(signed=True)
     commit = dataset.version(name).version.commit.short()
     if dry_run:
-        require_unkept(dataset.repository.view, dataset, name)
+        require_unkept(dataset.repository.view, dataset.repository.store, (VERSION, dataset.name, name))
         out(f"would delete version {name} of {dataset.name}, at {commit}")
         return
     dataset.delete_version(name)
@@ -221,7 +230,7 @@ def _json(dataset: Dataset, named: NamedVersion, uses: Uses) -> dict[str, Any]:
         "author": author_json(version.author),
         "time": iso(version.time),
         "origin": version.origin,
-        "used_by": [{"kind": kind, "id": id} for kind, id in uses.get(version.commit, ())],
+        "used_by": [{"kind": kind, "id": id} for kind, _, id in uses.of(*named)],
         **_counts(dataset, named),
         "unlabeled_inputs": _unlabeled(dataset, named),
     }

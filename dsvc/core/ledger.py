@@ -22,7 +22,9 @@ from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
 from dsvc.model.records import Input, Media, encode_input
 from dsvc.model.snapshot import Snapshot, SnapshotEdits, edit_roots, empty_roots, load_roots, store_roots
-from dsvc.model.view import EVALUATION, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
+from dsvc.model.view import EVALUATION, MANUAL, RUN, VERSION, EvaluationRef, Ref, RunRef, VersionRef
+from dsvc.store import codec
+from dsvc.store.limits import MAX_SAID
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from dsvc.store.writer import ObjectWriter
 
 _PIECE = 1 << 20
+_MOST = MAX_SAID - 1024  # bytes of a record; the snapshot that holds it has some more
 _SHORTEST = 4  # characters of an id that name an entry
 # In the notes of an entry's commit: when it was entered, in nanoseconds since 1970, which tells two of a second apart.
 _ENTERED = "entered"
@@ -84,16 +87,18 @@ def store_entry(
 ) -> ObjectId:
     """Keep an entry, and give the commit's id. `files` are by name, a relative path with `/`.
 
-    Raises codec.EncodeError for a record that holds what cannot be stored, such as NaN; UsageError for a name.
+    Raises codec.EncodeError for a record that holds what cannot be stored, such as NaN; RefusedError for a name that
+    leads out of a folder, and for a record of more than 8 MiB.
     """
     edits = SnapshotEdits()
     for name, media in files.items():
         edits.inputs[check_key(name).encode()] = encode_input(Input(key=name, media=media))
     edits.meta = {kind: dict(record)}
-    roots = edit_roots(writer, empty_roots(writer), edits)
-    snapshot = store_roots(writer, roots)
+    if (said := len(codec.encode(edits.meta))) > _MOST:
+        message = f"a record of {said:,} bytes cannot be kept: {_MOST:,} are the most; nothing was changed"
+        raise RefusedError(message, "keep what is long in a file of its own")
     commit = Commit(
-        snapshot=snapshot,
+        snapshot=store_roots(writer, edit_roots(writer, empty_roots(writer), edits)),
         parents=tuple(of),
         author=author,
         time=time,
@@ -198,19 +203,35 @@ def read_file(dataset: Dataset, entry: Entry, name: str) -> Iterator[bytes]:
     return store.open_blob(file.media.blob)
 
 
-def keepers(refs: Refs | View, dataset: Dataset, commit: ObjectId) -> list[Entry]:
-    """The runs and evaluations that a commit is the data of. Raises DamagedError."""
-    store = dataset.repository.store
-    named = uses(refs, store, dataset.name).get(commit, [])
-    return [load_entry(store, ref[0], ref[2], cast(RunRef, refs.get(*ref)).commit) for ref in named]
+def versions_in(record: Mapping[str, Any]) -> list[str]:
+    """The versions that a record names: what was trained on, or the ground truth and the predictions."""
+    sides = [record, *(side for side in map(record.get, ("truth", "predictions")) if isinstance(side, dict))]
+    return [name for side in sides if isinstance(name := side.get("version"), str)]
 
 
-def uses(refs: Refs | View, store: Reader, dataset: str) -> dict[ObjectId, list[Ref]]:
-    """The commits that are the data of a dataset's runs and evaluations, each with the refs of these. Raises
-    DamagedError."""
-    found: dict[ObjectId, list[Ref]] = {}
-    for kind in (RUN, EVALUATION):
-        for ref, value in refs.list(kind, dataset):
-            for commit in dict.fromkeys(load_commit(store, cast(RunRef, value).commit).parents):
-                found.setdefault(commit, []).append(ref)
-    return found
+class Uses:
+    """Which runs and evaluations of a dataset are of which data. Of those that cannot be read nothing is known:
+    `damage` says what is wrong with the first."""
+
+    def __init__(self, refs: Refs | View, store: Reader, dataset: str) -> None:
+        self._by_commit: dict[ObjectId, list[Ref]] = {}
+        self._by_name: dict[str, list[Ref]] = {}
+        self.damage: DamagedError | None = None
+        for kind in (RUN, EVALUATION):
+            for ref, value in refs.list(kind, dataset):
+                try:
+                    self._take(ref, load_entry(store, kind, ref[2], cast(RunRef, value).commit))
+                except DamagedError as error:
+                    self.damage = self.damage or error
+
+    def _take(self, ref: Ref, entry: Entry) -> None:
+        for commit in dict.fromkeys(entry.of):
+            self._by_commit.setdefault(commit, []).append(ref)
+        for name in dict.fromkeys(versions_in(entry.record)):
+            self._by_name.setdefault(name, []).append(ref)
+
+    def of(self, name: str, version: VersionRef) -> list[Ref]:
+        """The refs of those that are of a version: whose data it is, or, if it is auto-generated, which name it."""
+        if version.origin == MANUAL:
+            return self._by_commit.get(version.commit, [])
+        return self._by_name.get(name, [])

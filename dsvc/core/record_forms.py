@@ -13,7 +13,7 @@ from dsvc.model.commit import Commit, load_commit
 from dsvc.model.snapshot import Roots, Snapshot, decode_roots, empty_roots
 from dsvc.model.view import EVALUATION, RUN
 from dsvc.store.ids import Kind
-from dsvc.store.limits import MADE_BYTES
+from dsvc.store.limits import MAX_SAID
 
 if TYPE_CHECKING:
     from dsvc.model.node import Reader
@@ -68,7 +68,7 @@ _FORMS: Mapping[str, Mapping[str, Form]] = {
         "command": _each(_is_text),
         "trainer": _maybe(_is_text),
         "dataset": _is_text,
-        "version": _maybe(_is_text),
+        "version": _is_text,
         "commit": _is_text,
         "format": _is_text,
         "where": _maybe(_is_text),
@@ -85,8 +85,8 @@ _FORMS: Mapping[str, Mapping[str, Form]] = {
         "id": _is_text,
         "type": _one_of(*TYPES),
         "dataset": _is_text,
-        "truth": _with(version=_maybe(_is_text), commit=_is_text),
-        "predictions": _with(version=_maybe(_is_text), commit=_is_text, run=_maybe(_is_text), file=_maybe(_is_text)),
+        "truth": _with(version=_is_text, commit=_is_text),
+        "predictions": _with(version=_is_text, commit=_is_text, run=_maybe(_is_text), file=_maybe(_is_text)),
         "where": _maybe(_is_text),
         "iou": _maybe(_is_number),
         "score": _maybe(_is_number),
@@ -109,8 +109,8 @@ def wrong_entry(store: Reader, kind: str, id: str, commit: ObjectId) -> str | No
         return "its id is not 8 hex digits"
     kept = load_commit(store, commit)
     data = store.get(kept.snapshot, Kind.SNAPSHOT)
-    if len(data) > MADE_BYTES:
-        return f"its record has {len(data):,} bytes, and {MADE_BYTES:,} are the most"
+    if len(data) > MAX_SAID:
+        return f"its record has {len(data):,} bytes, and {MAX_SAID:,} are the most"
     roots = decode_roots(data, kept.snapshot)
     record = roots.meta.get(kind)
     if record is None or len(roots.meta) != 1:

@@ -250,6 +250,16 @@ class State(Loads):
         )
         return found.image
 
+    def plot(self, *kinds: str) -> Any:
+        """A figure of Matplotlib's: class balance, sizes and locations of boxes, annotations of an input.
+
+        `kinds` are "balance", "sizes", "locations", "inputs"; all of them by default. `savefig` writes it to a file.
+        Raises UsageError; RefusedError without Matplotlib, or without inputs.
+        """
+        from dsvc.core.pictures.plots import plot_state
+
+        return plot_state(self, kinds)
+
     def export(
         self,
         format: str = "clarifai-protobuf",

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
     from dsvc.core.dataset import Dataset
     from dsvc.core.evaluating.evaluation import Evaluation
-    from dsvc.core.ledger import Entry
+    from dsvc.core.ledger import Entry, Uses
     from dsvc.core.scoring.scores import Kind, Scores
     from dsvc.model.commit import Author, Moment
     from dsvc.model.incoming import Progress
-    from dsvc.store.ids import ObjectId
 
 
 class Studies:
@@ -142,11 +141,9 @@ class Studies:
 
         return delete_evaluation(cast("Dataset", self), id, dry_run)
 
-    def uses(self) -> dict[ObjectId, list[tuple[str, str]]]:
-        """The commits that are the data of runs and evaluations, each with the kinds and ids of these. Raises
-        DamagedError."""
-        from dsvc.core.ledger import uses
+    def uses(self) -> Uses:
+        """Which runs and evaluations are of which versions."""
+        from dsvc.core.ledger import Uses
 
         dataset = cast("Dataset", self)
-        found = uses(dataset.repository.view, dataset.repository.store, dataset.name)
-        return {commit: [(ref[0], ref[2]) for ref in refs] for commit, refs in found.items()}
+        return Uses(dataset.repository.view, dataset.repository.store, dataset.name)

@@ -88,7 +88,7 @@ class Versioning:
         dataset = cast("Dataset", self)
 
         def change(refs: Refs) -> None:
-            require_unkept(refs, dataset, name)
+            require_unkept(refs, dataset.repository.store, (VERSION, dataset.name, name))
             refs.set((VERSION, dataset.name, name), None)
 
         self.version(name)

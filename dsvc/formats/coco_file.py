@@ -147,12 +147,29 @@ def _is_cut(wrong: Exception, text: str) -> bool:
 
 def load_lenient(text: str | bytes) -> Any:
     """Parse JSON with wrong numbers as InvalidNumber and keys that come twice as DuplicateKey."""
-    return json.loads(text, parse_constant=InvalidNumber, parse_float=_float, object_pairs_hook=_object)
+    readers: dict[str, Any] = {
+        "parse_constant": InvalidNumber,
+        "parse_float": _float,
+        "object_pairs_hook": _object,
+    }
+    try:
+        return json.loads(text, **readers)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # a whole number of more digits than Python reads
+        return json.loads(text, **readers, parse_int=_integer)
 
 
 def _float(text: str) -> float | InvalidNumber:
     value = float(text)
     return InvalidNumber(text) if value in (float("inf"), float("-inf")) else value
+
+
+def _integer(text: str) -> int | InvalidNumber:
+    try:
+        return int(text)
+    except ValueError:
+        return InvalidNumber(f"{text[:20]}... of {len(text):,} digits")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

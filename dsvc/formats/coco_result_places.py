@@ -51,6 +51,8 @@ class Places:
         return found
 
     def _find(self, image: Number | None, name: str | None) -> Place | str:
+        if image is None and name is None:
+            return "has no image_id"
         by_name = self._by_name(name) if name is not None else None
         by_number = self._by_number(image) if image is not None else []
         if len(by_number) > 1 and by_name in by_number:

@@ -6,17 +6,18 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from dsvc.core.scoring.scores import Kind
-from dsvc.formats.coco_annotations import LIMIT, Runs
-from dsvc.formats.coco_file import batches, begin_text, join_batch, parse_lenient, refuse, value_of
+from dsvc.formats.coco_annotations import Runs
+from dsvc.formats.coco_file import batches, begin_text, parse_lenient, refuse, value_of
 from dsvc.formats.coco_plan import Plan
 from dsvc.formats.coco_result_places import Concepts, Place, Places
-from dsvc.formats.coco_tables import is_id, is_number, what_is_wrong
+from dsvc.formats.coco_result_records import Result, read_careful, read_plain
+from dsvc.formats.coco_tables import is_id
 from dsvc.model.incoming import Entry, Problems, Progress
 from dsvc.model.numbers import pack_ragged
-from dsvc.model.records import Mask, Number, content_id, plain_number
+from dsvc.model.records import Mask, content_id, plain_number
 from dsvc.model.runs import runs
 from dsvc.model.walk import Walk
 from dsvc.store import codec
@@ -42,18 +43,6 @@ class Asked(NamedTuple):
     kind: Kind | None = None
 
 
-class Result(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A prediction of known fields of the right types; UNSET where it has one not."""
-
-    score: float
-    category_id: Number
-    image_id: Number | UnsetType = UNSET
-    file_name: str | UnsetType = UNSET
-    bbox: tuple[float, float, float, float] | UnsetType = UNSET
-    segmentation: Runs | list[list[float]] | UnsetType = UNSET
-    keypoints: list[float] | UnsetType = UNSET
-
-
 class _Placed(NamedTuple):
     """A sound prediction: which record it is, from 1, its input and concept, and its fields that have no place."""
 
@@ -62,10 +51,6 @@ class _Placed(NamedTuple):
     key: str
     concept: str
     extras: dict[str, Any]
-
-
-_decode = msgspec.json.Decoder(list[Result]).decode
-_KNOWN = frozenset(Result.__struct_fields__)
 
 
 class CocoResults:
@@ -98,8 +83,9 @@ class CocoResults:
             return "were they made on another version? its images have other numbers; say which: --made-on REV"
         if self._places.ambiguous:
             return "each split is numbered by itself: choose one, such as --where \"split = 'val'\", or give file_name"
-        if self._is_told and self._is_mixed:
-            return "say what is meant: --type box, mask, keypoints or classification"
+        if self._is_mixed:
+            ways = "say what is meant: --type box, mask, keypoints or classification"
+            return ways if self._is_told else "leave out --type: the first record tells what is predicted"
         return "nothing was stored; mend the records"
 
     def annotations(self, progress: Progress | None = None) -> Iterator[list[Entry]]:
@@ -114,11 +100,11 @@ class CocoResults:
         self._records = []
 
     def _read(self, batch: list[Any], start: int) -> list[_Placed]:
-        plain = _read_plain(batch)
+        plain = read_plain(batch)
         found = []
         for at, record in enumerate(batch):
             number = start + at + 1
-            made, extras, wrong = (plain[at], {}, None) if plain else _read_careful(value_of(record))
+            made, extras, wrong = (plain[at], {}, None) if plain else read_careful(value_of(record))
             if made is not None:
                 placed, wrong = self._place(number, made, extras)
                 if placed is not None:
@@ -169,18 +155,25 @@ def _split(data: memoryview, name: str) -> list[Any]:
         return msgspec.json.decode(body, type=list[Raw])
     except RecursionError:
         raise refuse(name, "holds lists or objects that are nested too deeply", "write it again") from None
-    except msgspec.ValidationError:
-        raise _refuse_object(body, name) from None
     except msgspec.DecodeError:
-        parsed = parse_lenient(body, name)
-    if not isinstance(parsed, list):
-        raise _refuse_object(body, name, parsed)
+        pass
+    if first == b"{":
+        raise _refuse_object(_keys(body, name), name)
+    parsed = parse_lenient(body, name)
+    assert isinstance(parsed, list)  # it begins with a bracket
     return parsed
 
 
-def _refuse_object(body: memoryview, name: str, parsed: Any = None) -> Exception:
+def _keys(body: memoryview, name: str) -> set[str]:
+    """The keys of a text that is an object. Raises InvalidRecordsError where it is not whole."""
+    try:
+        return set(msgspec.json.decode(body, type=dict[str, Raw]))
+    except (msgspec.DecodeError, RecursionError):
+        return set(parse_lenient(body, name))
+
+
+def _refuse_object(keys: set[str], name: str) -> Exception:
     """The error for a file that is an object, with what it looks like."""
-    keys = set(parsed) if parsed is not None else set(msgspec.json.decode(body, type=dict[str, Raw]))
     if keys & _TABLES:
         hint = f"for predictions that it holds, import it into a dataset and give that: dsvc import {name}"
         return refuse(name, "looks like a COCO annotation file, not like a list of results", hint)
@@ -206,132 +199,12 @@ def _named(record: Any) -> str:
     return ""
 
 
-# ---- records
-
-
-def _read_plain(batch: list[Any]) -> list[Result] | None:
-    """A batch of records that are all plain and of the right types; else None."""
-    if not isinstance(batch[0], Raw):
-        return None
-    text = join_batch(batch)
-    try:
-        found = _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
-        return None
-    # A key that comes twice would have hidden a value; it would also have brought more quotes.
-    if text.count(b'"') != 2 * sum(map(_strings, found)):
-        return None
-    for made in found:
-        if made.segmentation == []:  # as some tools write what they have not
-            made.segmentation = UNSET
-        if made.keypoints == []:
-            made.keypoints = UNSET
-    return found
-
-
-def _strings(made: Result) -> int:
-    """How many strings the text of a record has: its keys, and values that are strings."""
-    count = sum(getattr(made, name) is not UNSET for name in Result.__struct_fields__)
-    count += type(made.image_id) is str
-    count += type(made.file_name) is str
-    count += type(made.category_id) is str
-    if type(made.segmentation) is Runs:
-        count += 2 + (type(made.segmentation.counts) is str)
-    return count
-
-
-def _read_careful(record: Any) -> tuple[Result | None, dict[str, Any], str | None]:
-    """One parsed record: it, its other fields, or what is wrong with it."""
-    if not isinstance(record, dict):
-        return None, {}, "is not an object"
-    wrong = what_is_wrong(record) or _wrong_head(record)
-    if wrong:
-        return None, {}, wrong
-    made = Result(score=float(record["score"]), category_id=record["category_id"])
-    for name in ("image_id", "file_name"):
-        if record.get(name) is not None:
-            setattr(made, name, record[name])
-    for name, read in _READERS.items():
-        value = record.get(name)
-        if value is None or value == []:
-            continue
-        found = read(name, value)
-        if isinstance(found, str):
-            return None, {}, found
-        setattr(made, name, found)
-    return made, {name: value for name, value in record.items() if name not in _KNOWN}, None
-
-
-def _wrong_head(record: dict[str, Any]) -> str | None:
-    if "image_id" not in record and "file_name" not in record:
-        return "has no image_id"
-    for name in ("image_id", "category_id"):
-        if name == "category_id" and name not in record:
-            return "has no category_id"
-        if name in record and not is_id(record[name]):
-            return f"{name} is {_shown(record[name])}, which is neither a whole number nor text"
-    if not isinstance(record.get("file_name", ""), str):
-        return f"file_name is {_shown(record['file_name'])}, which is no text"
-    if "score" not in record:
-        return "has no score"
-    score = record["score"]
-    if not is_number(score):
-        return f"score is {_shown(score)}, which is no number"
-    return None if abs(score) < 1e300 else "score is too large"
-
-
-def _shown(value: Any) -> str:
-    """A parsed value as JSON has it, shortened."""
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-def _read_numbers(name: str, value: Any) -> tuple[float, ...] | list[float] | str:
-    if not isinstance(value, list):
-        return f"{name} is {_shown(value)}, which is no list of numbers"
-    for place, number in enumerate(value):
-        if not is_number(number):
-            return f"{name}[{place}] is {_shown(number)}, which is no number"
-        if abs(number) > LIMIT:
-            return f"{name}[{place}] is beyond 2**53"
-    if name == "keypoints":
-        return [float(number) for number in value]
-    return tuple(map(float, value)) if len(value) == 4 else f"bbox has {len(value)} numbers, not 4"
-
-
-def _read_segmentation(name: str, value: Any) -> Runs | list[list[float]] | str:
-    if isinstance(value, dict):
-        size, counts = value.get("size"), value.get("counts")
-        if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int for side in size):
-            return "segmentation has no size of two whole numbers: height and width"
-        is_list = isinstance(counts, list) and all(type(run) is int and abs(run) <= LIMIT for run in counts)
-        if not is_list and not isinstance(counts, str):
-            return "segmentation has no counts that are text or a list of whole numbers"
-        return Runs((size[0], size[1]), counts)  # type: ignore[arg-type]
-    if not isinstance(value, list):
-        return f"segmentation is {_shown(value)}, which is neither a run-length mask nor a list of polygons"
-    rings: list[list[float]] = []
-    for place, ring in enumerate(value):
-        found = _read_numbers("keypoints", ring) if isinstance(ring, list) else "no list"
-        if isinstance(found, str):
-            return f"segmentation[{place}] is no list of numbers"
-        rings.append(list(found))
-    return rings
-
-
-_READERS: dict[str, Callable[[str, Any], Any]] = {
-    "bbox": _read_numbers,
-    "keypoints": _read_numbers,
-    "segmentation": _read_segmentation,
-}
-
-
 def _wrong_parts(made: Result, place: Place, points: int | None) -> str | None:
     """What is wrong with the parts of a prediction on an input, of a concept with so many keypoints."""
     if made.keypoints is not UNSET:
         count = len(made.keypoints)
         if points is not None and count != 3 * points:
-            return f"keypoints has {count} numbers, not {3 * points}: 3 for each of the concept's {points}"
+            return f"keypoints has {count} numbers, not {3 * points}: x, y, visibility of {points} points"
         if count % 3:
             return f"keypoints has {count} numbers, not 3 for each point"
     shape = made.segmentation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.automatic import drop
-from dsvc.core.ledger import uses
+from dsvc.core.ledger import Uses
 from dsvc.core.nearest import near_names
 from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
@@ -19,9 +19,7 @@ from dsvc.model.view import (
     RUN,
     VERSION,
     BranchRef,
-    EvaluationRef,
     Ref,
-    RunRef,
     VersionRef,
 )
 from dsvc.remote.guarded import blaming
@@ -64,7 +62,7 @@ def delete_refs(
         found = [_describe(refs, ref) for ref in chosen]
         for ref in sorted(chosen, key=lambda ref: ref[0] == VERSION):  # what names a version goes before it
             if refs.get(*ref) is not None:  # it may have gone with another one
-                found += [_describe(refs, gone) for gone in _take_away(there, refs, ref) if gone not in chosen]
+                found += [_describe(refs, gone) for gone in _take_away(there, remote, refs, ref) if gone not in chosen]
         return found
 
     with blaming(remote.name), there.transaction(f"push --delete from {repository.workspace.id}") as transaction:
@@ -76,16 +74,17 @@ def delete_refs(
     return found
 
 
-def _take_away(there: Repository, refs: Refs, ref: Ref) -> list[Ref]:
+def _take_away(there: Repository, remote: Remote, refs: Refs, ref: Ref) -> list[Ref]:
     """Take a ref away with all that goes with it; the versions that go with a run or an evaluation."""
     if ref[0] in (RUN, EVALUATION):
         return drop(refs, there.store, ref)[1:]
     version = refs.get(*ref)
     if isinstance(version, VersionRef) and version.origin != MANUAL:
-        users = uses(refs, there.store, ref[1]).get(version.commit)
+        users = Uses(refs, there.store, ref[1]).of(ref[2], version)
         if users:
             message = f"{_name(ref)} is the data of {users[0][0]} {users[0][2]} there; nothing was deleted"
-            raise RefusedError(message, f"delete that, and the version goes with it: {_name(users[0])}")
+            way = f"dsvc push {remote.name} --delete {_name(users[0])}"
+            raise RefusedError(message, f"delete that, and the version goes with it: {way}")
     for gone in _below(refs, ref):
         refs.set(gone, None)
     return []
@@ -138,7 +137,7 @@ def _name(ref: Ref) -> str:
 
 def _describe(refs: Refs, ref: Ref) -> Deleted:
     value = refs.get(*ref)
-    commit = value.commit if isinstance(value, BranchRef | VersionRef | RunRef | EvaluationRef) else None
+    commit = value.commit if isinstance(value, BranchRef | VersionRef) else None
     return Deleted(ref[0], _name(ref), commit)
 
 

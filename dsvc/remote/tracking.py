@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from dsvc.core.merging.graph import Graph
 from dsvc.core.nearest import near_names
 from dsvc.core.operations import describe_ref
+from dsvc.core.repository import MAIN
 from dsvc.errors import NotFoundError
 from dsvc.model.view import BRANCH, DATASET, REMOTE, VERSION, AnyRef, BranchRef, Ref, RemoteRef, VersionRef
 from dsvc.remote.fetching import is_named, source_of
@@ -93,8 +94,8 @@ def bring(
         sound, refused = sift(transaction.writer, ledger)
 
         def change(refs: Refs) -> tuple[list[Seen], Entered]:
-            for ref, value in theirs.items() if adopt else ():
-                refs.set(ref, refs.get(*ref) or value)
+            if adopt:
+                _adopt(refs, theirs)
             unite_tombstones(refs, view)
             return _note(refs, remote, tracked), enter(refs, sound, refused)
 
@@ -102,6 +103,15 @@ def bring(
         changes = [_told(repository, seen) for seen in seen_now]
     commits = len(copier.commits - entry_commits(ledger))
     return FetchedAll(commits, copier.objects, copier.bytes, changes, copier.left_out, entered)
+
+
+def _adopt(refs: Refs, theirs: Mapping[Ref, AnyRef]) -> None:
+    """Set what is free here of a remote's datasets, branches and versions. One without a commit has no branch there."""
+    for ref, value in theirs.items():
+        refs.set(ref, refs.get(*ref) or value)
+    for ref in theirs:
+        if ref[0] == DATASET and not any(refs.list(BRANCH, ref[1])):
+            refs.set((BRANCH, ref[1], MAIN), BranchRef())
 
 
 def _ledger(repository: Repository, view: View, theirs: Mapping[Ref, AnyRef], adopt: bool) -> Ledger:

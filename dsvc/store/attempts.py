@@ -5,6 +5,7 @@ The client's long texts are never shown: they may hold signed addresses, and ans
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import threading
@@ -127,6 +128,19 @@ def _read_connection(error: Exception, text: str) -> Trouble:
     return Trouble(False, f"the client cannot ask: {told.strip()[:80]}", "see its settings and credentials")
 
 
+_asking: list[int] = []  # the process that asked first, in this one's memory
+
+
+def _require_own_client() -> None:
+    """Raise RemoteError in a process that was forked from one that asked: the client's threads stayed there, and it
+    would wait for them for ever."""
+    if not _asking:
+        _asking.append(os.getpid())
+    if _asking[0] != os.getpid():
+        message = "a process that was forked from one that reads from a remote cannot read from it"
+        raise RemoteError(message, 'start it anew, such as: DataLoader(..., multiprocessing_context="spawn")')
+
+
 class Attempts:
     """Does requests to one place, which errors name; again after a growing, random pause while the trouble may pass.
 
@@ -149,6 +163,7 @@ class Attempts:
 
     def do(self, request: Callable[[], T]) -> T:
         """What the request gives. Raises NotFoundError, RemoteError."""
+        _require_own_client()
         pauses = self._pauses()
         while True:
             try:

@@ -50,7 +50,7 @@ def _jpeg(seed: int) -> bytes:
     from PIL import Image
 
     rng = np.random.default_rng(seed)
-    small = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
+    small = Image.fromarray(rng.integers(0, 256, (54, 72, 3), dtype=np.uint8))
     out = io.BytesIO()
     small.resize((640, 480), Image.Resampling.BICUBIC).save(out, "JPEG", quality=72)
     return out.getvalue()

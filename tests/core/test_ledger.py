@@ -37,8 +37,8 @@ def labelled(pets: Dataset, write: Callable[..., Path], coco: Callable[..., dict
         draft.import_(write(coco()))
 
 
-def enter(pets: Dataset, id: str, **files: bytes) -> str:
-    """Enter a run of what the dataset holds now; the name of the version that it is of."""
+def enter(pets: Dataset, id: str, version: str | None = None, **files: bytes) -> str:
+    """Enter a run of what the dataset holds now; the name of the version that it made."""
     name = auto_name(id, Moment(1_700_000_000))
     with pets.repository.transaction("train") as transaction:
         writer = transaction.writer
@@ -47,7 +47,7 @@ def enter(pets: Dataset, id: str, **files: bytes) -> str:
         def change(refs: Refs) -> None:
             data = commit_data(pets, refs, writer, "training data", ADA, Moment(5))
             set_auto_version(refs, pets.name, name, VersionRef(data, "", ADA, Moment(5), TRAINING))
-            record = {"id": id, "accuracy": 0.5}
+            record = {"id": id, "accuracy": 0.5, "version": version or name}
             set_entry(refs, RUN, pets.name, id, store_entry(writer, RUN, record, staged, [data], ADA, Moment(5)))
 
         transaction.run(change)
@@ -107,9 +107,12 @@ def test_auto_generated_versions_are_listed_apart_and_stay_while_something_names
 
 def test_a_version_of_two_runs_goes_with_the_last(pets: Dataset) -> None:
     pets.commit("all", author=ADA)
-    names = [enter(pets, "aaaa1111"), enter(pets, "bbbb2222")]
+    name = enter(pets, "aaaa1111")
+    enter(pets, "bbbb2222", version=name)
+    enter(pets, "cccc3333")
     assert drop(pets, "aaaa1111") == []
-    assert drop(pets, "bbbb2222") == names
+    assert drop(pets, "bbbb2222") == [name]
+    assert drop(pets, "cccc3333") == [auto_name("cccc3333", Moment(1_700_000_000))]
 
 
 def test_an_id_is_found_by_its_first_digits(pets: Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ import click
 from dsvc.cli.exit import Exit
 from dsvc.cli.render import out, shown
 from dsvc.errors import UsageError
+
+NAME = "dsvc train --trainer sklearn --"
 
 
 @click.command("sklearn", context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,10 +62,15 @@ def _folder(name: str) -> Path:
     return Path(value)
 
 
+def check(arguments: Sequence[str]) -> None:
+    """Raise click.UsageError for arguments that it does not take."""
+    train_command.make_context(NAME, list(arguments)).close()
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the program and give its exit code, one of those of dsvc; errors are printed."""
     try:
-        train_command.main(list(arguments), prog_name="dsvc train --trainer sklearn", standalone_mode=False)
+        train_command.main(list(arguments), prog_name=NAME, standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
     except Exception as error:
@@ -72,5 +80,13 @@ def run(arguments: Sequence[str]) -> int:
     return Exit.DONE
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the process's own arguments and exit. What is printed comes at once, whoever reads it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

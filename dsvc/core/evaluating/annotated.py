@@ -42,6 +42,14 @@ class _Seen(msgspec.Struct, gc=False):
     sp: Any = None
     ti: bytes | None = None
     v: float | None = None
+    x: Any = None
+
+    @property
+    def score(self) -> float | None:
+        """Its value; else the score that a COCO file of annotations had beside it."""
+        beside = self.x.get("coco") if self.v is None and isinstance(self.x, dict) else None
+        found = beside.get("score") if isinstance(beside, dict) else None
+        return found if self.v is None and type(found) in (int, float) else self.v
 
     def has(self, kind: Kind) -> bool:
         """Whether it predicts something of a kind. Around whatever has a place there is a box."""
@@ -60,7 +68,8 @@ _decode = msgspec.msgpack.Decoder(_Seen, ext_hook=lambda code, data: unpack_exte
 def read_annotated(state: State, truth: Truth, kind: Kind | None) -> Predictions:
     """The annotations of a state as predictions for a ground truth.
 
-    Their values are the scores; where none has a value, all of them count as 1. Raises InvalidRecordsError that names
+    Their values are the scores, or what a COCO file of annotations said of `score`; where none has one, all of them
+    count as 1. Raises InvalidRecordsError that names
     inputs and concepts that the truth has not, and annotations without a value where others have one.
     """
     from dsvc.core.evaluating.predictions import Predictions
@@ -75,6 +84,8 @@ def read_annotated(state: State, truth: Truth, kind: Kind | None) -> Predictions
         raise InvalidRecordsError(message, read.problems.found, hint, count=count)
     lost = read.counts["all"] - (read.counts[kind] if kind is not None else 0)
     notes = [f"{left_out(lost)} of {name} that have not {_WORDS[kind]}"] if lost and kind is not None else []
+    if read.is_bare:
+        notes.append(f"no annotation of {name} has a value, which would be the score: each counts as 1")
     return Predictions(read.entries(kind), kind, notes)
 
 
@@ -91,6 +102,7 @@ class _Annotated:
         self._chosen = frozenset(truth.keys) if truth.keys is not None else None
         self.problems = Problems()
         self.counts: Counter[str] = Counter()
+        self.is_bare = False
         self._look(truth)
 
     def _look(self, truth: Truth) -> None:
@@ -109,9 +121,10 @@ class _Annotated:
                     self.problems.add(f"{_name(tree_key)}: its concept {seen.c!r} is not in {truth.name}")
                 elif self._is_chosen(key):
                     self._count(seen)
-                    if seen.v is None and seen.c is not None:
+                    if seen.score is None and seen.c is not None:
                         bare.append(tree_key)
-        if len(bare) < self.counts["named"]:
+        self.is_bare = 0 < len(bare) == self.counts["named"]
+        if not self.is_bare:
             for tree_key in bare:
                 self.problems.add(f"{_name(tree_key)}: has no value, which is the score, and others have one")
 
@@ -146,7 +159,8 @@ class _Annotated:
                 if kind is None or seen.c is None or not seen.has(kind):
                     continue
                 if seen.v is None:
-                    value = codec.encode({**stored_fields(value, "annotation", tree_key), "v": 1})
+                    score = seen.score if seen.score is not None else 1
+                    value = codec.encode({**stored_fields(value, "annotation", tree_key), "v": score})
                 yield tree_key, value
 
 

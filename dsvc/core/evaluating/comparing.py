@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.core.evaluating.evaluation import read_scores
+from dsvc.core.evaluating.record import describe
 from dsvc.core.scoring.comparing import Comparison, compare_scores
 
 if TYPE_CHECKING:
@@ -27,15 +28,14 @@ def compare_evaluations(dataset: Dataset, old: Entry, new: Entry) -> Compared:
 
 def _notes(old: Entry, new: Entry, comparison: Comparison) -> list[str]:
     notes = []
-    before, after = old.record["truth"], new.record["truth"]
-    if before["commit"] != after["commit"]:
-        revisions = f"{before['revision']} and {after['revision']}"
-        diff = f"dsvc diff @{before['commit'][:12]} @{after['commit'][:12]}"
-        notes.append(f"the ground truths differ, {revisions}; see how: {diff}")
-    filters = [entry.record["where"] or "all inputs" for entry in (old, new)]
-    if filters[0] != filters[1]:
-        notes.append(f"the filters differ: {filters[0]}, and {filters[1]}")
-    if old.record["predicted"] != new.record["predicted"]:
+    before, after = describe(old), describe(new)
+    commits = [entry.record["truth"]["commit"][:12] for entry in (old, new)]
+    if commits[0] != commits[1]:
+        diff = f"dsvc diff @{commits[0]} @{commits[1]}"
+        notes.append(f"the ground truths differ, {before.truth} and {after.truth}; see how: {diff}")
+    if before.where != after.where:
+        notes.append(f"the filters differ: {before.where or 'all inputs'}, and {after.where or 'all inputs'}")
+    if before.predicted != after.predicted:
         notes.append("one is of inputs that have predictions only, the other of all")
     for keys, name in ((comparison.removed, "first"), (comparison.added, "second")):
         if keys:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.automatic import drop_entry
 from dsvc.core.evaluating.predictions import Asked, ask, reading, state_of_run
@@ -31,7 +31,7 @@ from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Media
 from dsvc.model.snapshot import Roots, Snapshot, store_roots
 from dsvc.model.tree import build_tree
-from dsvc.model.view import DATASET, EVAL_PREDICTIONS, EVAL_TRUTH, EVALUATION, VERSION, VersionRef
+from dsvc.model.view import DATASET, EVAL_PREDICTIONS, EVAL_TRUTH, EVALUATION, VersionRef
 from dsvc.model.walk import Sample
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class _Making:
                 "version": name,
                 "commit": commit.hex(),
                 "run": asked.run.id if asked.run is not None else None,
-                "file": asked.file.name if asked.file is not None else None,
+                "file": _file_name(asked.file) if asked.file is not None else None,
                 "revision": called(asked.state.revision) if asked.state is not None else None,
             },
             "where": truth.where,
@@ -218,8 +218,13 @@ class _Making:
 def _told(asked: Asked) -> str:
     """What predictions are called."""
     if asked.file is not None:
-        return asked.file.name
+        return _file_name(asked.file)
     return f"run {asked.run.id}" if asked.run is not None else called(asked.state.revision)  # type: ignore[union-attr]
+
+
+def _file_name(file: Path) -> str:
+    """The name of a file; what of it is no Unicode comes as escapes."""
+    return file.name.encode("utf-8", "backslashreplace").decode()
 
 
 class _Noted:
@@ -276,21 +281,10 @@ def delete_evaluation(dataset: Dataset, id: str, dry_run: bool) -> list[str]:
     gone: list[str] = []
 
     def change(refs: Refs) -> None:
-        gone[:] = _drop(refs, dataset, entry)
+        gone[:] = sorted(drop_entry(refs, dataset, EVALUATION, entry.id))
 
     if dry_run:
         change(Refs(dataset.repository.view))
     else:
         dataset.repository.change(f"evaluate delete {entry.id}", change)
     return gone
-
-
-def _drop(refs: Refs, dataset: Dataset, entry: Entry) -> list[str]:
-    gone = drop_entry(refs, dataset, EVALUATION, entry.id)
-    # Where another evaluation is of the same commit, it has a version of its own.
-    for name in (entry.record[side]["version"] for side in ("truth", "predictions")):
-        version = cast("VersionRef | None", refs.get(VERSION, dataset.name, name))
-        if version is not None and version.origin in (EVAL_TRUTH, EVAL_PREDICTIONS) and version.commit in entry.of:
-            refs.set((VERSION, dataset.name, name), None)
-            gone.append(name)
-    return sorted(gone)

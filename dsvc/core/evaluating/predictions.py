@@ -77,18 +77,17 @@ def ask(
 def _find(dataset: Dataset, text: str | Path) -> Path | State:
     """A file, or the state of a revision. Raises UsageError where it is both, NotFoundError where it is neither."""
     path = Path(text)
-    try:
-        is_file = path.exists() and not path.is_dir()
-    except (OSError, ValueError):  # too long for a name, or with a NUL in it
-        is_file = False
     if isinstance(text, Path):
         return path
+    # These say no of what can be no path, where those of Path raise.
+    is_folder = os.path.isdir(path)  # noqa: PTH112
+    is_file = os.path.exists(path) and not is_folder  # noqa: PTH110
     try:
         state = dataset.at(text)
     except DsvcError as error:
         if is_file:
             return path
-        if path.is_dir():
+        if is_folder:
             raise UsageError(f"{text} is a folder", "name the results file in it") from None
         if isinstance(error, NotFoundError) and (os.sep in text or path.suffix):
             raise NotFoundError(f"no file {text}", "name a COCO results file, or a revision") from None

@@ -28,9 +28,12 @@ _SHOWN = 5
 _STORED, _PLACED, _IMAGE, _TURNED = 1, 2, 4, 8
 
 
+_ABSENT = msgspec.Raw()
+
+
 class _Media(msgspec.Struct, gc=False):
     blob: bytes | None = None
-    reference: msgspec.Raw | None = None
+    reference: msgspec.Raw = _ABSENT
     type: str | None = None
     size: Any = None
     width: Any = None
@@ -57,6 +60,7 @@ class Entries:
         self._blobs = bytearray()
         self._sizes, self._flags = array("q"), bytearray()
         self._widths, self._heights = array("d"), array("d")
+        self._types, self._type_names = array("i"), dict[str | None, int]()
 
     def __len__(self) -> int:
         return len(self._flags)
@@ -69,11 +73,12 @@ class Entries:
         self._blobs += media.blob or _NO_BLOB
         self._sizes.append(media.size if type(media.size) is int and 0 <= media.size < 1 << 62 else -1)
         width, height = _number(row.width), _number(row.height)
-        flags = (_STORED if media.blob else 0) | (_PLACED if media.reference is not None else 0)
+        flags = (_STORED if media.blob else 0) | (_PLACED if media.reference is not _ABSENT else 0)
         flags |= _IMAGE if media_kind(media.type) == "image" else 0
         sides = _number(media.width), _number(media.height)
         flags |= _TURNED if (width, height) == sides[::-1] != sides else 0
         self._flags.append(flags)
+        self._types.append(self._type_names.setdefault(media.type, len(self._type_names)))
         self._widths.append(width or sides[0])
         self._heights.append(height or sides[1])
 
@@ -98,6 +103,10 @@ class Entries:
     def has_media(self, at: int) -> bool:
         """Whether there are bytes of it: stored, or at a place that it refers to."""
         return bool(self._flags[at] & (_STORED | _PLACED))
+
+    def type(self, at: int) -> str | None:
+        """Its media type; None where it is not known."""
+        return list(self._type_names)[self._types[at]]
 
     def is_image(self, at: int) -> bool:
         """Whether its bytes are those of an image."""

@@ -17,14 +17,6 @@ class UndecodableError(RefusedError):
     """Media that cannot be decoded; the message names its input."""
 
 
-def require_pillow(what: str) -> None:
-    """Raise RefusedError where Pillow is not installed."""
-    try:
-        import PIL.Image  # noqa: F401 - whether it is there is what is asked
-    except ImportError as error:
-        raise RefusedError(f"{what} needs Pillow", "pip install 'dsvc[images]'") from error
-
-
 def decode_image(data: bytes, key: str, mode: str | None = "RGB", *, turned: bool = False) -> Any:
     """The picture of some bytes, in a mode of Pillow's, or with None in its own.
 

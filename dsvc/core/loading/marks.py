@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PARTS = frozenset(("label", "multi_hot", "boxes", "labels", "area", "iscrowd"))
 
 
+_ABSENT = msgspec.Raw()
+
+
 class _Stored(msgspec.Struct, gc=False):
     """What of a stored annotation is needed here, by its names in the specification."""
 
@@ -37,12 +40,12 @@ class _Stored(msgspec.Struct, gc=False):
     c: str | None = None
     cr: Any = None
     f: Any = None
-    k: msgspec.Raw | None = None
-    m: msgspec.Raw | None = None
-    p: msgspec.Raw | None = None
-    pt: msgspec.Raw | None = None
-    sp: msgspec.Raw | None = None
-    ti: msgspec.Raw | None = None
+    k: msgspec.Raw = _ABSENT
+    m: msgspec.Raw = _ABSENT
+    p: msgspec.Raw = _ABSENT
+    pt: msgspec.Raw = _ABSENT
+    sp: msgspec.Raw = _ABSENT
+    ti: msgspec.Raw = _ABSENT
     u: Any = None
     v: Any = None
 
@@ -98,6 +101,12 @@ class Marks:
         import numpy as np
 
         return np.array(self._crowds[self._ends[at] : self._ends[at + 1]], dtype=np.int64)
+
+    def boxes(self, at: int, size: Size | None, key: str) -> Array:
+        """Float32, of each row left, top, width, height in pixels. Raises RefusedError."""
+        import numpy as np
+
+        return self._pixels(at, size, key).astype(np.float32)
 
     def corners(self, at: int, size: Size | None, key: str) -> Array:
         """Float32, of each row left, top, right, bottom in pixels. Raises RefusedError."""
@@ -177,8 +186,8 @@ def _add(made: Marks, label: int, tree_key: bytes, value: bytes, row: _Stored, b
             ordered = (min(x, x + width), min(y, y + height), abs(width), abs(height))
             made.add_row(label, row, ordered, bool(row.u))
             return
-    if row.a is None and row.b is None and row.m is None and row.p is None and row.k is None:
-        if row.pt is None and row.sp is None and row.ti is None and row.f is None:
+    if row.a is None and row.b is None and row.m is _ABSENT and row.p is _ABSENT and row.k is _ABSENT:
+        if row.pt is _ABSENT and row.sp is _ABSENT and row.ti is _ABSENT and row.f is None:
             made.add_whole(label, weight(row.v))
         return
     place = place_of(decode_annotation(tree_key, value))

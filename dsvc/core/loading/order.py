@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 8
 _BITS = 6  # of the least network: with fewer, some orders of few numbers would come more often than others
-_CONTEXT = "dsvc order 1"
+_CONTEXT = "dsvc format 1 shuffled order"
 _ADD, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from blake3 import blake3
 
 from dsvc.core.loading.entries import Entries, choose
-from dsvc.core.loading.images import UndecodableError, decode_image, require_pillow
+from dsvc.core.loading.extras import require
+from dsvc.core.loading.images import UndecodableError, decode_image
 from dsvc.core.loading.marks import PARTS as MARKED
 from dsvc.core.loading.marks import Marks, make_marks
 from dsvc.core.loading.sampler import Sampler
@@ -27,7 +28,7 @@ from dsvc.core.loading.targets import (
     masks,
     pick_label,
 )
-from dsvc.errors import RefusedError, UsageError
+from dsvc.errors import UsageError
 from dsvc.model.geometry import Size
 from dsvc.model.records import Annotation
 
@@ -256,12 +257,9 @@ def torch_samples(
     **options: Any,
 ) -> Samples:
     """What `State.to_torch` gives."""
-    try:
-        import torch  # noqa: F401 - whether it is there is what is asked
-    except ImportError as error:
-        raise RefusedError("to_torch needs PyTorch", "pip install 'dsvc[torch]'") from error
+    require("torch", "to_torch", "torch", "PyTorch")
     if options.get("decode") != "bytes":
-        require_pillow("to_torch")
+        require("PIL", "to_torch", "images", "Pillow")
     entries = choose(state.snapshot, split=split, where=where)
     entries.require_media()
     return Samples(state, entries, transform, **options)

@@ -116,9 +116,19 @@ def _draw(well: Any, image: Any, frame: Frame, marks: Sequence[Mark]) -> list[st
     well.paste(small, corner)
     labels = [Label(mark.label, mark.colour, _moved(box, corner)) for mark, box in boxes if mark.label is not None]
     write_labels(ImageDraw.Draw(well), labels, lettering(letter_size(side)), side, weight)
+    odd = sum(1 for mark in marks if _has_other_grid(mark, frame))
     missing = sum(1 for _, box in boxes if _is_outside(box, image.size))
     notices = [f"{missing:,} outside the picture"] if missing else []
+    notices += [f"{odd:,} masks of another size" if odd > 1 else "a mask of another size"] if odd else []
     return notices + sorted(set(drawing.problems))[:1]
+
+
+def _has_other_grid(mark: Mark, frame: Frame) -> bool:
+    """Whether a mask is not as large as the picture that its pixels are of."""
+    shape = mark.annotation.shape
+    if shape is None or shape.mask is None or shape.unit != "pixel":
+        return False
+    return (shape.mask.width, shape.mask.height) != (frame.width, frame.height)
 
 
 def _drawn(drawing: Drawing, marks: Sequence[Mark]) -> list[tuple[Mark, Box]]:

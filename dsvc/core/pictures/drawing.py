@@ -19,7 +19,7 @@ from dsvc.model.records import Shape
 # How much larger than its place a drawing is.
 FINE = 2
 _FILL = 84  # of 255
-_SHADE = (0, 0, 0, 110)
+_SHADE = (0, 0, 0, 80)
 _WHITE = (255, 255, 255, 255)
 _MOST_DASHES = 400
 Box = tuple[float, float, float, float]
@@ -76,30 +76,31 @@ class Drawing:
         weight = 1 if thin else self._weight(mark)
         # On even pixels, so that edges stay sharp when the drawing is scaled down.
         box = [FINE * round(value / FINE) for value in (left, top, right, bottom)]
-        path = [(box[0], box[1]), (box[2], box[1]), (box[2], box[3]), (box[0], box[3]), (box[0], box[1])]
         if mark.line is Line.DASHED:
-            self._dashes(path, mark.colour, weight)
+            self._edge(box, weight, (*mark.colour, 255), 4 * self.weight)
         else:
             if not thin and mark.line is Line.PLAIN:
-                self._edge(box, weight + FINE, _SHADE)
+                self._edge(box, weight + 2 * FINE, _SHADE)
             self._edge(box, weight, (*mark.colour, 255))
         return [(left, top), (right, bottom)]
 
-    def _edge(self, box: Sequence[int], weight: int, colour: tuple[int, ...]) -> None:
-        """The four sides of a box, each once, so that what is half transparent is equally so."""
+    def _edge(self, box: Sequence[int], weight: int, colour: tuple[int, ...], dash: int = 0) -> None:
+        """The four sides of a box, each pixel once, so that what is half transparent is equally so."""
         left, top, right, bottom = box
-        low, high = weight // 2, weight - weight // 2 - 1
+        # Whole pixels of what the drawing is scaled down to; of an odd number, the odd one inside.
+        out = weight // 2 // FINE * FINE
+        x0, y0 = left - out, top - out
+        x1, y1 = max(right + out, x0 + weight), max(bottom + out, y0 + weight)
         bars = (
-            (left - low, top - low, right + high, top + high),
-            (left - low, bottom - low, right + high, bottom + high),
-            (left - low, top + high + 1, left + high, bottom - low - 1),
-            (right - low, top + high + 1, right + high, bottom - low - 1),
+            (x0, y0, x1, min(y0 + weight, y1)),
+            (x0, max(y1 - weight, y0 + weight), x1, y1),
+            (x0, y0 + weight, min(x0 + weight, x1), y1 - weight),
+            (max(x1 - weight, x0 + weight), y0 + weight, x1, y1 - weight),
         )
-        for number, (x0, y0, x1, y1) in enumerate(bars):
-            if (number == 1 and y0 <= top + high) or (number == 3 and x0 <= left + high):
-                continue  # of a box that is thinner than its edge, it is drawn already
-            if x0 <= x1 and y0 <= y1:
-                self._draw.rectangle((x0, y0, x1, y1), fill=colour)
+        for bar in bars:
+            for begin_x, begin_y, end_x, end_y in _pieces(bar, dash, max(self.image.size)):
+                if begin_x < end_x and begin_y < end_y:
+                    self._draw.rectangle((begin_x, begin_y, end_x - 1, end_y - 1), fill=colour)
 
     def _polygon(self, mark: Mark, shape: Shape, ring: Sequence[float]) -> list[Point]:
         points = [self.frame.place(x, y, shape.unit) for x, y in zip(ring[::2], ring[1::2], strict=False)]
@@ -108,7 +109,7 @@ class Drawing:
         elif points:
             if mark.is_filled and len(points) > 2:
                 self._draw.polygon(points, fill=(*mark.colour, _FILL))
-            self._path([*points, points[0]], mark)
+            self._path(_apart([*points, points[0]]), mark)
         return points
 
     def _mask(self, mark: Mark, shape: Shape) -> list[Point]:
@@ -166,7 +167,7 @@ class Drawing:
     # ---- lines
 
     def _weight(self, mark: Mark) -> int:
-        return max(1, self.weight // 2) if mark.line is Line.THIN else self.weight
+        return max(FINE, self.weight // 2) if mark.line is Line.THIN else self.weight
 
     def _path(self, points: Sequence[Point], mark: Mark) -> None:
         weight = self._weight(mark)
@@ -198,6 +199,28 @@ class Drawing:
 
 def _around(at: Point, radius: int) -> Box:
     return at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius
+
+
+def _apart(points: Sequence[Point]) -> list[Point]:
+    """The points of a line without those that are on the pixel of the one before."""
+    kept = [points[0]]
+    for point in points[1:]:
+        if abs(point[0] - kept[-1][0]) + abs(point[1] - kept[-1][1]) >= FINE:
+            kept.append(point)
+    return kept if len(kept) > 1 else [points[0], points[-1]]
+
+
+def _pieces(bar: tuple[int, int, int, int], dash: int, most: int) -> Iterator[tuple[int, int, int, int]]:
+    """The dashes of a bar as far as they are seen, below `most`; the bar itself where `dash` is 0."""
+    x0, y0, x1, y1 = bar
+    if not dash:
+        yield bar
+    elif x1 - x0 >= y1 - y0:
+        for x in range(x0 + max(0, -x0) // (2 * dash) * 2 * dash, min(x1, most), 2 * dash):
+            yield x, y0, min(x + dash, x1), y1
+    else:
+        for y in range(y0 + max(0, -y0) // (2 * dash) * 2 * dash, min(y1, most), 2 * dash):
+            yield x0, y, x1, min(y + dash, y1)
 
 
 def _rim(seen: Any, width: int) -> Any:

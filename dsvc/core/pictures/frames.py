@@ -53,7 +53,8 @@ def turned(u: float, v: float, orientation: int) -> Point:
 
 
 def _near(value: float) -> float:
-    return min(max(value, -_FAR), _FAR)
+    # What is no number, as of an infinite box, compares with nothing.
+    return min(max(value, -_FAR), _FAR) if value == value else 0.0
 
 
 def frame_of(record: Input, stored: tuple[int, int], orientation: int, to: tuple[int, int]) -> Frame:

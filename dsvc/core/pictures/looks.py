@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 # Pillow's names for what dsvc knows as images; no other of its decoders is let near the bytes.
 _DECODERS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "JPEG2000", "AVIF", "PPM")
+# Those that a Pillow may lack.
+_OPTIONAL = {"image/avif": "AVIF", "image/heic": "HEIF", "image/jpx": "JPEG2000", "image/webp": "WEBP"}
 _ORIENTATION = 0x0112
 _TEXT_BYTES = 4096
 _LINES = 40
+# What lies elsewhere is read whole: more bytes than this are not brought to show one frame of them.
+_MOST_FETCHED = 256 << 20
 # Pillow may scale a picture up by so much without drawing its pixels as squares.
 _SMOOTH = 3
 # Larger images of odd modes are thinned out before they are converted: in pixels.
@@ -63,7 +67,10 @@ def look_at(state: State, record: Input, side: int) -> Look:
         return Look(word="empty", problem="has no bytes")
     kind = media_kind(media.type)
     if media.type not in SIZED and kind not in ("video", "text"):
-        return _card(kind, media)
+        look = _card(kind, media)
+        return look._replace(problem=f"there is no decoder for {media.type} here") if kind == "image" else look
+    if (media.size or 0) > _MOST_FETCHED and not _is_here(state, media):
+        return Look(word="not here", problem="it lies elsewhere, and is too large to be brought for a picture")
     try:
         with state.open_media(record) as file:
             return _look_into(file, media, side)
@@ -75,12 +82,18 @@ def _look_into(file: BinaryIO, media: Media, side: int) -> Look:
     if media_kind(media.type) == "text":
         return _text(file)
     try:
-        picture = _frame(file, media, side) if media_kind(media.type) == "video" else _picture(file, side)
-    except (DsvcError, OSError, MemoryError):
+        picture = _frame(file, media, side) if media_kind(media.type) == "video" else _picture(file, media, side)
+    except (DsvcError, OSError):
         raise
+    except MemoryError as error:
+        raise _BrokenError("there is not enough memory for it") from error
     except Exception as error:  # whatever a decoder raises on broken bytes
         raise _BrokenError(str(error) or type(error).__name__) from error
     return Look(picture) if picture is not None else _card(media_kind(media.type), media)
+
+
+def _is_here(state: State, media: Media) -> bool:
+    return media.blob is not None and state.repository.store.has_media(media.blob)
 
 
 class _BrokenError(OSError):
@@ -116,10 +129,12 @@ def _reason(record: Input, error: DsvcError | OSError) -> str:
 # ---- images
 
 
-def _picture(file: BinaryIO, side: int) -> Picture:
+def _picture(file: BinaryIO, media: Media, side: int) -> Picture:
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
+    if _OPTIONAL.get(media.type or "", "PNG") not in Image.OPEN:
+        raise _BrokenError(f"there is no decoder for {media.type} here")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)

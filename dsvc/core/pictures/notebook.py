@@ -76,7 +76,7 @@ def _sheet(state: State) -> str:
         chosen = choose(state, (), None, _INPUTS)
         options = Options(chosen.keys, None, _INPUTS, min(4, len(chosen.keys)), _SIDE)
         image = preview_state(state, options, may_read=_Near(state)).image
-    except RefusedError:  # no Pillow, or no inputs
+    except DsvcError:  # no Pillow, no inputs, or something that is not here or damaged: the table says enough
         return ""
     return _image(image, f"{len(chosen.keys)} of {chosen.of:,} inputs")
 

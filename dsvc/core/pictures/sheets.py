@@ -15,11 +15,15 @@ from dsvc.core.pictures.lettering import Lettering, lettering
 MOST_PIXELS = 100_000_000
 MOST_SIDE = 65_000
 _MORE_ROOM = 44  # for "+12 more"
+_APART = 24
 _LONGEST = 14  # a class in a legend, in sizes of its letters
 
 
 class Layout(NamedTuple):
-    """How a sheet is divided, in pixels: sides of cells, columns, rows, and the heights of captions and of the head."""
+    """How a sheet is divided, in pixels: sides of cells, columns, rows, and the heights of captions and of the head.
+
+    `least` is the room that the head needs.
+    """
 
     side: int
     columns: int
@@ -28,11 +32,12 @@ class Layout(NamedTuple):
     head: int
     gap: int
     margin: int
+    least: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the sheet."""
-        width = self.columns * (self.side + self.gap) - self.gap + 2 * self.margin
+        width = max(self.columns * (self.side + self.gap) - self.gap, self.least) + 2 * self.margin
         return width, self.head + self.rows * (self.side + self.caption + self.gap) - self.gap + 2 * self.margin
 
     def corner(self, number: int) -> tuple[int, int]:
@@ -63,6 +68,9 @@ def make_sheet(
 
     captions = 1 + any(cell.legend for cell in cells) + any(cell.notices for cell in cells)
     layout = lay_out(len(cells), side, columns, captions)
+    if key:
+        small = lettering(letter_size(side))
+        layout = layout._replace(least=small.width(small.prepared(subtitle)) + _APART + _key_width(key, small))
     sheet = Image.new("RGB", layout.size, PAGE)
     canvas = ImageDraw.Draw(sheet)
     _write_head(canvas, layout, title, subtitle, key)
@@ -87,9 +95,8 @@ def _write_head(canvas: Any, layout: Layout, title: str, subtitle: str, key: Seq
     y += big.height + 4
     text = small.fitted(subtitle, width)
     small.draw(canvas, (x, y), text, FAINT_INK)
-    room = width - small.width(text) - 24
-    needed = sum(_entry_width(entry, small) for entry in key)
-    if key and needed <= room:
+    needed = _key_width(key, small)
+    if key:
         _write_legend(canvas, (x + width - needed, y), key, small, needed + 1)
 
 
@@ -130,6 +137,10 @@ def _write_entry(canvas: Any, at: tuple[int, int], entry: Entry, letters: Letter
     text = letters.fitted(entry.text, room - dot - 5)
     letters.draw(canvas, (x + dot + 5, y), text, FAINT_INK)
     return dot + 5 + letters.width(text) + gap
+
+
+def _key_width(key: Sequence[Entry], letters: Lettering) -> int:
+    return sum(_entry_width(entry, letters) for entry in key)
 
 
 def _entry_width(entry: Entry, letters: Lettering) -> int:

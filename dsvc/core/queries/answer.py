@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from dsvc.core.filters.duck import complaint, connect, interruptibly
 from dsvc.core.filters.syntax import near, quoted
+from dsvc.core.loading.extras import require
 from dsvc.core.queries.statement import EXAMPLE, Statement, check
 from dsvc.core.queries.tables import TABLES, fill, make_empty
 from dsvc.errors import FilterError, RefusedError, UsageError
@@ -17,6 +18,7 @@ from dsvc.model.incoming import Progress
 from dsvc.model.snapshot import Snapshot
 
 _BATCH = 2048
+_ARROW_ROWS = 65_536
 _DESCRIBE = "describe "
 _CONVERT = "where a value may not convert, try_cast(... as TYPE) gives null"
 _MAIN = "main"
@@ -75,6 +77,21 @@ class Answer:
         session.fill(self._progress)
         return session.write_parquet(str(path.absolute()))
 
+    def to_arrow(self, rows: int = _ARROW_ROWS) -> Any:
+        """All rows as a pyarrow.RecordBatchReader, in batches of at most `rows`: `read_all()` makes a table of it.
+
+        Raises RefusedError without pyarrow; reading raises FilterError.
+        """
+        pyarrow = require("pyarrow", "to_arrow", "arrow")
+        self.load()
+        return self._session.arrow(pyarrow, rows)
+
+    def to_pandas(self) -> Any:
+        """All rows as a pandas.DataFrame. Raises RefusedError without pandas, FilterError."""
+        require("pandas", "to_pandas", "pandas")
+        self.load()
+        return self._session.frame()
+
     def __repr__(self) -> str:
         return f"Answer({', '.join(f'{name} {type}' for name, type in self.columns)})"
 
@@ -130,6 +147,30 @@ class _Session:
             interruptibly(connection, lambda: connection.sql(sql).write_parquet(path, compression="zstd"))
             count = self._connection.execute("select num_rows from parquet_file_metadata(?)", [path]).fetchone()
         return int(count[0]) if count else 0
+
+    def arrow(self, pyarrow: Any, most: int) -> Any:
+        """The rows as a stream of Arrow's, without a copy. Raises FilterError, RefusedError."""
+        connection, sql = self._connection, self.statement.bound.sql
+        with self._telling(""):
+            stream = interruptibly(connection, lambda: pyarrow.RecordBatchReader.from_stream(connection.sql(sql)))
+        named = zip(stream.schema, self.columns, strict=True)
+        schema = pyarrow.schema([field.with_name(column.name) for field, column in named])
+
+        def batches() -> Iterator[Any]:
+            with self._telling(""):
+                while (batch := interruptibly(connection, lambda: next(stream, None))) is not None:
+                    batch = pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema)
+                    yield from (batch.slice(at, most) for at in range(0, batch.num_rows, most))
+
+        return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+    def frame(self) -> Any:
+        """The rows as a data frame of pandas. Raises FilterError, RefusedError."""
+        connection, sql = self._connection, self.statement.bound.sql
+        with self._telling(""):
+            found = interruptibly(connection, lambda: connection.sql(sql).df())
+        found.columns = [column.name for column in self.columns]
+        return found
 
     @contextmanager
     def _telling(self, before: str) -> Iterator[None]:

@@ -24,13 +24,12 @@ _CLASSES = "say what whole images show: dsvc annotate KEY --concept NAME, or dsv
 
 
 class Picture(NamedTuple):
-    """One classified image: `key` is the path of its file below `images`, `name` what the COCO file calls it.
+    """One classified image: `key` is the path of its file below `images`, or where there is none its COCO file name.
 
     `file` is None where there are no bytes of it. `number` and `concept` are the numbers of the image and of its class.
     """
 
     key: str
-    name: str
     file: Path | None
     number: int | str
     concept: int | str
@@ -38,11 +37,13 @@ class Picture(NamedTuple):
 
 
 class Classified(NamedTuple):
-    """The classified images of a folder by key, the name of each class by number, and how many images have none."""
+    """The classified images of a folder by key, the name of each class by number, how many images have none, and
+    whether no two images have one number: each split's file has numbers of its own."""
 
     pictures: list[Picture]
     names: dict[int | str, str]
     without_class: int
+    is_numbered: bool
 
 
 class _Image(msgspec.Struct):
@@ -83,8 +84,10 @@ def read_classified(data: Path) -> Classified:
         for concept in classes.get((split, number), ()):
             key = places.find(name, split)
             file = data / "images" / key if key is not None else None
-            pictures.append(Picture(key or name, name, file, number, concept, split))
-    return Classified(sorted(pictures, key=lambda one: one.key), names, len(images) - len(pictures))
+            pictures.append(Picture(key or name, file, number, concept, split))
+    pictures.sort(key=lambda one: one.key)
+    is_numbered = len({number for _, number in images}) == len(images)
+    return Classified(pictures, names, len(images) - len(pictures), is_numbered)
 
 
 def _documents(data: Path) -> Iterator[tuple[str | None, _Document]]:

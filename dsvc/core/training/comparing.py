@@ -47,6 +47,16 @@ class KeptRun(NamedTuple):
         return {name: blob.hex() for name, blob in found.items() if blob is not None}
 
 
+def kept_runs(dataset: Dataset) -> list[KeptRun]:
+    """The runs of a dataset, the oldest first. Raises DamagedError."""
+    return [KeptRun(dataset, entry) for entry in dataset.runs()]
+
+
+def find_run(dataset: Dataset, name: str) -> KeptRun:
+    """The run of an id, of its first digits, or of `last`, `last~1`, ... Raises NotFoundError, UsageError."""
+    return KeptRun(dataset, dataset.run(name))
+
+
 class Pair(NamedTuple):
     """A metric or a file on both sides, None where a side has none."""
 

@@ -91,9 +91,13 @@ class RunFolder:
                     continue
                 (path / "model").mkdir()
             made = cls(path)
-            with refusing(path / _LOCK):
-                made._handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-                take_lock(made._handle, path / _LOCK)
+            try:
+                with refusing(path / _LOCK):
+                    made._handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+                    take_lock(made._handle, path / _LOCK)
+            except BaseException:
+                made.remove()
+                raise
             return made
 
     # ---- the lock
@@ -138,8 +142,9 @@ class RunFolder:
     # ---- taking away
 
     def drop_data(self) -> None:
-        """Take away the data that is laid out, as far as that goes."""
-        _remove(self.data)
+        """Take away the data that is laid out, or was about to be, as far as that goes."""
+        for path in (self.data, *self.path.glob(".dsvc-export-*.tmp")):
+            _remove(path)
 
     def remove(self) -> bool:
         """Take the folder away; whether it is gone."""

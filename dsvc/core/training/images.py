@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.training.classified import Picture, read_classified
 from dsvc.core.training.holding import hold_out
-from dsvc.core.training.learning import learn, measure, require_sklearn, store_model
-from dsvc.core.training.pixels import Form, UnreadableError, find_form, read_row, require_pillow
+from dsvc.core.training.learning import learn, measure, store_model
+from dsvc.core.training.pixels import Form, UnreadableError, find_form, read_row
+from dsvc.core.training.trainers import find_trainer
 from dsvc.errors import InvalidRecordsError, RefusedError
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def train_images(data: Path, run: Path, options: Options | None = None, say: Say
     Raises RefusedError, UsageError; InvalidRecordsError names pictures of several classes, and such as cannot be read.
     """
     options = options or Options()
-    require_sklearn()
-    require_pillow()
+    find_trainer("sklearn")
     found = read_classified(data)
     train, test, rule = hold_out(found.pictures, options.holdout, options.seed)
     say(f"{len(train):,} to learn from, {len(test):,} held out: {rule}")
@@ -60,14 +60,15 @@ def train_images(data: Path, run: Path, options: Options | None = None, say: Say
     test, others = _read(test, form, problems)
     _require_read(problems, train, test, options.skip, say)
     classes = _classes(train, test, found.names, say)
+    say(f"{options.model} on {form}")
     learned = learn(options.model, rows, [classes.index(one.concept) for one in train], others)
     scores = learned.scores.round(_DIGITS)
     said = [str(classes[at]) for at in scores.argmax(axis=1)]
     metrics = measure([str(one.concept) for one in test], said)
     metrics |= {"n_train": len(train), "n_test": len(test), "n_classes": len(classes), "n_skipped": len(problems)}
-    say(f"{options.model} on {form}: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%} of what was held out")
+    say(f"of what was held out: accuracy {metrics['accuracy']:.1%}, f1 {metrics['f1']:.1%}")
     _write(run / "metrics.json", metrics)
-    _write(run / "predictions.json", _predictions(test, classes, scores.tolist()))
+    _write(run / "predictions.json", _predictions(test, classes, scores.tolist(), found.is_numbered))
     _write_model(run / "model", learned, options.model, form, [found.names[concept] for concept in classes])
     return metrics
 
@@ -117,14 +118,11 @@ def _classes(train: Sequence[Picture], test: Sequence[Picture], names: dict[Numb
 
 
 def _predictions(
-    test: Sequence[Picture], classes: Sequence[Number], scores: list[list[float]]
+    test: Sequence[Picture], classes: Sequence[Number], scores: list[list[float]], by_number: bool
 ) -> list[dict[str, Number | float]]:
     """COCO results without a box: of each picture that was held out, a score for every class."""
-    numbers = [one.number for one in test]
-    # Each split's file has numbers of its own, so that two pictures may have one.
-    by_number = len(set(numbers)) == len(numbers)
     return [
-        {**({"image_id": one.number} if by_number else {"file_name": one.name}), "category_id": concept, "score": score}
+        {**({"image_id": one.number} if by_number else {"file_name": one.key}), "category_id": concept, "score": score}
         for one, row in zip(test, scores, strict=True)
         for concept, score in zip(classes, row, strict=True)
     ]

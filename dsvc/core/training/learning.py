@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dsvc.errors import RefusedError, UsageError
+from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,14 +28,6 @@ class Learned(NamedTuple):
     estimator: Any
     scores: Floats
     version: str
-
-
-def require_sklearn() -> None:
-    """Raise RefusedError where scikit-learn is not installed."""
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise RefusedError("the ready trainer needs scikit-learn", "pip install 'dsvc[sklearn]'") from error
 
 
 def learn(model: str, rows: Sequence[Row], classes: Sequence[int], others: Sequence[Row]) -> Learned:

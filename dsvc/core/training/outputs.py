@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dsvc.core.keys import check_key, display
 from dsvc.core.training.folder import RunFolder
+from dsvc.core.training.process import read_tail
 from dsvc.errors import RefusedError
 
-LOG_BYTES = 8 << 20  # of a log, the last so many are kept
 METRICS_BYTES = 1 << 20
 METRICS = 1000
 _NOTES = 20
@@ -101,19 +101,12 @@ def _place(path: Path, name: str, root: Path, notes: list[str]) -> Path | None:
 
 
 def _tail(path: Path, log: BinaryIO | None) -> bytes | None:
-    """The log, of a long one its end, from a line's begin."""
+    """What is kept of the log; None where there is none."""
     try:
         with open(os.dup(log.fileno()), "rb") if log is not None else path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            left_out = max(0, size - LOG_BYTES)
-            file.seek(left_out)
-            data = file.read(LOG_BYTES)
+            return read_tail(file)
     except (OSError, ValueError):
         return None
-    if not left_out:
-        return data
-    line = data.find(b"\n", 0, LOG_BYTES // 2) + 1
-    return b"... (%d bytes before this are left out)\n" % (left_out + line) + data[line:]
 
 
 # ---- metrics

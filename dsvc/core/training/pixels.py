@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.decoding import MAX_DECODED
-from dsvc.errors import RefusedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,14 +34,6 @@ class Form(NamedTuple):
 
 class UnreadableError(Exception):
     """A picture that cannot be read; its text says why."""
-
-
-def require_pillow() -> None:
-    """Raise RefusedError where Pillow is not installed."""
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError as error:
-        raise RefusedError("the ready trainer needs Pillow", "pip install 'dsvc[sklearn]'") from error
 
 
 def find_form(files: Sequence[Path], size: int | None = None) -> Form:

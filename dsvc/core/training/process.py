@@ -10,11 +10,14 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from dsvc.core.training.folder import Process
-from dsvc.errors import NotFoundError, UsageError
+from dsvc.errors import NotFoundError, RefusedError, UsageError
 
+LOG_LIMIT = 256 << 20  # bytes of a log on disk
+LOG_BYTES = 8 << 20  # of a log, the last so many are kept with the run
+LEFT_OUT = b"... (what came before this is left out)\n"
 GRACE = 10.0  # seconds that a command has to end by itself, once it is asked to
 _REST = 1.0  # seconds to read what is left of the output, where something that the command started still runs
 _PIECE = 1 << 16
@@ -46,10 +49,14 @@ class Outcome(NamedTuple):
 
 
 class Log:
-    """The file that keeps what a command prints. Where the disk does not take it, it ends early."""
+    """The file that keeps what a command prints: all of it, or once that is more than `LOG_LIMIT`, the end.
+
+    Where the disk does not take it, it ends early.
+    """
 
     def __init__(self, path: Path, show: Callable[[bytes], None] | None) -> None:
-        self.file = path.open("w+b", buffering=0)
+        self._size = 0
+        self.file = path.open("a+b", buffering=0)  # the command may write to it, too
         self.failure: str | None = None
         self._show = show
 
@@ -62,9 +69,30 @@ class Log:
                 self._show = None
         if self.failure is None and not self.file.closed:
             try:
-                self.file.write(data)
+                self._size += self.file.write(data)
+                if self._size > LOG_LIMIT:
+                    self._shorten()
             except (OSError, ValueError) as error:
                 self.failure = getattr(error, "strerror", None) or str(error)
+
+    def _shorten(self) -> None:
+        """Leave the end of the file only: a command that never stops printing must not fill the disk."""
+        tail = read_tail(self.file)
+        self.file.truncate(0)
+        self._size = self.file.write(tail)
+
+
+def read_tail(file: BinaryIO) -> bytes:
+    """The bytes of a log, of one that is longer than `LOG_BYTES` the end, from the begin of a line. Raises OSError."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - LOG_BYTES))
+    data = b""
+    while piece := file.read(LOG_BYTES - len(data)):
+        data += piece
+    if size <= LOG_BYTES:
+        return data
+    line = data.find(b"\n", 0, len(data) // 2) + 1
+    return LEFT_OUT + data[line:]
 
 
 def find_program(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> str:
@@ -97,28 +125,15 @@ def run_command(
     log: Log,
     started: Callable[[Process], None],
 ) -> Outcome:
-    """Run a command in a folder until it ends. Raises OSError where it cannot be started.
+    """Run a command in a folder until it ends. Raises RefusedError where it cannot be started.
 
     Where dsvc is stopped meanwhile, the command gets the same signal, and some seconds; then it is killed, with all
     that it started.
     """
-    quiet: int | None = subprocess.DEVNULL if os.isatty(0) else None  # a terminal's input is not its own
-    own: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
-    process = subprocess.Popen(
-        command,
-        executable=program,
-        cwd=folder,
-        env=dict(environment),
-        stdin=quiet,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        bufsize=0,
-        **own,
-    )
+    process = _start(command, program, folder, environment)
+    reader = threading.Thread(target=_read, args=(process.stdout, log), name="dsvc-output", daemon=True)
     stops: list[KeyboardInterrupt] = []
     try:
-        assert process.stdout is not None
-        reader = threading.Thread(target=_read, args=(process.stdout, log), name="dsvc-output", daemon=True)
         reader.start()
         started(Process(process.pid, process_mark(process.pid)))
     except KeyboardInterrupt as stop:
@@ -131,6 +146,36 @@ def run_command(
     return Outcome(code) if code >= 0 else Outcome(None, _name(-code))
 
 
+def _start(
+    command: Sequence[str], program: str, folder: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    own: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
+    try:
+        return subprocess.Popen(
+            command,
+            executable=program,
+            cwd=folder,
+            env=dict(environment),
+            stdin=None if _has_input() else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            **own,
+        )
+    except OSError as error:
+        hint = "see that it is a program; a script begins with a line such as #!/bin/sh"
+        raise RefusedError(f"{command[0]} cannot be started: {error.strerror}", hint) from error
+
+
+def _has_input() -> bool:
+    """Whether there is input to hand on; that of a terminal is not for a process in the background."""
+    try:
+        os.fstat(0)
+    except OSError:
+        return False
+    return not os.isatty(0)
+
+
 def _read(pipe: IO[bytes], log: Log) -> None:
     with contextlib.suppress(OSError, ValueError):
         while data := pipe.read(_PIECE):
@@ -139,7 +184,7 @@ def _read(pipe: IO[bytes], log: Log) -> None:
 
 def _finish(reader: threading.Thread) -> None:
     """Let the rest of the output come; not for ever, since what runs on in the background may hold it open."""
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, RuntimeError):  # it may not have begun
         reader.join(_REST)
 
 
@@ -188,9 +233,11 @@ def _name(number: int) -> str:
 
 
 def process_mark(id: int) -> str | None:
-    """When a process began, as Linux says it: a later process of the same id has another one. None elsewhere."""
+    """When a process began, as Linux says it: a later process of the same id has another one. None elsewhere, and for
+    one that has ended."""
     try:
-        return Path(f"/proc/{id}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{id}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return fields[19] if fields[0] not in "ZX" else None
     except (OSError, IndexError):
         return None
 

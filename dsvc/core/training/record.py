@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from dsvc.core.ledger import Entry, find_entry, set_auto_version, set_entry, stage_file, store_entry
 from dsvc.core.names import RESERVED
 from dsvc.core.training.folder import RUNS, Note, Process, RunFolder, run_folders
+from dsvc.core.training.form import run_record
 from dsvc.core.training.outputs import gather
 from dsvc.core.training.process import is_running
 from dsvc.errors import DsvcError, RefusedError
 from dsvc.model.view import DATASET, RUN, TRAINING, VERSION, VersionRef
-from dsvc.store.ids import ObjectId
+from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -56,6 +57,9 @@ def enter(repository: Repository, folder: RunFolder, note: Note, log: BinaryIO |
             if transaction.has_lost:
                 staged.update(_stage(transaction, outputs.files))
             dataset, data = _home(refs, record), ObjectId.parse(record["commit"])
+            if not transaction.writer.has(data, Kind.COMMIT):
+                hint = f"drop the run: dsvc runs delete {folder.id}"
+                raise RefusedError(f"commit {data.short()}, the data of run {folder.id}, was collected", hint)
             if is_made_by(record) and refs.get(VERSION, dataset, record["version"]) is None:  # undone meanwhile
                 version = VersionRef(data, record["message"], note.author, time, TRAINING)
                 set_auto_version(refs, dataset, record["version"], version)
@@ -121,10 +125,14 @@ def _enter_left(repository: Repository, folder: RunFolder) -> Iterator[Entered]:
     note = folder.read()  # anew: another one may have entered it
     if note is None or note.stage == "recorded":
         return
+    note = note._replace(record={**run_record(note.record), "id": folder.id})
     record = note.record
     process = note.process if note.process is not None and is_running(note.process) else None
     try:
-        if record.get("commit") is None and not _find_commit(repository, record):
+        if any(ref[2] == folder.id for ref, _ in repository.view.list(RUN)):  # it broke off right after it was entered
+            folder.write(note._replace(stage="recorded"))
+            return
+        if not record["commit"] and not _find_commit(repository, record):
             folder.remove()  # it broke off before the version was made
             return
         if note.stage == "running":
@@ -134,9 +142,9 @@ def _enter_left(repository: Repository, folder: RunFolder) -> Iterator[Entered]:
         enter(repository, folder, note)
     except DsvcError as error:
         yield Entered(folder.id, record["dataset"], record["status"], process, error)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         wrong = RefusedError(f"{folder.path}: {error}", f"to drop the run: dsvc runs delete {folder.id}")
-        yield Entered(folder.id, str(record["dataset"]), "killed", process, wrong)
+        yield Entered(folder.id, record["dataset"], record["status"], process, wrong)
     else:
         yield Entered(folder.id, record["dataset"], record["status"], process)
 

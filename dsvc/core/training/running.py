@@ -17,7 +17,7 @@ from dsvc.core.registry import code_reader, exporter
 from dsvc.core.training.folder import Note, Process, RunFolder
 from dsvc.core.training.process import Log, Outcome, find_program, run_command, stop_name
 from dsvc.core.training.record import enter, runs_folder
-from dsvc.errors import DsvcError, RefusedError
+from dsvc.errors import DsvcError, NotFoundError, RefusedError
 from dsvc.model.view import TRAINING, VersionRef
 from dsvc.store.clock import seconds
 
@@ -55,8 +55,11 @@ class Watch:
         """Entered while a state is laid out: the state to read, and what to report the progress to."""
         return nullcontext((state, None))
 
-    def begins(self, record: Mapping[str, Any], is_new: bool, report: ExportReport, folder: Path) -> None:
+    def begins(self, record: Mapping[str, Any], is_new: bool, report: ExportReport) -> None:
         """The data of a version, one made for it or not, is laid out in the run folder, and the command begins."""
+
+    def kept(self, entry: Entry) -> None:
+        """The run is over, and kept."""
 
 
 class Source(NamedTuple):
@@ -100,6 +103,8 @@ def train(source: Source, plan: Plan, watch: Watch | None = None) -> Entry:
 
 def _check(source: Source, plan: Plan) -> str:
     """See that a run can begin; the program to run."""
+    if not plan.folder.is_dir():
+        raise NotFoundError(f"no folder {plan.folder} to run the command in", "name the folder where it shall run")
     program = find_program(plan.command, plan.environment, plan.folder)
     exporter(plan.format)
     walk_of(source.state, media=False, where=plan.where)
@@ -133,7 +138,7 @@ class _Run:
             "status": "killed",
             "exit_code": None,
             "signal": None,
-            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "seconds": 0.0,
             "git": {"commit": code[0], "dirty": code[1]} if code is not None else None,
             "environment": {"python": platform.python_version(), "platform": platform.platform()},
@@ -165,6 +170,7 @@ class _Run:
             if failure is None:
                 raise
             raise failure from None
+        self.watch.kept(entry)
         if failure is not None or outcome.stop is not None:
             raise failure or outcome.stop or KeyboardInterrupt
         return entry
@@ -201,7 +207,7 @@ class _Run:
         with self.watch.laying_out(state) as (watched, progress):
             walk = walk_of(watched, media=True, where=plan.where, progress=progress)
             report = export_state(walk, plan.format, self.folder.data, media=True, force=False, is_own=True)
-        self.watch.begins(record, self.source.version is None, report, self.folder.path)
+        self.watch.begins(record, self.source.version is None, report)
 
     def _execute(self, program: str) -> Outcome:
         own = {
@@ -212,7 +218,7 @@ class _Run:
         # What Python prints comes at once, as it does on a terminal.
         environment = {"PYTHONUNBUFFERED": "1", **self.plan.environment, **own}
         self.log = Log(self.folder.log, self.watch.show)
-        self.record["began"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self.record["began"] = datetime.now(UTC).isoformat(timespec="milliseconds")
         begin = seconds()
         try:
             return run_command(self.plan.command, program, self.plan.folder, environment, self.log, self._note_process)

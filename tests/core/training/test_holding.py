@@ -15,7 +15,7 @@ from dsvc.errors import RefusedError, UsageError
 
 
 def pictures(*splits: str | None) -> list[Picture]:
-    return [Picture(f"{at}.png", f"{at}.png", None, at, 1, split) for at, split in enumerate(splits)]
+    return [Picture(f"{at}.png", None, at, 1, split) for at, split in enumerate(splits)]
 
 
 def held(splits: tuple[str | None, ...], holdout: str | None = None, seed: int = 0) -> tuple[list[str], str]:

@@ -163,7 +163,8 @@ def test_what_was_never_learned_counts_as_wrong(folder: Path, train: Train) -> N
     assert said == [
         "30 to learn from, 11 held out: split test",
         "held out, but never learned from: blank",
-        f"svm on 6 x 6 grey pixels: accuracy 90.9%, f1 {metrics['f1']:.1%} of what was held out",
+        "svm on 6 x 6 grey pixels",
+        f"of what was held out: accuracy 90.9%, f1 {metrics['f1']:.1%}",
     ]
 
 
@@ -187,7 +188,11 @@ def test_pictures_of_splits_that_each_had_a_folder(pets: Dataset, folder: Path, 
         draft.import_(folder, format="coco")
     metrics = train()
     assert (metrics["accuracy"], metrics["n_train"], metrics["n_test"]) == (1, 30, 10)
-    assert {row["image_id"] for row in predictions(run)} == set(range(10))
+    assert {row["file_name"] for row in predictions(run)} == {f"pics/test/{n}.png" for n in range(10)}
+    assert not any("image_id" in row for row in predictions(run))
+    pets.commit("all")
+    evaluation = pets.evaluate(pets.name, str(run / "predictions.json"), predicted=True)
+    assert evaluation.entry.record["figures"]["accuracy"] == 1
 
 
 def test_boxes_are_no_classes(pets: Dataset, folder: Path, train: Train) -> None:
@@ -311,6 +316,6 @@ def test_a_library_that_is_not_installed(
     train(folder)
     for loaded in [one for one in sys.modules if one.split(".")[0] == module]:
         monkeypatch.setitem(sys.modules, loaded, None)
-    with pytest.raises(RefusedError, match=f"the ready trainer needs {name}") as error:
+    with pytest.raises(RefusedError, match=f"the trainer sklearn needs {name}") as error:
         train()
     assert error.value.hint == "pip install 'dsvc[sklearn]'"
