@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.distant import fit
 from dsvc.cli.progress import progress
-from dsvc.cli.render import json_option, out, print_json, shown
+from dsvc.cli.render import json_option, out, plural, print_json, shown
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import UsageError
 
@@ -38,7 +39,7 @@ def metrics_command(
     what changed in it.
 
     \b
-    JSON: {"dataset", "revision", "commit", NAME: COUNT... ("inputs", "unlabeled_inputs", "regions", ...),
+    JSON: {"dataset", "revision", "commit", "conflicts", NAME: COUNT... ("inputs", "unlabeled_inputs", "regions", ...),
            "region_location_matrix": [[COUNT...]...], "groups": {"input_type", "split", "concept_id",
            "concepts_count", "annotations_count", "bounding_boxes_count", ...: {VALUE: INPUTS},
            "pixels_count", "aspect_ratio": [{"from", "below": NUMBER or null, "count"}...]},
@@ -75,13 +76,16 @@ def _count(state: State, by: str | None) -> Metrics:
 def _tell(state: State, revision: str | None, by: str | None, as_json: bool) -> None:
     metrics = _count(state, by)
     if as_json:
-        print_json({"dataset": state.revision.dataset, "revision": revision, **_commit(state), **metrics_json(metrics)})
+        head = {"dataset": state.revision.dataset, "revision": revision, **_commit(state)}
+        print_json({**head, "conflicts": state.snapshot.conflicts, **metrics_json(metrics)})
         return
     from dsvc.cli.metrics_text import group_lines, metrics_lines
 
     out(_head(state))
-    word = revision or ""
-    for line in metrics_lines(metrics, word) if metrics.groups is None else group_lines(metrics):
+    if state.snapshot.conflicts:
+        clashing = plural(state.snapshot.conflicts, "record")
+        out(f"{clashing} with open conflicts, which count as absent" + fit("; see: dsvc conflicts"))
+    for line in metrics_lines(metrics, revision or "") if metrics.groups is None else group_lines(metrics):
         out(line)
 
 

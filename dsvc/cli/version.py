@@ -212,8 +212,7 @@ def _unlabeled(dataset: Dataset, named: NamedVersion) -> int | None:
     """How many inputs have no label; None where it would take long to count them."""
     from dsvc.core.metrics.metrics import known_metrics
 
-    # What lies elsewhere is not fetched for this.
-    found = known_metrics(_state(dataset, named).snapshot, count=dataset.repository.root is not None)
+    found = known_metrics(_state(dataset, named).snapshot)
     return found.counts["unlabeled_inputs"] if found is not None else None
 
 

@@ -31,6 +31,8 @@ READERS = [
     ("list", "--json"),
     ("version", "list"),
     ("version", "show", "v1"),
+    ("metrics", "v1"),
+    ("metrics", "v1", "pets:side", "--by", "type"),
     ("blame", "a.jpg"),
     ("diff", "v1", "pets:side"),
     ("query", "select key from inputs", "--at", "HEAD"),

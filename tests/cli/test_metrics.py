@@ -162,3 +162,19 @@ def test_names_are_shown_safely(dsvc, project: Path) -> None:
     for arguments in ((), ("--by", "concept"), ("--by", "metadata.m")):
         assert "\x1b" not in dsvc("metrics", *arguments).out
     assert "\x1b" not in dsvc("metrics", "v1", "HEAD").out
+
+
+def test_conflicts(dsvc, project: Path) -> None:
+    name = next(word for word in dsvc("show", "a.jpg").out.split() if word.startswith("a.jpg#"))
+    dsvc("switch", "-c", "side")
+    dsvc("annotate", name, "--concept", "lion")
+    dsvc("commit", "-m", "lion", *SIGNED)
+    dsvc("switch", "main")
+    dsvc("annotate", name, "--concept", "tiger")
+    dsvc("commit", "-m", "tiger", *SIGNED)
+    dsvc("merge", "side", *SIGNED)
+    lines = dsvc("metrics").out.splitlines()
+    assert lines[1] == "1 record with open conflicts, which count as absent; see: dsvc conflicts"
+    found = json.loads(dsvc("metrics", "--json").out)
+    assert (found["conflicts"], found["annotations"], found["positive_labels"]) == (1, 2, 1)
+    assert {name: one["annotations"] for name, one in found["by_concept"].items() if one["annotations"]} == {"dog": 1}

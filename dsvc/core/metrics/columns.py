@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 # Of an input by itself, or of all its annotations together.
 INPUT_COLUMNS = (
     "inputs",
@@ -92,11 +90,6 @@ def ratio_range(number: int) -> tuple[float | None, float | None]:
     return low, RATIOS[number] if number < len(RATIOS) else None
 
 
-def ratio_number(ratio: float) -> int:
-    """The number of the range of a ratio."""
-    return bisect_right(RATIOS, ratio)
-
-
 def pixel_range(number: int) -> tuple[int, int]:
-    """From where, and below what, the pixels of a range lie: 2^n and 2^(n+1), and below 1 for the first."""
+    """From where, and below what, the pixels of a range lie: 2^n and 2^(n+1), for the first from 0."""
     return (1 << number, 2 << number) if number else (0, 2)

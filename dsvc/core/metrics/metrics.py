@@ -118,9 +118,9 @@ def measure_snapshot(snapshot: Snapshot, by: str | None = None, progress: Progre
     return found
 
 
-def known_metrics(snapshot: Snapshot, *, count: bool = True) -> Metrics | None:
-    """The numbers of a snapshot where they are kept, else None; with `count`, of a small one they are counted."""
-    return _measured(snapshot, None, None, count=count and sum(snapshot.counts().values()) < FEW)
+def known_metrics(snapshot: Snapshot) -> Metrics | None:
+    """The numbers of a snapshot where they are kept, or it is so small that they are counted in passing; else None."""
+    return _measured(snapshot, None, None, count=sum(snapshot.counts().values()) < FEW)
 
 
 def _measured(snapshot: Snapshot, by: str | None, progress: Progress | None, count: bool) -> Metrics | None:

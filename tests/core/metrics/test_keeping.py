@@ -70,13 +70,14 @@ def test_two_programs(many: Dataset) -> None:
 
 
 def test_known(many: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large state that was not counted is not known; a small one is counted on the way, unless it lies far away."""
+    """A large state that was not counted is not known; a small one is counted in passing."""
     snapshot = many.draft().snapshot
     assert known_metrics(snapshot) is None
-    monkeypatch.setattr(metrics, "FEW", 10_000)
-    assert known_metrics(snapshot, count=False) is None
-    assert known_metrics(snapshot) == measure_snapshot(snapshot)
-    assert known_metrics(snapshot, count=False) == measure_snapshot(snapshot)
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "FEW", 10_000)
+        counted = known_metrics(snapshot)
+    assert counted is not None
+    assert known_metrics(snapshot) == counted == measure_snapshot(snapshot)
 
 
 def test_little_memory(many: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +169,21 @@ def test_without_an_input(pets: Dataset, key: bytes) -> None:
     edit(pets, edits)
     with pytest.raises(DamagedError, match="has no input"):
         pets.draft().metrics()
+
+
+def test_without_an_input_among_many(many: Dataset) -> None:
+    """Also behind the last input of a leaf, or of all."""
+    many.draft().metrics()
+    lasts = [leaf.key for leaf in many.draft().snapshot.input_tree.leaves()]
+    for last in (lasts[0], lasts[-2], lasts[-1]):
+        edits, orphan = SnapshotEdits(), last + b"+\x001"
+        edits.annotations[orphan] = encode_annotation(Annotation(key="x", id="1"))
+        edit(many, edits)
+        with pytest.raises(DamagedError, match="has no input"):
+            many.draft().metrics()
+        edits.annotations[orphan] = None
+        edit(many, edits)
+        assert many.draft().metrics().counts["annotations"] == 3000
 
 
 def test_only_annotations(pets: Dataset) -> None:
