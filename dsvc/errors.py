@@ -35,11 +35,14 @@ class RefusedError(DsvcError):
 
 
 class InvalidRecordsError(RefusedError):
-    """Input data has errors; `problems` names every record in the order of the source."""
+    """Input data has errors; `problems` names the records in the order of the source, `count` is how many there are."""
 
-    def __init__(self, message: str, problems: Sequence[str], hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, problems: Sequence[str], hint: str | None = None, *, count: int | None = None
+    ) -> None:
         super().__init__(message, hint)
         self.problems = tuple(problems)
+        self.count = len(problems) if count is None else count
 
 
 class NotFoundError(DsvcError):

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import click
 
 from dsvc.cli.arguments import PATH, PLACE, TEXT
+from dsvc.cli.entered import entered_json, refused_json, tell_entered
 from dsvc.cli.progress import progress
 from dsvc.cli.remote import left_out
 from dsvc.cli.render import json_option, out, plural, print_json, shown, size
@@ -37,7 +38,9 @@ def clone_command(url: str, target: Path | None, lazy: bool, datasets: tuple[str
 
     \b
     JSON: {"folder", "url", "dataset": the current one or null, "datasets": [NAME...], "media": whether it came along,
-           "commits", "objects", "bytes", what came, "left_out": media that was purged}
+           "commits", "objects", "bytes", what came, "runs", "evaluations": [{"dataset", "id"}...] of these,
+           "left_out": media that was purged, "refused": [{"kind", "dataset", "id", "why"}...] of runs and evaluations
+           that are not sound}
     """
     from dsvc.cli.author import find_author
     from dsvc.core.references.places import shown_place
@@ -52,11 +55,13 @@ def clone_command(url: str, target: Path | None, lazy: bool, datasets: tuple[str
     if as_json:
         head = {"folder": str(target), "url": shown_place(place), "dataset": done.dataset, "datasets": names}
         counts = {"commits": fetched.commits, "objects": fetched.objects, "bytes": fetched.bytes}
-        print_json({**head, "media": not lazy, **counts, "left_out": fetched.left_out})
+        more = {"left_out": fetched.left_out, "refused": refused_json(fetched.entered)}
+        print_json({**head, "media": not lazy, **counts, **entered_json(fetched.entered), **more})
         return
     out(f"made a repository in {shown(str(target / '.dsvc'))}")
     came = f"{plural(fetched.commits, 'commit')}, {plural(fetched.objects, 'object')}, {size(fetched.bytes)}"
     out(f"received {came} from origin: {shown(shown_place(place))}")
+    tell_entered(fetched.entered, "at origin", "here")
     left_out(fetched.left_out, "at origin")
     if lazy:
         out("media stays there, and comes when it is read")

@@ -39,7 +39,7 @@ def tell(error: BaseException) -> Exit:
     elif isinstance(error, DsvcError):
         _print("error", error.message)
         if isinstance(error, InvalidRecordsError):
-            tell_problems(error.problems)
+            tell_problems(error.problems, error.count)
         if isinstance(error, FilterError) and error.at is not None:
             _tell_place(error.where, error.at)
         if error.hint:

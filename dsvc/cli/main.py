@@ -62,6 +62,14 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "checkout": ("checkout", "Lay a revision out as files in a folder of the project, and keep it current."),
         "export": ("export", "Write a revision as Clarifai Protobuf, Clarifai JSON, COCO or PNG masks."),
     },
+    "Know": {
+        "metrics": ("metrics", "Count what a revision holds, or compare the numbers of two."),
+        "evaluate": ("evaluate", "Score predictions against a revision, and keep both, and the numbers."),
+        "train": ("train", "Run a command on the data of a version, and keep the run."),
+        "runs": ("runs", "List, show, compare, reproduce, extract and delete training runs."),
+        "preview": ("preview", "Draw a contact sheet of a revision, or of what differs between two."),
+        "plot": ("plot", "Plot what a revision holds, or the curves of an evaluation."),
+    },
     "Git": {
         "git": ("git", "Install, remove and look at the Git hooks and drivers."),
         "lock": ("lock", "Write dsvc.lock: which commit of each dataset goes with the code beside it."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dsvc.cli.entered import tell_entered
 from dsvc.cli.merge import tell_merged
 from dsvc.cli.progress import progress
 from dsvc.cli.remote import chosen_remote, left_out
@@ -37,6 +38,7 @@ def _tell(dataset: Dataset, remote: Remote, done: Pulled, before: ObjectId | Non
     if fetched.objects:
         out(f"received {came} from {remote.name}: {shown(remote.place)}")
     left_out(fetched.left_out, f"here or at {remote.name}")
+    tell_entered(done.fetched.entered, f"at {remote.name}", "here")
     for name, version in done.versions:
         out(f"{name}@{version}: new")
     for name, version in done.kept:

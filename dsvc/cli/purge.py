@@ -76,7 +76,8 @@ def purge_command(
     \b
     JSON: {"dataset", "keys", "reason", "author": {"name", "email"}, "time", "dry_run",
            "blobs": [{"key", "blob", "bytes", "commits": [ID...]}...],
-           "shared": [{"place": REMOTE or null for here, "dataset", "key", "blob"}...],
+           "shared": [{"place": REMOTE or null for here, "dataset", "key", "blob",
+                       "of": such as "run 1a2b3c4d" where the key is the name of a file of it, else null}...],
            "places": [{"place", "objects", "bytes", "packs": rewritten ones, "orphans": packs that nothing listed,
                        "cached": files, "kept_chunks": those that other media have too}...],
            "passed_over": [{"remote", "why"}...]}
@@ -177,7 +178,7 @@ def _doomed_lines(receipt: Receipt) -> list[str]:
 def _tell(receipt: Receipt, remotes: list[Remote], dry_run: bool) -> None:
     for line in _doomed_lines(receipt):
         out(line)
-    others = sorted({(use.dataset, use.key) for _, use in receipt.shared})
+    others = sorted({(use.dataset, use.name) for _, use in receipt.shared})
     for dataset, key in others[:20]:
         out(
             f"shared with {shown(key)} of {shown(dataset)}: {'needs --everywhere' if dry_run else 'its bytes are gone'}"
@@ -218,7 +219,7 @@ def _json(receipt: Receipt) -> dict[str, Any]:
         for one in receipt.doomed
     ]
     shared = [
-        {"place": place or None, "dataset": use.dataset, "key": use.key, "blob": use.blob.hex()}
+        {"place": place or None, "dataset": use.dataset, "key": use.key, "of": use.of, "blob": use.blob.hex()}
         for place, use in receipt.shared
     ]
     places = [

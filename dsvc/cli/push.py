@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.entered import entered_json, tell_entered
 from dsvc.cli.progress import progress
 from dsvc.cli.remote import chosen_remote, left_out, yes_option
 from dsvc.cli.render import dry_run_option, json_option, note, out, plural, print_json, shown, size
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     type=TEXT,
     multiple=True,
     metavar="REF",
-    help="Take a branch, a version or a dataset away there instead; repeatable.",
+    help="Take a branch, a version, a run, an evaluation or a dataset away there instead; repeatable.",
 )
 @yes_option
 @dry_run_option
@@ -60,19 +61,24 @@ def push_command(
     current branch all the same, if it stands there where it was last seen (origin/pets:main). What dsvc.lock names goes
     along in any case, and is pinned there, so that whoever has the code can pull it. What is staged stays here.
 
+    The dataset's training runs and evaluations go along, each with the data that it is of and the files that it left,
+    and so do auto-generated versions. They are united with those that are there; none is ever replaced.
+
     Only what is not there yet travels, and all of it is seen there at once, or nothing. What was sent before a push
     broke off is not sent again.
 
-    Nothing goes away at a remote but by --delete REF: pets, pets:side, pets@v1, or the name of a branch or a version of
-    the current dataset. The operation log there can bring it back.
+    Nothing goes away at a remote but by --delete REF: pets, pets:side, pets@v1, pets@ID for the run or the evaluation
+    of an id, or such a name in the current dataset. With a run go the auto-generated versions of its data. The
+    operation log there can bring it back; so does a push from a clone that still has it.
 
     \b
     JSON: {"remote", "url", "commits", "objects", "bytes", what was sent (of --dry-run, the commits alone),
            "branches": [{"dataset", "branch", "move": "new" | "forward" | "current" | "diverged" | "forced",
                          "before": ID or null, "commit": ID of where it stands there now}...],
-           "versions": [{"dataset", "name"}...] that are new there, "left_out": media that was purged, "dry_run"};
-          of --delete: {"remote", "url", "deleted": [{"kind": "dataset" | "branch" | "version", "name",
-                        "commit": ID where it stood, or null}...], "dry_run"}
+           "versions": [{"dataset", "name"}...] that are new there, "runs" and "evaluations": [{"dataset", "id"}...]
+           that are new there, "left_out": media that was purged, "dry_run"};
+          of --delete: {"remote", "url", "deleted": [{"kind": "dataset" | "branch" | "version" | "run" | "evaluation",
+                        "name", "commit": ID where it stood, or null}...], "dry_run"}
     """
     repository = session.repository(signed=True)
     if all_ and session.dataset_name is not None:
@@ -179,6 +185,7 @@ def _sent_json(remote: Remote, sent: Sent, dry_run: bool) -> dict[str, Any]:
             for dataset, moved in sent.branches
         ],
         "versions": [{"dataset": dataset, "name": name} for dataset, name in sent.versions],
+        **entered_json(sent.entered),
         "left_out": sent.left_out,
         "dry_run": dry_run,
     }
@@ -189,11 +196,13 @@ def _tell_sent(remote: Remote, sent: Sent, dry_run: bool) -> None:
         out(f"{dataset}:{moved.branch}: {_moved(moved, remote)}")
     for dataset, name in sent.versions:
         out(f"{dataset}@{name}: new")
+    tell_entered(sent.entered, "here", f"at {remote.name}")
     if dry_run:
         out(f"would send {plural(sent.commits, 'commit')} to {remote.name}: {shown(remote.place)}")
         return
     left_out(sent.left_out, f"here or at {remote.name}")
-    if sent.objects or sent.versions or any(moved.move in ("new", "forward", "forced") for _, moved in sent.branches):
+    is_more = sent.versions or sent.entered.new
+    if sent.objects or is_more or any(moved.move in ("new", "forward", "forced") for _, moved in sent.branches):
         load = f"{plural(sent.commits, 'commit')}, {plural(sent.objects, 'object')}, {size(sent.bytes)}"
         out(f"sent {load} to {remote.name}: {shown(remote.place)}")
     elif all(moved.move == "current" for _, moved in sent.branches):

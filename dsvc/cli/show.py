@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.distant import fit
-from dsvc.cli.progress import progress, watched
+from dsvc.cli.progress import progress
 from dsvc.cli.render import (
     author_json,
     holdings,
@@ -30,6 +29,7 @@ from dsvc.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.core.dataset import Dataset
+    from dsvc.core.metrics.metrics import Metrics
     from dsvc.core.state import State
     from dsvc.model.records import Annotation
 
@@ -163,80 +163,44 @@ def _list_inputs(state: State, as_json: bool) -> None:
 # ---- a state
 
 
-class _Totals:
-    """What a walk over a state counts."""
-
-    def __init__(self, state: State) -> None:
-        self.stored = self.elsewhere = self.absent = self.bytes = 0
-        self.types: Counter[str] = Counter()
-        self.tasks: Counter[str] = Counter()
-        self.concepts: Counter[str] = Counter({concept.id: 0 for concept in state.concepts()})
-        for record, found in state.samples():
-            media = record.media
-            if media is None:
-                self.absent += 1
-            else:
-                is_elsewhere = media.blob is None and media.reference is not None
-                self.elsewhere += is_elsewhere
-                self.stored += not is_elsewhere
-                self.bytes += media.size or 0
-                self.types[media.type or "unknown"] += 1
-            for annotation in found:
-                self.tasks.update(_tasks(annotation))
-                if annotation.concept is not None:
-                    self.concepts[annotation.concept] += 1
-
-    def json(self) -> dict[str, Any]:
-        """The totals as JSON."""
-        counts = {"stored": self.stored, "elsewhere": self.elsewhere, "absent": self.absent, "bytes": self.bytes}
-        media = {**counts, "types": _sorted(self.types)}
-        return {"media": media, "tasks": _sorted(self.tasks), "concept_counts": _sorted(self.concepts)}
-
-
-def _tasks(annotation: Annotation) -> list[str]:
-    """What an annotation can teach."""
-    shape, found = annotation.shape, []
-    if shape is not None:
-        found += ["boxes"] if shape.box is not None else []
-        found += ["polygons"] if shape.polygons else []
-        found += ["masks"] if shape.mask is not None else []
-    found += ["keypoints"] if annotation.keypoints is not None else []
-    found += ["points"] if annotation.point is not None else []
-    found += ["texts"] if annotation.text is not None else []
-    found += ["spans"] if annotation.span is not None else []
-    return found or ["classes"]
-
-
 def _task_text(name: str, count: int) -> str:
     one = {"boxes": "box", "classes": "class"}.get(name, name.removesuffix("s"))
     return f"{count:,} {one if count == 1 else name}"
 
 
-def _sorted(counter: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
+def _media(metrics: Metrics) -> dict[str, int]:
+    return {name: metrics.counts[f"media_{name}"] for name in ("stored", "elsewhere", "absent", "bytes")}
+
+
+def _concept_counts(metrics: Metrics) -> dict[str, int]:
+    """Annotations by concept, the most first."""
+    from dsvc.core.metrics.metrics import sorted_counts
+
+    return sorted_counts({name: found["annotations"] for name, found in metrics.concepts.items()})
 
 
 def _show_state(dataset: Dataset, state: State, revision: str | None, as_json: bool) -> None:
     with progress() as report:
-        totals = _Totals(watched(state, report))
+        metrics = state.metrics(progress=report)
     if as_json:
-        print_json(_state_json(state, revision, totals))
+        print_json(_state_json(state, revision, metrics))
         return
+    media, concepts = _media(metrics), _concept_counts(metrics)
     _print_head(dataset, state, revision)
     out(holdings(state.counts()))
     if state.snapshot.conflicts:
         out(f"{plural(state.snapshot.conflicts, 'record')} with open conflicts" + fit("; see: dsvc conflicts"))
-    if totals.stored or totals.elsewhere:
-        types = ", ".join(f"{count:,} {shown(name)}" for name, count in _sorted(totals.types).items())
-        out(f"media: {plural(totals.stored + totals.elsewhere, 'file')}, {size(totals.bytes)} ({types})")
-    if totals.elsewhere:
-        out(f"elsewhere, by reference: {plural(totals.elsewhere, 'file')}")
-    if totals.absent:
-        out(f"without media: {plural(totals.absent, 'input')}")
-    if totals.tasks:
-        out("tasks: " + ", ".join(_task_text(name, count) for name, count in _sorted(totals.tasks).items()))
-    if totals.concepts:
-        _print_concepts(_sorted(totals.concepts))
+    if media["stored"] or media["elsewhere"]:
+        types = ", ".join(f"{count:,} {shown(name)}" for name, count in metrics.types.items())
+        out(f"media: {plural(media['stored'] + media['elsewhere'], 'file')}, {size(media['bytes'])} ({types})")
+    if media["elsewhere"]:
+        out(f"elsewhere, by reference: {plural(media['elsewhere'], 'file')}")
+    if media["absent"]:
+        out(f"without media: {plural(media['absent'], 'input')}")
+    if metrics.tasks:
+        out("tasks: " + ", ".join(_task_text(name, count) for name, count in metrics.tasks.items()))
+    if concepts:
+        _print_concepts(concepts)
 
 
 def _print_concepts(counts: dict[str, int]) -> None:
@@ -275,7 +239,7 @@ def _commit(state: State) -> Any:
     return load_commit(state.repository.store, state.commit)
 
 
-def _state_json(state: State, revision: str | None, totals: _Totals) -> dict[str, Any]:
+def _state_json(state: State, revision: str | None, metrics: Metrics) -> dict[str, Any]:
     commit = _commit(state) if state.commit is not None else None
     return {
         "dataset": state.revision.dataset,
@@ -286,5 +250,7 @@ def _state_json(state: State, revision: str | None, totals: _Totals) -> dict[str
         "message": commit.message if commit else None,
         **state.counts(),
         "conflicts": state.snapshot.conflicts,
-        **totals.json(),
+        "media": {**_media(metrics), "types": metrics.types},
+        "tasks": metrics.tasks,
+        "concept_counts": _concept_counts(metrics),
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
+from dsvc.cli.entered import entered_json, refused_json, tell_entered
 from dsvc.cli.exit import Exit
 from dsvc.cli.fetch_media import expect_media, media_options, run_fetch_media
 from dsvc.cli.progress import progress
@@ -40,8 +41,11 @@ def fetch_command(
     """Bring what is new at a remote, and note where its branches and versions stand.
 
     They are revisions then: origin/pets:main, origin/pets@v1. Nothing else moves; `dsvc merge origin/pets:main` takes
-    them in. Only what is not here yet travels, and all of it is seen here at once, or nothing. What came before a fetch
-    broke off does not come again. What `dsvc clone --no-media` or --dataset left at the remote stays there.
+    them in. Training runs and evaluations come along for the datasets that are here, with the auto-generated versions
+    of their data, and are listed with those made here.
+
+    Only what is not here yet travels, and all of it is seen here at once, or nothing. What came before a fetch broke
+    off does not come again. What `dsvc clone --no-media` or --dataset left at the remote stays there.
 
     With --media nothing of that is done: what the inputs of a revision name and is not here comes, from the first
     remote that has it. What came stays, so that a fetch that broke off goes on where it was. The exit code is 1 where
@@ -49,7 +53,8 @@ def fetch_command(
 
     \b
     JSON: {"remote", "url", "commits", "objects", "bytes", what came,
-           "left_out": media that was purged,
+           "left_out": media that was purged, "runs" and "evaluations": [{"dataset", "id"}...] that are new here,
+           "refused": [{"kind", "dataset", "id", "why"}...] of these that are not sound,
            "changes": [{"name": such as "origin/pets:main", "dataset", "before": ID or null where it is new,
                         "commit": ID or null where it is gone,
                         "went_back": true where the commit before is not behind it}...]}
@@ -86,16 +91,18 @@ def _fetched_json(remote: Remote, fetched: FetchedAll) -> dict[str, Any]:
         }
         for seen in fetched.changes
     ]
-    counts = {"commits": fetched.commits, "objects": fetched.objects, "bytes": fetched.bytes}
-    counts |= {"left_out": fetched.left_out}
+    counts: dict[str, Any] = {"commits": fetched.commits, "objects": fetched.objects, "bytes": fetched.bytes}
+    counts |= {"left_out": fetched.left_out, **entered_json(fetched.entered)}
+    counts |= {"refused": refused_json(fetched.entered)}
     return {"remote": remote.name, "url": remote.place, **counts, "changes": changes}
 
 
 def _tell_fetched(repository: Repository, remote: Remote, fetched: FetchedAll) -> None:
     for seen in fetched.changes:
         out(f"{shown(seen.name)}: {_seen(seen)}")
+    tell_entered(fetched.entered, f"at {remote.name}", "here")
     left_out(fetched.left_out, f"here or at {remote.name}")
-    if not fetched.changes and not fetched.objects:
+    if not fetched.changes and not fetched.objects and not fetched.entered.new:
         out(f"nothing new at {remote.name}: {shown(remote.place)}")
         return
     load = f"{plural(fetched.commits, 'commit')}, {plural(fetched.objects, 'object')}, {size(fetched.bytes)}"

@@ -16,15 +16,22 @@ from dsvc.cli.render import (
     iso,
     json_option,
     out,
+    plural,
     print_json,
     shown,
     table,
     when,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
+from dsvc.errors import DsvcError
+from dsvc.model.view import MANUAL, VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dsvc.core.dataset import Dataset
+    from dsvc.core.ledger import Uses
+    from dsvc.core.state import State
     from dsvc.core.versioning import NamedVersion
     from dsvc.model.commit import Author, Moment
 
@@ -69,7 +76,7 @@ def create(
     state = dataset.create_version(name, message, revision=revision, commit=commits, author=author, time=date)
     made = dataset.version(state.revision.version or "")
     if as_json:
-        print_json({"created": made.name not in before, **_json(dataset, made)})
+        print_json({"created": made.name not in before, **_json(dataset, made, dataset.uses())})
     elif made.name in before:
         out(f"version {made.name} of {dataset.name} is at {made.version.commit.short()} already")
     else:
@@ -79,29 +86,64 @@ def create(
 
 
 @version_command.command("list")
+@click.option("--auto", is_flag=True, help="Those that training and evaluation made by themselves.")
 @json_option
 @shared_options
 @pass_session
-def list_versions(session: Session, as_json: bool) -> None:
+def list_versions(session: Session, auto: bool, as_json: bool) -> None:
     """List the versions, the oldest first.
 
+    Those that `dsvc train` and `dsvc evaluate` made of their data are auto-generated, and are listed apart: with
+    --auto, each with where it comes from and which run or evaluation it is the data of.
+
     \b
-    JSON: {"dataset", "versions": [{as in `dsvc version show --json`}...]}
+    JSON: {"dataset", "auto_generated": how many auto-generated ones there are,
+           "versions": [{as in `dsvc version show --json`}...]}
     """
     dataset = session.dataset()
-    versions = dataset.versions()
+    versions, generated = dataset.versions(), dataset.versions(auto=True)
+    listed = generated if auto else versions
     if as_json:
-        print_json({"dataset": dataset.name, "versions": [_json(dataset, version) for version in versions]})
-    elif not versions:
-        out("no versions yet" + fit("; next: dsvc version create"))
-    for line in table([_row(version) for version in versions]) if versions and not as_json else ():
+        uses = dataset.uses()
+        rows = [_json(dataset, version, uses) for version in listed]
+        print_json({"dataset": dataset.name, "auto_generated": len(generated), "versions": rows})
+        return
+    if not listed:
+        out("no auto-generated versions" if auto else "no versions yet" + fit("; next: dsvc version create"))
+    for line in _lines(dataset, listed, auto):
         out(line)
+    if generated and not auto:
+        out(f"and {plural(len(generated), 'auto-generated version')}" + fit(": dsvc version list --auto"))
 
 
-def _row(named: NamedVersion) -> tuple[str, ...]:
+def _lines(dataset: Dataset, listed: list[NamedVersion], auto: bool) -> Iterable[str]:
+    if not listed:
+        return ()
+    if auto:
+        uses = dataset.uses()
+        return table([_auto_row(version, uses) for version in listed])
+    return table([_row(dataset, version) for version in listed], right=(4, 5))
+
+
+def _row(dataset: Dataset, named: NamedVersion) -> tuple[str, ...]:
     version = named.version
     subject = shown(version.message.strip().partition("\n")[0])
-    return (named.name, version.commit.short(), when(version.time), shown(version.author.name), subject)
+    try:
+        counts = _counts(dataset, named)
+        holds = plural(counts["inputs"], "input"), plural(counts["annotations"], "annotation")
+    except DsvcError:  # the others are listed all the same
+        holds = "cannot be read", ""
+    return (shown(named.name), version.commit.short(), when(version.time), shown(version.author.name), *holds, subject)
+
+
+def _auto_row(named: NamedVersion, uses: Uses) -> tuple[str, ...]:
+    version = named.version
+    return (shown(named.name), version.commit.short(), when(version.time), version.origin, _users(named, uses))
+
+
+def _users(named: NamedVersion, uses: Uses) -> str:
+    """The runs and evaluations that are of a version, in words."""
+    return ", ".join(f"{kind} {id}" for kind, _, id in uses.of(*named))
 
 
 @version_command.command("show")
@@ -113,20 +155,30 @@ def show(session: Session, name: str, as_json: bool) -> None:
     """Show one version. What is in it: dsvc show NAME.
 
     \b
-    JSON: {"dataset", "name", "commit", "message", "author": {"name", "email"}, "time", "inputs", "annotations",
-           "concepts"}
+    JSON: {"dataset", "name", "commit", "message", "author": {"name", "email"}, "time",
+           "origin": "manual" | "training" | "eval_ground_truth" | "eval_predictions",
+           "used_by": [{"kind": "run" | "evaluation", "id"}...], those that it is the data of, or, where it is
+                      auto-generated, that name it,
+           "inputs", "annotations", "concepts",
+           "unlabeled_inputs": COUNT, or null where that was not counted yet: see dsvc metrics NAME}
     """
     dataset = session.dataset()
-    named = dataset.version(name)
+    named, uses = dataset.version(name), dataset.uses()
     if as_json:
-        print_json(_json(dataset, named))
+        print_json(_json(dataset, named, uses))
         return
-    version = named.version
-    out(f"version {named.name} of {dataset.name}, commit {version.commit.short()}")
+    version, unlabeled = named.version, _unlabeled(dataset, named)
+    out(f"version {shown(named.name)} of {dataset.name}, commit {version.commit.short()}")
     out(f"{shown(str(version.author))}, {when(version.time)}")
+    if version.origin != MANUAL:
+        out(f"auto-generated, origin {version.origin}")
+    if users := _users(named, uses):
+        out(f"data of {users}")
     for line in version.message.strip().splitlines():
         out(f"    {shown(line)}".rstrip())
     out(f"holds {holdings(_counts(dataset, named))}")
+    if unlabeled:
+        out(f"without a label: {plural(unlabeled, 'input')}")
 
 
 @version_command.command("delete")
@@ -135,10 +187,16 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @shared_options
 @pass_session
 def delete(session: Session, name: str, dry_run: bool) -> None:
-    """Take a version's name away; its commit stays."""
+    """Take a version's name away; its commit stays.
+
+    An auto-generated version that is the data of a run or an evaluation goes with that, and not before.
+    """
+    from dsvc.core.automatic import require_unkept
+
     dataset = session.dataset(signed=True)
     commit = dataset.version(name).version.commit.short()
     if dry_run:
+        require_unkept(dataset.repository.view, dataset.repository.store, (VERSION, dataset.name, name))
         out(f"would delete version {name} of {dataset.name}, at {commit}")
         return
     dataset.delete_version(name)
@@ -147,10 +205,23 @@ def delete(session: Session, name: str, dry_run: bool) -> None:
 
 
 def _counts(dataset: Dataset, named: NamedVersion) -> dict[str, int]:
-    return dataset.at(f"{dataset.name}@{named.name}").counts()
+    return _state(dataset, named).counts()
 
 
-def _json(dataset: Dataset, named: NamedVersion) -> dict[str, Any]:
+def _unlabeled(dataset: Dataset, named: NamedVersion) -> int | None:
+    """How many inputs have no label; None where it would take long to count them."""
+    from dsvc.core.metrics.metrics import known_metrics
+
+    # What lies elsewhere is not fetched for this.
+    found = known_metrics(_state(dataset, named).snapshot, count=dataset.repository.root is not None)
+    return found.counts["unlabeled_inputs"] if found is not None else None
+
+
+def _state(dataset: Dataset, named: NamedVersion) -> State:
+    return dataset.at(f"{dataset.name}@{named.name}")
+
+
+def _json(dataset: Dataset, named: NamedVersion, uses: Uses) -> dict[str, Any]:
     version = named.version
     return {
         "dataset": dataset.name,
@@ -159,5 +230,8 @@ def _json(dataset: Dataset, named: NamedVersion) -> dict[str, Any]:
         "message": version.message,
         "author": author_json(version.author),
         "time": iso(version.time),
+        "origin": version.origin,
+        "used_by": [{"kind": kind, "id": id} for kind, _, id in uses.of(*named)],
         **_counts(dataset, named),
+        "unlabeled_inputs": _unlabeled(dataset, named),
     }

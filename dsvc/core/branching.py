@@ -9,7 +9,7 @@ from dsvc.core.names import check_name
 from dsvc.core.selection import no_branch
 from dsvc.errors import RefusedError
 from dsvc.model.commit import Commit
-from dsvc.model.view import BRANCH, DRAFT, VERSION, BranchRef, VersionRef, View
+from dsvc.model.view import BRANCH, DRAFT, MANUAL, VERSION, BranchRef, VersionRef, View
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -190,12 +190,14 @@ def _require_kept(
 
 
 def only_here(repository: Repository, view: Refs | View, branch: tuple[str, str], head: ObjectId | None) -> int:
-    """How many commits of a branch no other branch or version of the repository reaches."""
+    """How many commits of a branch no other branch or version of the repository reaches. An auto-generated version
+    goes with its run, and counts for nothing."""
     from dsvc.core.history.walking import History
 
     if head is None:
         return 0
     refs = [*view.list(BRANCH), *view.list(VERSION)]
+    refs = [(names, ref) for names, ref in refs if getattr(ref, "origin", MANUAL) == MANUAL]
     others = [cast("BranchRef | VersionRef", ref).commit for names, ref in refs if names != (BRANCH, *branch)]
     if head in others:
         return 0

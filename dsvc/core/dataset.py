@@ -73,6 +73,11 @@ class Dataset(Intake, RecordEdits, Merges, Branching, LookingBack, Versioning, S
     def __repr__(self) -> str:
         return f"Dataset({self.name!r})"
 
+    def _repr_html_(self) -> str:
+        from dsvc.core.pictures.notebook import dataset_html
+
+        return dataset_html(self)
+
     @property
     def description(self) -> str:
         """What the dataset is for."""

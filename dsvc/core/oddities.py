@@ -14,7 +14,7 @@ from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Input, Media, Shape
 from dsvc.model.snapshot import Snapshot, load_roots
 from dsvc.model.validate import wrong_mask
-from dsvc.model.view import BRANCH, DATASET, DRAFT, VERSION, BranchRef, DraftRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, DRAFT, MANUAL, VERSION, BranchRef, DraftRef, VersionRef
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -32,14 +32,16 @@ class Finding(NamedTuple):
 
 
 def find_oddities(repository: Repository, checker: MediaChecker | None, progress: Progress | None) -> Iterator[Finding]:
-    """What is odd in the records of every branch's head, every version and every draft; each thing once.
+    """What is odd in the records of every branch's head, every version and every draft; each thing once. Auto-generated
+    versions hold what a program made of these, or said of them, and are left out.
 
     With a `checker`, media is looked at too.
     """
     view, done, told = repository.view, set[ObjectId](), set[Finding]()
     several = len(list(view.list(DATASET))) > 1
     for ref, value in (*view.list(BRANCH), *view.list(VERSION), *view.list(DRAFT)):
-        snapshot = _snapshot_of(repository, value)
+        is_generated = isinstance(value, VersionRef) and value.origin != MANUAL
+        snapshot = _snapshot_of(repository, value) if not is_generated else None
         if snapshot is None or snapshot in done:
             continue
         done.add(snapshot)

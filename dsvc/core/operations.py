@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.files.tracking import renaming
 from dsvc.core.transaction import Refs
@@ -17,6 +17,7 @@ from dsvc.model.view import (
     DATASET,
     DRAFT,
     EVALUATION,
+    MANUAL,
     PIN,
     REMOTE,
     RUN,
@@ -24,6 +25,7 @@ from dsvc.model.view import (
     VERSION,
     Operation,
     Ref,
+    VersionRef,
     View,
     decode_ref,
     load_operation,
@@ -33,6 +35,10 @@ from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
+
+
+# A ref that moved, with its encoded values before and after.
+Moved = tuple[Ref, bytes | None, bytes | None]
 
 
 class LoggedOperation(NamedTuple):
@@ -146,7 +152,7 @@ def _last(repository: Repository) -> LoggedOperation:
     raise RefusedError("nothing to undo", hint + _collected(repository))
 
 
-def changed_refs(repository: Repository, operation: Operation) -> Iterator[tuple[Ref, bytes | None, bytes | None]]:
+def changed_refs(repository: Repository, operation: Operation) -> Iterator[Moved]:
     """The refs that an operation moved, with their encoded values before and after."""
     parent = load_operation(repository.store, operation.parents[0])
     before = Tree(repository.store, parent.view, repository.cache)
@@ -175,6 +181,7 @@ def _invert(repository: Repository, target: LoggedOperation, action: str) -> Non
                 _require_empty(refs, ref[1], target)
             elif ref[0] == BRANCH and old is None:
                 _require_clean(refs, ref, target)
+        _require_unused(refs, repository, moved, target)
 
     names = renamed(moved)
     settings = renaming(repository.workspace, names.new, names.old) if names is not None else nullcontext()
@@ -198,7 +205,7 @@ class Renaming(NamedTuple):
     new: str
 
 
-def renamed(moved: Sequence[tuple[Ref, bytes | None, bytes | None]]) -> Renaming | None:
+def renamed(moved: Sequence[Moved]) -> Renaming | None:
     """The names of a dataset before and after, if all that moves of refs make is another name for it."""
     gone = {_nameless(ref): old for ref, old, new in moved if new is None}
     come = {_nameless(ref): new for ref, old, new in moved if old is None}
@@ -229,6 +236,21 @@ def _require_clean(refs: Refs, branch: Ref, target: LoggedOperation) -> None:
     if any(ref[2:] == branch[1:] for ref, _ in refs.list(DRAFT)):
         hint = f"drop it first: dsvc discard, on branch {branch[2]}"
         raise RefusedError(f"{target.operation.command!r} cannot be inverted: something is staged on that branch", hint)
+
+
+def _require_unused(refs: Refs, repository: Repository, moved: Sequence[Moved], target: LoggedOperation) -> None:
+    """Refuse to take an auto-generated version away from a run or an evaluation that was made of it since."""
+    from dsvc.core.ledger import Uses
+
+    named = [(ref, new) for ref, old, new in moved if ref[0] == VERSION and old is None and new is not None]
+    versions = [(ref, cast(VersionRef, decode_ref(VERSION, new))) for ref, new in named]
+    gone = [(ref, version) for ref, version in versions if version.origin != MANUAL]
+    uses = {name: Uses(refs, repository.store, name) for name in {ref[1] for ref, _ in gone}}
+    for ref, version in gone:
+        if users := uses[ref[1]].of(ref[2], version):
+            why = f"{ref[2]} is the data of {describe_ref(users[0])}"
+            hint = "undo what came after it first: dsvc op log"
+            raise RefusedError(f"{target.operation.command!r} cannot be inverted: {why}", hint)
 
 
 def _encoded(view: View, ref: Ref) -> bytes | None:

@@ -59,6 +59,11 @@ def exporter(format: str) -> Any:
     return found
 
 
+def results() -> Any:
+    """The module that reads predictions from COCO results files."""
+    return import_module("dsvc.formats.coco_results")
+
+
 def ignore_reader() -> Any:
     """The function that makes a test of paths of the content of an ignore file."""
     return import_module("dsvc.git.ignore").read_patterns
@@ -67,6 +72,11 @@ def ignore_reader() -> Any:
 def lock_reader() -> Any:
     """The function that finds the commit of a dataset that the lock of one of Git's commits names."""
     return import_module("dsvc.git.pinning").find_pinned
+
+
+def code_reader() -> Any:
+    """The function that finds Git's commit of the code in a folder, and whether it was changed since."""
+    return import_module("dsvc.git.code").find_code
 
 
 def archive() -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.nearest import near_names
 from dsvc.core.registry import lock_reader
-from dsvc.core.selection import no_branch, selected_head
+from dsvc.core.selection import no_branch, selected_head, version_names
 from dsvc.errors import NotFoundError, UsageError
 from dsvc.model.commit import load_commit
 from dsvc.model.view import BRANCH, DATASET, PIN, REMOTE, VERSION, BranchRef, RemoteRef, VersionRef
@@ -190,7 +190,7 @@ class _Names:
             hint = "name the dataset too: NAME@VERSION; of a commit's id, give 4 digits or more"
             return NotFoundError(f"the repository has no commit {at!r}", hint)
         name = dataset.name
-        versions = [ref[2] for ref, _ in self.view.list(VERSION, name)]
+        versions = version_names(self.view, name, at)
         if self.view.get(BRANCH, name, at) is not None:
             hint = f"{at} is a branch: {name}:{at}"
         elif near := near_names(at, versions):
@@ -204,7 +204,8 @@ class _Names:
         """What to say of a word that names nothing."""
         words = [ref[1] for ref, _ in self.view.list(DATASET)]
         if self.current is not None:
-            words += [ref[2] for kind in (BRANCH, VERSION) for ref, _ in self.view.list(kind, self.current.name)]
+            words += [ref[2] for ref, _ in self.view.list(BRANCH, self.current.name)]
+            words += version_names(self.view, self.current.name, name)
         words = list(dict.fromkeys(words))
         if near := near_names(name, ["HEAD", *words]):
             hint = f"did you mean {', '.join(near)}?"

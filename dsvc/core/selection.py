@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from dsvc.core.names import RESERVED
 from dsvc.core.nearest import near_names
 from dsvc.errors import NotFoundError, RefusedError, UsageError
-from dsvc.model.view import BRANCH, VERSION, AnyRef, BranchRef, VersionRef, View
+from dsvc.model.view import BRANCH, MANUAL, VERSION, AnyRef, BranchRef, VersionRef, View
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -53,8 +54,16 @@ def selected_head(refs: _Refs, dataset: Dataset) -> ObjectId | None:
     return cast(BranchRef, branch).commit
 
 
+def version_names(view: View, dataset: str, text: str) -> list[str]:
+    """The versions to suggest to who wrote a text: those that people made, and auto-generated ones only where it begins
+    as these do."""
+    is_auto = text.startswith(RESERVED[:5])
+    listed = ((ref[2], cast(VersionRef, value)) for ref, value in view.list(VERSION, dataset))
+    return [name for name, version in listed if is_auto or version.origin == MANUAL]
+
+
 def _no_version(dataset: Dataset, version: str) -> NotFoundError:
-    names = [ref[2] for ref, _ in dataset.repository.view.list(VERSION, dataset.name)]
+    names = version_names(dataset.repository.view, dataset.name, version)
     if near := near_names(version, names):
         known = f"did you mean {', '.join(f'{dataset.name}@{name}' for name in near)}? or "
     else:

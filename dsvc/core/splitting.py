@@ -192,7 +192,7 @@ def _hashed(
     if problems.count:
         lack, hint = _lack(rule)
         noun = "input has" if problems.count == 1 else "inputs have"
-        raise InvalidRecordsError(f"{problems.count:,} {noun} {lack}", problems.found, hint)
+        raise InvalidRecordsError(f"{problems.count:,} {noun} {lack}", problems.found, hint, count=problems.count)
 
 
 def _group_of(key: bytes, group: re.Pattern[str] | None) -> bytes | None:

@@ -14,12 +14,13 @@ from dsvc.errors import NotFoundError, RefusedError, RemoteError
 from dsvc.model.incoming import Progress
 from dsvc.model.records import Annotation, Concept, Input
 from dsvc.model.snapshot import Roots, Snapshot
-from dsvc.model.walk import Sample, Walk
+from dsvc.model.walk import Sample
 from dsvc.store.ids import ObjectId
 
 if TYPE_CHECKING:
     from dsvc.core.diffing.diff import Diff
     from dsvc.core.exporting import ExportReport
+    from dsvc.core.metrics.metrics import Metrics
     from dsvc.core.queries.answer import Answer
     from dsvc.core.references.places import Places
     from dsvc.core.repository import Repository
@@ -58,6 +59,16 @@ class SampleView:
     def open(self) -> BinaryIO:
         """The media as a file that can be read and sought in; of a big one, only what is read there is read."""
         return self._state.open_media(self.input)
+
+    @property
+    def state(self) -> State:
+        """The state that it is of."""
+        return self._state
+
+    def _repr_html_(self) -> str:
+        from dsvc.core.pictures.notebook import sample_html
+
+        return sample_html(self)
 
     def __repr__(self) -> str:
         return f"Sample({self.key!r}, {len(self.annotations)} annotations)"
@@ -160,6 +171,11 @@ class State(Loads):
         name = f"@{self.revision.version}" if self.revision.version else f":{self.revision.branch or ''}"
         return f"State({self.revision.dataset}{name}, {counts})"
 
+    def _repr_html_(self) -> str:
+        from dsvc.core.pictures.notebook import state_html
+
+        return state_html(self)
+
     def __iter__(self) -> Iterator[SampleView]:
         from dsvc.core.ahead import Ahead, sample_media
 
@@ -190,6 +206,15 @@ class State(Loads):
 
         return Diff(self.snapshot, other.snapshot, keys, where, progress)
 
+    def metrics(self, by: str | None = None, progress: Progress | None = None) -> Metrics:
+        """The numbers of this state, grouped besides by concept, type, split or metadata.FIELD.
+
+        What did not change since a state that was counted before is not counted again. Raises UsageError.
+        """
+        from dsvc.core.metrics.metrics import measure_snapshot
+
+        return measure_snapshot(self.snapshot, by, progress)
+
     def query(self, sql: str, **others: State) -> Answer:
         """The answer to one SELECT over the tables inputs, annotations and concepts of this state.
 
@@ -199,6 +224,41 @@ class State(Loads):
         from dsvc.core.queries.answer import ask
 
         return ask({"": self.snapshot, **{name: state.snapshot for name, state in others.items()}}, sql)
+
+    def preview(
+        self,
+        other: State | None = None,
+        *,
+        keys: Iterable[str] = (),
+        where: str | None = None,
+        limit: int = 25,
+        columns: int | None = None,
+        size: int = 320,
+        progress: Progress | None = None,
+    ) -> Any:
+        """A contact sheet of inputs with their annotations drawn on, as an image of Pillow's.
+
+        Of `keys`, else of at most `limit` of all inputs or of those that a filter is true of, evenly spread by key;
+        `size` is that of a thumbnail in pixels. With `other`, of what differs from this state to that one: removed
+        red, added green. Raises FilterError, NotFoundError, UsageError; RefusedError without Pillow, or without inputs.
+        """
+        from dsvc.core.pictures.previews import Options, preview_diff, preview_state
+
+        options = Options(tuple(keys), where, limit, columns, size)
+        found = (
+            preview_state(self, options, progress) if other is None else preview_diff(self, other, options, progress)
+        )
+        return found.image
+
+    def plot(self, *kinds: str) -> Any:
+        """A figure of Matplotlib's: class balance, sizes and locations of boxes, annotations of an input.
+
+        `kinds` are "balance", "sizes", "locations", "inputs"; all of them by default. `savefig` writes it to a file.
+        Raises UsageError; RefusedError without Matplotlib, or without inputs.
+        """
+        from dsvc.core.pictures.plots import plot_state
+
+        return plot_state(self, kinds)
 
     def export(
         self,
@@ -216,20 +276,9 @@ class State(Loads):
         With `strict`, it is refused where anything would be left out. With `where`, only the inputs that a filter is
         true of go out, with all their annotations, and all concepts: FilterError where it is none.
         """
-        from dsvc.core.exporting import export_state
-        from dsvc.core.merging.conflicts import require_settled
+        from dsvc.core.exporting import export_state, walk_of
 
-        require_settled(self.snapshot)
-        walk: Walk = self
-        if where is not None:
-            from dsvc.core.filters.matching import Matching
-
-            walk = Matching(self, where, progress)
-        if media:
-            from dsvc.core.ahead import WithMedia
-            from dsvc.model.view import tombstones
-
-            walk = WithMedia(walk, self.repository.store, tombstones(self.repository.view).keys())
+        walk = walk_of(self, media=media, where=where, progress=progress)
         return export_state(walk, format, Path(target), media=media, force=force, strict=strict)
 
 

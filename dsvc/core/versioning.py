@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dsvc.core.draft import committed_state, draft_ref
 from dsvc.core.names import check_name
-from dsvc.core.selection import selected_head
+from dsvc.core.nearest import near_names
+from dsvc.core.selection import selected_head, version_names
 from dsvc.errors import NotFoundError, RefusedError
 from dsvc.model.commit import Author, Moment
 from dsvc.model.snapshot import Snapshot
@@ -72,8 +73,10 @@ class Versioning:
         dataset = cast("Dataset", self)
         version = dataset.repository.view.get(VERSION, dataset.name, name)
         if version is None:
-            names = ", ".join(v.name for v in self.versions()[-5:])
-            hint = f"there is: {names}" if names else "make one: dsvc version create"
+            near = near_names(name, version_names(dataset.repository.view, dataset.name, name))
+            names = ", ".join(near or [v.name for v in self.versions()[-5:]])
+            hint = f"{'did you mean' if near else 'there is:'} {names}" if names else "make one: dsvc version create"
+            hint += "?" if near else ""
             raise NotFoundError(f"dataset {dataset.name!r} has no version {name!r}", hint)
         return NamedVersion(name, cast(VersionRef, version))
 
@@ -85,7 +88,7 @@ class Versioning:
         dataset = cast("Dataset", self)
 
         def change(refs: Refs) -> None:
-            require_unkept(refs, dataset, name)
+            require_unkept(refs, dataset.repository.store, (VERSION, dataset.name, name))
             refs.set((VERSION, dataset.name, name), None)
 
         self.version(name)

@@ -51,14 +51,14 @@ def split_sections(data: memoryview, name: str) -> tuple[dict[str, Any], bool]:
     except msgspec.ValidationError as error:
         hint = "a COCO file is an object with images, annotations, categories"
         raise refuse(name, f"not a COCO file: {error}", hint) from None
-    except msgspec.DecodeError as error:
-        return _lenient(body, name, error), True
+    except msgspec.DecodeError:
+        return _lenient(body, name), True
     _refuse_twice(body, sections, name)
     return dict(sections), False
 
 
-def _check_head(data: memoryview, name: str) -> int:
-    """Where the JSON begins. Raises InvalidRecordsError for what is plainly something else."""
+def begin_text(data: memoryview, name: str) -> int:
+    """Where a file's JSON begins. Raises InvalidRecordsError for what is plainly no text that is read."""
     head = bytes(data[:512])
     if head.startswith(b"\x1f\x8b"):
         raise refuse(name, "looks gzipped", f"unpack it first: gunzip {name}")
@@ -67,11 +67,18 @@ def _check_head(data: memoryview, name: str) -> int:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(head) > 3 and 0 in head[:2]):
         raise refuse(name, "looks like UTF-16 text", "save it as UTF-8")
     start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
-    first = head[start:].lstrip()[:1]
-    if first == b"[":
-        raise refuse(name, "is a list, so it looks like a results file", "import the ground truth that it belongs to")
-    if first == b"":
+    if not head[start:].lstrip():
         raise refuse(name, "holds only white space", "export it again, or name another file")
+    return start
+
+
+def _check_head(data: memoryview, name: str) -> int:
+    """Where the JSON object begins. Raises InvalidRecordsError for what is plainly something else."""
+    start = begin_text(data, name)
+    first = bytes(data[start:512]).lstrip()[:1]
+    if first == b"[":
+        hint = f"import the ground truth that it belongs to; then: dsvc evaluate REV {name}"
+        raise refuse(name, "is a list, so it looks like a results file", hint)
     if first != b"{":
         raise refuse(name, "does not look like JSON", "a COCO file begins with '{'")
     return start
@@ -106,24 +113,29 @@ def _which(gap: bytes) -> str:
     return f": {keys[0].decode(errors='replace')!r}" if keys else ""
 
 
-def _lenient(body: memoryview, name: str, error: Exception) -> dict[str, Any]:
+def _lenient(body: memoryview, name: str) -> dict[str, Any]:
     """Parse text that is not strict JSON, so that each wrong number can be named. Raises InvalidRecordsError."""
-    try:
-        text = str(body, "utf-8")
-    except UnicodeDecodeError as wrong:
-        raise refuse(name, f"is not UTF-8 text (byte {wrong.start})", "save it as UTF-8") from None
-    try:
-        parsed = load_lenient(text)
-    except (json.JSONDecodeError, RecursionError) as wrong:
-        if _is_cut(wrong, text):
-            raise refuse(name, "is cut short: the text ends in the middle", "copy or export it again") from None
-        raise refuse(name, f"is not valid JSON: {wrong}", "export it again") from None
+    parsed = parse_lenient(body, name)
     if not isinstance(parsed, dict):
         raise refuse(name, "is not an object", "a COCO file is an object with images, annotations, categories")
     twice = [key for key, value in parsed.items() if isinstance(value, DuplicateKey)]
     if twice:
         raise refuse(name, f"a key of the file comes twice: {twice[0]!r}", "keep one of the two")
     return parsed
+
+
+def parse_lenient(body: memoryview, name: str) -> Any:
+    """What Python's lenient parser makes of a text; see `load_lenient`. Raises InvalidRecordsError."""
+    try:
+        text = str(body, "utf-8")
+    except UnicodeDecodeError as wrong:
+        raise refuse(name, f"is not UTF-8 text (byte {wrong.start})", "save it as UTF-8") from None
+    try:
+        return load_lenient(text)
+    except (json.JSONDecodeError, RecursionError) as wrong:
+        if _is_cut(wrong, text):
+            raise refuse(name, "is cut short: the text ends in the middle", "copy or export it again") from None
+        raise refuse(name, f"is not valid JSON: {wrong}", "export it again") from None
 
 
 def _is_cut(wrong: Exception, text: str) -> bool:
@@ -135,12 +147,29 @@ def _is_cut(wrong: Exception, text: str) -> bool:
 
 def load_lenient(text: str | bytes) -> Any:
     """Parse JSON with wrong numbers as InvalidNumber and keys that come twice as DuplicateKey."""
-    return json.loads(text, parse_constant=InvalidNumber, parse_float=_float, object_pairs_hook=_object)
+    readers: dict[str, Any] = {
+        "parse_constant": InvalidNumber,
+        "parse_float": _float,
+        "object_pairs_hook": _object,
+    }
+    try:
+        return json.loads(text, **readers)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # a whole number of more digits than Python reads
+        return json.loads(text, **readers, parse_int=_integer)
 
 
 def _float(text: str) -> float | InvalidNumber:
     value = float(text)
     return InvalidNumber(text) if value in (float("inf"), float("-inf")) else value
+
+
+def _integer(text: str) -> int | InvalidNumber:
+    try:
+        return int(text)
+    except ValueError:
+        return InvalidNumber(f"{text[:20]}... of {len(text):,} digits")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,13 +1,27 @@
-"""Deleting at a remote: the only way in which a branch, a version or a dataset goes away there."""
+"""Deleting at a remote: the only way in which a branch, a version, a run or a dataset goes away there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from dsvc.core.automatic import drop
+from dsvc.core.ledger import Uses
 from dsvc.core.nearest import near_names
 from dsvc.core.transaction import Refs
-from dsvc.errors import NotFoundError, UsageError
-from dsvc.model.view import BRANCH, DATASET, DRAFT, REMOTE, VERSION, BranchRef, Ref, VersionRef
+from dsvc.errors import NotFoundError, RefusedError, UsageError
+from dsvc.model.view import (
+    BRANCH,
+    DATASET,
+    DRAFT,
+    EVALUATION,
+    MANUAL,
+    REMOTE,
+    RUN,
+    VERSION,
+    BranchRef,
+    Ref,
+    VersionRef,
+)
 from dsvc.remote.guarded import blaming
 from dsvc.remote.opening import open_remote
 from dsvc.remote.tracking import tracking_ref
@@ -22,7 +36,8 @@ if TYPE_CHECKING:
 
 
 class Deleted(NamedTuple):
-    """What went away at a remote: a dataset, or `pets:side`, or `pets@v1`, and the commit where that stood."""
+    """What went away at a remote: a dataset, or `pets:side`, or `pets@v1`, or a run or an evaluation by its id, and the
+    commit where that stood."""
 
     kind: str
     name: str
@@ -32,20 +47,22 @@ class Deleted(NamedTuple):
 def delete_refs(
     repository: Repository, remote: Remote, names: Sequence[str], current: str | None = None, *, dry_run: bool = False
 ) -> list[Deleted]:
-    """Take datasets, branches and versions away at a remote, by name: `pets`, `pets:side`, `pets@v1`; without a dataset
-    those of the `current` one. Nothing here changes but what is known of the remote; its operation log keeps all.
+    """Take datasets, branches, versions, runs and evaluations away at a remote, by name: `pets`, `pets:side`,
+    `pets@v1`, `pets@1a2b3c4d`; without a dataset those of the `current` one. With a run or an evaluation go the
+    auto-generated versions of its data. Nothing here changes but what is known of the remote; its operation log keeps
+    all.
 
-    Raises NotFoundError, UsageError for a name that is ambiguous, RefusedError where the remote is not trusted,
-    RemoteError. `dry_run` only looks.
+    Raises NotFoundError, UsageError for a name that is ambiguous, RefusedError where the remote is not trusted, and for
+    an auto-generated version that is in use; RemoteError. `dry_run` only looks.
     """
     there = open_remote(repository, remote, dry_run=dry_run)
 
     def change(refs: Refs) -> list[Deleted]:
         chosen = list(dict.fromkeys(_find(refs, remote, name, current) for name in names))
         found = [_describe(refs, ref) for ref in chosen]
-        for ref in chosen:
-            for gone in _below(refs, ref):
-                refs.set(gone, None)
+        for ref in sorted(chosen, key=lambda ref: ref[0] == VERSION):  # what names a version goes before it
+            if refs.get(*ref) is not None:  # it may have gone with another one
+                found += [_describe(refs, gone) for gone in _take_away(there, remote, refs, ref) if gone not in chosen]
         return found
 
     with blaming(remote.name), there.transaction(f"push --delete from {repository.workspace.id}") as transaction:
@@ -57,25 +74,47 @@ def delete_refs(
     return found
 
 
+def _take_away(there: Repository, remote: Remote, refs: Refs, ref: Ref) -> list[Ref]:
+    """Take a ref away with all that goes with it; the versions that go with a run or an evaluation."""
+    if ref[0] in (RUN, EVALUATION):
+        return drop(refs, there.store, ref)[1:]
+    version = refs.get(*ref)
+    if isinstance(version, VersionRef) and version.origin != MANUAL:
+        users = Uses(refs, there.store, ref[1]).of(ref[2], version)
+        if users:
+            message = f"{_name(ref)} is the data of {users[0][0]} {users[0][2]} there; nothing was deleted"
+            way = f"dsvc push {remote.name} --delete {_name(users[0])}"
+            raise RefusedError(message, f"delete that, and the version goes with it: {way}")
+    for gone in _below(refs, ref):
+        refs.set(gone, None)
+    return []
+
+
+_MARKS = ((":", (BRANCH,)), ("@", (VERSION, RUN, EVALUATION)))
+
+
 def _find(refs: Refs, remote: Remote, text: str, current: str | None) -> Ref:
     """The ref that a name means at the remote."""
     name = text.removeprefix(f"{remote.name}/")
-    for mark, kind in ((":", BRANCH), ("@", VERSION)):
+    for mark, kinds in _MARKS:
         dataset, found, own = name.partition(mark)
         if found:
-            ref = (kind, dataset or _require_current(text, current), own)
-            if refs.get(*ref) is None:
-                raise _unknown(refs, remote, text)
-            return ref
+            dataset = dataset or _require_current(text, current)
+            return _only(refs, remote, text, [(kind, dataset, own) for kind in kinds])
     wanted: list[Ref] = [(DATASET, name)]
     if current is not None:
-        wanted += [(BRANCH, current, name), (VERSION, current, name)]
+        wanted += [(kind, current, name) for _, kinds in _MARKS for kind in kinds]
+    return _only(refs, remote, text, wanted)
+
+
+def _only(refs: Refs, remote: Remote, text: str, wanted: list[Ref]) -> Ref:
+    """The one of some refs that is there."""
     candidates = [ref for ref in wanted if refs.get(*ref) is not None]
     if not candidates:
         raise _unknown(refs, remote, text)
     if len(candidates) > 1:
-        others = ", ".join(_name(ref) for ref in candidates[1:])
-        raise UsageError(f"{text!r} is a dataset at {remote.name}, and stands for {others} too", "rename one of them")
+        first, others = candidates[0][0], ", ".join(_name(ref) for ref in candidates[1:])
+        raise UsageError(f"{text!r} is a {first} at {remote.name}, and stands for {others} too", "rename one of them")
     return candidates[0]
 
 
@@ -86,7 +125,7 @@ def _require_current(text: str, current: str | None) -> str:
 
 
 def _unknown(refs: Refs, remote: Remote, text: str) -> NotFoundError:
-    names = [_name(ref) for kind in (DATASET, BRANCH, VERSION) for ref, _ in refs.list(kind)]
+    names = [_name(ref) for kind in (DATASET, BRANCH, VERSION, RUN, EVALUATION) for ref, _ in refs.list(kind)]
     near = near_names(text, names)
     hint = f"did you mean {', '.join(near)}?" if near else f"see what is there: dsvc fetch {remote.name}"
     return NotFoundError(f"{remote.name} has no {text}", hint)
@@ -107,7 +146,7 @@ def _below(refs: Refs, ref: Ref) -> list[Ref]:
     kind, dataset = ref[0], ref[1]
     drafts = [draft for draft, _ in refs.list(DRAFT) if draft[2] == dataset]
     if kind == DATASET:
-        parts = [part for kind in (BRANCH, VERSION) for part, _ in refs.list(kind, dataset)]
+        parts = [part for kind in (BRANCH, VERSION, RUN, EVALUATION) for part, _ in refs.list(kind, dataset)]
         return [ref, *parts, *drafts]
     return [ref, *(draft for draft in drafts if kind == BRANCH and draft[3] == ref[2])]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from dsvc.core.names import NAME
+from dsvc.core.names import NAME, RESERVED
 from dsvc.core.revisions import reachable
 from dsvc.errors import DamagedError, RemoteError
 from dsvc.model.view import BRANCH, DATASET, VERSION, AnyRef, PinRef, Ref, VersionRef, View, pin_of
 from dsvc.remote.guarded import blaming
+from dsvc.remote.ledgers import Entered, bring_ledger, enter, entry_commits, is_generated, lacking, ledger_of, standing
 from dsvc.remote.opening import open_remote
 from dsvc.remote.source import Source
 from dsvc.remote.travel import receiver, seen, unite_tombstones
@@ -31,7 +32,7 @@ class Fetched(NamedTuple):
     """What came: how many commits, objects and bytes. `missing` are those that the remote doesn't have either.
 
     `versions` came, by dataset and name; `kept` are those whose name stands for something else here: that stays.
-    `left_out` counts the media that was purged and stayed there.
+    `left_out` counts the media that was purged and stayed there. `entered` tells of runs and evaluations.
     """
 
     commits: int
@@ -41,11 +42,12 @@ class Fetched(NamedTuple):
     versions: Versions
     kept: Versions
     left_out: int = 0
+    entered: Entered = Entered()
 
 
 def fetch_commits(repository: Repository, remote: Remote, wanted: Wanted, progress: Progress | None = None) -> Fetched:
     """Bring commits, by dataset, with all that they reach, and pin them; with them come the versions that stand on them
-    there, where the name is free here, and the dataset itself where it is not here.
+    there, where the name is free here, the runs and evaluations of what is here, and the dataset where it is not here.
 
     All of it becomes visible at once, or nothing. Raises RefusedError where the remote is not trusted, RemoteError.
     """
@@ -60,15 +62,19 @@ def fetch_commits(repository: Repository, remote: Remote, wanted: Wanted, progre
         fetched = {dataset: ids - missing for dataset, ids in wanted.items() if ids - missing}
         with blaming(remote.name):
             view = seen(there)
-            news = _news(repository, view, fetched, copier.commits)
+            news = _news(repository, view, fetched, set(copier.commits))
+            ledger = lacking(seen(repository), ledger_of(view, fetched))
+        ledger = standing(ledger, source, lambda id: transaction.writer.has(id, Kind.COMMIT))
+        came = bring_ledger(copier, transaction.writer, ledger)
 
-        def change(refs: Refs) -> tuple[Versions, Versions]:
+        def change(refs: Refs) -> tuple[Versions, Versions, Entered]:
             unite_tombstones(refs, view)
-            return take_in(refs, news)
+            return *take_in(refs, news), enter(refs, *came)
 
-        versions, kept = transaction.run(change)
-    lacking = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
-    return Fetched(len(copier.commits), copier.objects, copier.bytes, lacking, versions, kept, copier.left_out)
+        versions, kept, entered = transaction.run(change)
+    absent = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
+    commits = len(copier.commits - entry_commits(ledger))
+    return Fetched(commits, copier.objects, copier.bytes, absent, versions, kept, copier.left_out, entered)
 
 
 def source_of(there: Repository, remote: Remote) -> Source:
@@ -98,15 +104,17 @@ def _news(repository: Repository, view: View, fetched: Wanted, new: set[ObjectId
 
 
 def versions_on(listed: Iterable[tuple[Ref, AnyRef]], commits: Iterable[ObjectId]) -> list[tuple[Ref, VersionRef]]:
-    """Of the versions that a view lists, those that stand on some commits. What can be no name is left out."""
+    """Of the versions that a view lists and people made, those that stand on some commits. What can be no name is left
+    out."""
     wanted = set(commits)
-    versions = ((ref, cast(VersionRef, value)) for ref, value in listed)
+    versions = ((ref, cast(VersionRef, value)) for ref, value in listed if not is_generated(value))
     return [(ref, version) for ref, version in versions if version.commit in wanted and is_named(ref)]
 
 
 def is_named(ref: Ref) -> bool:
-    """Whether the ref of a dataset, a branch or a version has names that dsvc would give."""
-    return len(ref) == (2 if ref[0] == DATASET else 3) and all(map(NAME.fullmatch, ref[1:]))
+    """Whether the ref of a dataset, a branch or a version has names that people would give."""
+    is_whole = len(ref) == (2 if ref[0] == DATASET else 3)
+    return is_whole and all(NAME.fullmatch(name) and not name.startswith(RESERVED) for name in ref[1:])
 
 
 def take_in(refs: Refs, news: Iterable[tuple[Ref, AnyRef]]) -> tuple[Versions, Versions]:

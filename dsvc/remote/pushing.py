@@ -11,6 +11,7 @@ from dsvc.errors import DamagedError, RefusedError
 from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, PinRef, Ref, VersionRef, View, pin_of
 from dsvc.remote.fetching import Versions, Wanted, versions_on
 from dsvc.remote.guarded import OwnDamageError, blaming, owning
+from dsvc.remote.ledgers import Entered, Ledger, commits_in, enter, entry_commits, lacking, ledger_of, standing
 from dsvc.remote.opening import open_remote
 from dsvc.remote.source import Source
 from dsvc.remote.travel import seen, sender, unite_tombstones
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dsvc.core.transaction import Refs
     from dsvc.model.incoming import Progress
     from dsvc.remote.settings import Remote
+    from dsvc.store.writer import ObjectWriter
 
 # What became of a branch at the remote: it is new there, went forward, stands where it stood, since what was pushed is
 # behind it, has gone another way, so that a fetch and a merge are needed, or was moved back or aside all the same.
@@ -41,7 +43,7 @@ class Pushed(NamedTuple):
 
     `branches` says of each dataset what became of its branch there; a dataset is absent where none of its commits is on
     the branch that is current here. `versions` are new there, by dataset and name. `left_out` counts the media that was
-    purged and stayed here.
+    purged and stayed here. `entered` tells of runs and evaluations.
     """
 
     commits: int
@@ -51,6 +53,7 @@ class Pushed(NamedTuple):
     branches: Mapping[str, Moved]
     versions: Versions
     left_out: int = 0
+    entered: Entered = Entered()
 
 
 # Where branches should stand: dataset -> branch and commit.
@@ -66,8 +69,9 @@ def push_commits(
     tips: Tips | None = None,
 ) -> Pushed:
     """Bring commits, by dataset, to a remote with all that they reach, and pin them there. The versions that stand on
-    them go along, and a dataset's branch goes forward there, unless it has diverged: the one that `tips` name, to the
-    commit that stands beside it; without `tips` the current one, as far as the commits reach.
+    them go along, as do the runs and evaluations of data that is there then. A dataset's branch goes forward there,
+    unless it has diverged: the one that `tips` name, to the commit that stands beside it; without `tips` the current
+    one, as far as the commits reach.
 
     All of it becomes visible at once, or nothing. Raises RefusedError where a version's name stands for another commit
     there or the remote is not trusted, RemoteError.
@@ -86,16 +90,27 @@ def push_commits(
         ]
 
         ours = seen(repository)
+        ledger = _ledger(ours, seen(there), [plan.dataset for plan in plans], source, transaction.writer)
+        if ledger:
+            copier.copy(commits_in(ledger))
 
-        def change(refs: Refs) -> tuple[dict[str, Moved], Versions]:
+        def change(refs: Refs) -> tuple[dict[str, Moved], Versions, Entered]:
             require_free(refs, [version for plan in plans for version in plan.versions], remote)
             moves = {plan.dataset: move for plan in plans if (move := plan.carry_out(refs)) is not None}
             unite_tombstones(refs, ours)
-            return moves, set_versions(refs, [version for plan in plans for version in plan.versions])
+            return moves, set_versions(refs, [one for plan in plans for one in plan.versions]), enter(refs, ledger)
 
-        branches, versions = transaction.run(change)
-    lacking = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
-    return Pushed(len(copier.commits), copier.objects, copier.bytes, lacking, branches, versions, copier.left_out)
+        branches, versions, entered = transaction.run(change)
+    absent = {dataset: ids & missing for dataset, ids in wanted.items() if ids & missing}
+    commits = len(copier.commits - entry_commits(ledger))
+    return Pushed(commits, copier.objects, copier.bytes, absent, branches, versions, copier.left_out, entered)
+
+
+def _ledger(ours: View, there: View, datasets: list[str], source: Source, writer: ObjectWriter) -> Ledger:
+    """The runs and evaluations of data that is at the remote, or on its way, and that the remote lacks."""
+    with owning():
+        found = ledger_of(ours, datasets)
+    return standing(lacking(there, found), source, lambda id: writer.has(id, Kind.COMMIT))
 
 
 def own_source(repository: Repository, remote: Remote) -> Source:

@@ -11,6 +11,7 @@ from dsvc.errors import RefusedError
 from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, Ref, RemoteRef, VersionRef
 from dsvc.remote.fetching import Versions
 from dsvc.remote.guarded import blaming, owning
+from dsvc.remote.ledgers import Entered, Ledger, commits_in, enter, entry_commits, is_generated, lacking, ledger_of
 from dsvc.remote.opening import open_remote
 from dsvc.remote.pushing import Moved, move_branch, own_source, require_free, set_versions
 from dsvc.remote.settings import pull_hint
@@ -21,12 +22,14 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.model.incoming import Progress
+    from dsvc.model.view import View
     from dsvc.remote.settings import Remote
 
 
 class Sent(NamedTuple):
     """What a push of datasets sent: how many commits, objects and bytes. `branches` pairs a dataset with what became of
-    a branch of it; `versions` are new there; `left_out` counts the media that was purged and stayed here."""
+    a branch of it; `versions` are new there; `left_out` counts the media that was purged and stayed here. `entered`
+    tells of runs and evaluations."""
 
     commits: int
     objects: int
@@ -34,6 +37,7 @@ class Sent(NamedTuple):
     branches: list[tuple[str, Moved]]
     versions: Versions
     left_out: int = 0
+    entered: Entered = Entered()
 
 
 def push(
@@ -46,8 +50,9 @@ def push(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Sent:
-    """Bring the branches of a dataset to a remote, with the versions of commits that they reach; without `dataset` all
-    branches and versions of all datasets. All of it becomes visible there at once, or nothing.
+    """Bring the branches of a dataset to a remote, with the versions of commits that they reach, and its runs and
+    evaluations with their data; without `dataset` all of all datasets. All of it becomes visible there at once, or
+    nothing.
 
     `branch`, and without `dataset` the branch that is current here, must go forward there; others that have gone
     another way are left as they are. With `force` it moves in any case, if it stands there where it was last seen.
@@ -59,15 +64,17 @@ def push(
         load.add(name, is_whole=dataset is None)
     there = open_remote(repository, remote, create=True, dry_run=dry_run)
     with blaming(remote.name), there.transaction(f"push from {repository.workspace.id}") as transaction:
-        moves, versions = load.unload(Refs(seen(there)))  # refusals come before anything is sent
+        load.look(seen(there))
+        moves, versions, entered = load.unload(Refs(seen(there)))  # refusals come before anything is sent
         if dry_run:
-            lacking = {id for id in load.commits() if not transaction.writer.has(id)}
-            return Sent(len(lacking), 0, 0, moves, versions)
+            absent = {id for id in load.commits() if not transaction.writer.has(id)}
+            return Sent(len(absent - load.entries), 0, 0, moves, versions, entered=entered)
         copier = sender(transaction, repository, remote, own_source(repository, remote), progress)
         copier.copy(load.heads())
-        moves, versions = transaction.run(load.unload)
+        moves, versions, entered = transaction.run(load.unload)
     load.note(moves)
-    return Sent(len(copier.commits), copier.objects, copier.bytes, moves, versions, copier.left_out)
+    commits = len(copier.commits - load.entries)
+    return Sent(commits, copier.objects, copier.bytes, moves, versions, copier.left_out, entered)
 
 
 def _required(repository: Repository, dataset: str | None, branch: str | None) -> Ref | None:
@@ -96,6 +103,7 @@ class _Load:
         self._branches: dict[Ref, ObjectId] = {}
         self._left: set[Ref] = set()  # branches that have gone another way there
         self._versions: list[tuple[Ref, VersionRef]] = []
+        self._ledger: Ledger = {}
 
     def add(self, dataset: str, *, is_whole: bool) -> None:
         """Take a dataset along, with the versions that its branches reach, or with all of them."""
@@ -105,7 +113,8 @@ class _Load:
             self._require_commit(self._required, listed)
         commits = {ref: commit for ref, commit in listed.items() if commit is not None}
         self._branches |= commits
-        versions = [(ref, cast(VersionRef, value)) for ref, value in self._view.list(VERSION, dataset)]
+        listed_versions = ((ref, cast(VersionRef, value)) for ref, value in self._view.list(VERSION, dataset))
+        versions = [(ref, version) for ref, version in listed_versions if not is_generated(version)]
         if not is_whole and versions:
             with owning():
                 behind = self._graph.behind(commits.values())
@@ -119,17 +128,28 @@ class _Load:
         if listed[branch] is None:
             raise RefusedError(f"{dataset}:{name} has no commit yet", "commit what is staged: dsvc commit -m TEXT")
 
+    def look(self, there: View) -> None:
+        """Choose of the ledgers what is not there yet."""
+        with owning():
+            ours = ledger_of(self._view, self._datasets)
+        self._ledger = lacking(there, ours)
+
+    @property
+    def entries(self) -> set[ObjectId]:
+        """The commits that keep runs and evaluations."""
+        return entry_commits(self._ledger)
+
     def heads(self) -> set[ObjectId]:
-        """The commits of the versions and of the branches that go."""
+        """The commits of the versions, of the ledgers and of the branches that go."""
         going = {commit for ref, commit in self._branches.items() if ref not in self._left}
-        return going | {version.commit for _, version in self._versions}
+        return going | {version.commit for _, version in self._versions} | commits_in(self._ledger)
 
     def commits(self) -> set[ObjectId]:
         """Every commit that they reach."""
         with owning():
             return self._graph.behind(self.heads())
 
-    def unload(self, refs: Refs) -> tuple[list[tuple[str, Moved]], Versions]:
+    def unload(self, refs: Refs) -> tuple[list[tuple[str, Moved]], Versions, Entered]:
         """Put all in place in a remote's refs. Raises RefusedError."""
         require_free(refs, self._versions, self._remote)
         for dataset, described in self._datasets.items():
@@ -137,7 +157,7 @@ class _Load:
                 refs.set((DATASET, dataset), described)
         moves = [(ref[1], self._move(refs, ref, commit)) for ref, commit in self._branches.items()]
         unite_tombstones(refs, self._view)
-        return moves, set_versions(refs, self._versions)
+        return moves, set_versions(refs, self._versions), enter(refs, self._ledger)
 
     def _move(self, refs: Refs, ref: Ref, commit: ObjectId) -> Moved:
         _, dataset, branch = ref

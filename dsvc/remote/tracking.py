@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from dsvc.core.merging.graph import Graph
 from dsvc.core.nearest import near_names
 from dsvc.core.operations import describe_ref
+from dsvc.core.repository import MAIN
 from dsvc.errors import NotFoundError
 from dsvc.model.view import BRANCH, DATASET, REMOTE, VERSION, AnyRef, BranchRef, Ref, RemoteRef, VersionRef
 from dsvc.remote.fetching import is_named, source_of
 from dsvc.remote.guarded import blaming
+from dsvc.remote.ledgers import (
+    Entered,
+    Ledger,
+    commits_in,
+    enter,
+    entry_commits,
+    is_generated,
+    lacking,
+    ledger_of,
+    sift,
+)
 from dsvc.remote.opening import open_remote
 from dsvc.remote.pushing import is_behind
 from dsvc.remote.travel import receiver, seen, unite_tombstones
@@ -21,6 +33,7 @@ if TYPE_CHECKING:
     from dsvc.core.repository import Repository
     from dsvc.core.transaction import Refs
     from dsvc.model.incoming import Progress
+    from dsvc.model.view import View
     from dsvc.remote.settings import Remote
 
 
@@ -40,17 +53,20 @@ class Seen(NamedTuple):
 
 class FetchedAll(NamedTuple):
     """What a fetch brought: how many commits, objects and bytes, and what is different at the remote. `left_out` counts
-    the media that was purged and stayed there."""
+    the media that was purged and stayed there. `entered` tells of runs and evaluations, which are this repository's own
+    where their dataset is here."""
 
     commits: int
     objects: int
     bytes: int
     changes: list[Seen]
     left_out: int = 0
+    entered: Entered = Entered()
 
 
 def fetch(repository: Repository, remote: Remote, progress: Progress | None = None) -> FetchedAll:
-    """Bring all that the remote's branches and versions reach, and note where they stand. Nothing else moves here.
+    """Bring all that the remote's branches and versions reach, and note where they stand; and the runs and evaluations
+    of datasets that are here. Nothing else moves here.
 
     All of it becomes visible at once, or nothing. Raises RefusedError where the remote is not trusted, RemoteError.
     """
@@ -69,19 +85,40 @@ def bring(
             view = seen(there)
             theirs = {ref: value for kind in (DATASET, BRANCH, VERSION) for ref, value in view.list(kind)}
             copier = receiver(transaction, there, remote, source_of(there, remote), progress)
-        theirs = {ref: value for ref, value in theirs.items() if is_named(ref)}
+        theirs = {ref: value for ref, value in theirs.items() if is_named(ref) and not is_generated(value)}
         theirs = _wanted(remote, theirs)
         tracked = _tracked(remote, theirs)
-        copier.copy({ref.commit for ref in tracked.values()}, whole=not remote.datasets)
+        with blaming(remote.name):
+            ledger = _ledger(repository, view, theirs, adopt)
+        copier.copy({ref.commit for ref in tracked.values()} | commits_in(ledger), whole=not remote.datasets)
+        sound, refused = sift(transaction.writer, ledger)
 
-        def change(refs: Refs) -> list[Seen]:
-            for ref, value in theirs.items() if adopt else ():
-                refs.set(ref, refs.get(*ref) or value)
+        def change(refs: Refs) -> tuple[list[Seen], Entered]:
+            if adopt:
+                _adopt(refs, theirs)
             unite_tombstones(refs, view)
-            return _note(refs, remote, tracked)
+            return _note(refs, remote, tracked), enter(refs, sound, refused)
 
-        changes = [_told(repository, seen) for seen in transaction.run(change)]
-    return FetchedAll(len(copier.commits), copier.objects, copier.bytes, changes, copier.left_out)
+        seen_now, entered = transaction.run(change)
+        changes = [_told(repository, seen) for seen in seen_now]
+    commits = len(copier.commits - entry_commits(ledger))
+    return FetchedAll(commits, copier.objects, copier.bytes, changes, copier.left_out, entered)
+
+
+def _adopt(refs: Refs, theirs: Mapping[Ref, AnyRef]) -> None:
+    """Set what is free here of a remote's datasets, branches and versions. One without a commit has no branch there."""
+    for ref, value in theirs.items():
+        refs.set(ref, refs.get(*ref) or value)
+    for ref in theirs:
+        if ref[0] == DATASET and not any(refs.list(BRANCH, ref[1])):
+            refs.set((BRANCH, ref[1], MAIN), BranchRef())
+
+
+def _ledger(repository: Repository, view: View, theirs: Mapping[Ref, AnyRef], adopt: bool) -> Ledger:
+    """What is lacking here of a remote's ledgers, in the datasets that are here or are to be."""
+    ours = seen(repository)
+    datasets = [ref[1] for ref in theirs if ref[0] == DATASET and (adopt or ours.get(*ref) is not None)]
+    return lacking(ours, ledger_of(view, datasets))
 
 
 def _told(repository: Repository, seen: Seen) -> Seen:

@@ -21,6 +21,7 @@ MAX_ITEMS = 1 << 20  # elements of lists and entries of maps in one encoded valu
 FEW_BYTES = 64 << 10  # an encoded value of no more need not be counted
 MADE_BYTES = 4 << 20  # of a record that somebody makes or imports
 MADE_ITEMS = 1 << 18
+MAX_SAID = 8 << 20  # bytes of the snapshot that holds what is said of a run or an evaluation
 MAX_HEAD = 1 << 20
 MAX_MANIFEST = 4 << 20
 MAX_SEGMENTS = 1 << 10  # of a repository; writers keep them at a few dozen

@@ -96,6 +96,11 @@ def take_lock(fd: int, path: Path) -> None:
         raise
 
 
+def try_lock(fd: int) -> bool:
+    """Take the lock on an open file, if nobody holds it; whether it was taken. Raises OSError where there is none."""
+    return _is_free(fd)
+
+
 def prove_lock(path: Path, one_machine: bool) -> None:
     """See that the lock on `path`, which this process holds, keeps others out. Raises RefusedError where it doesn't.
 

@@ -32,6 +32,7 @@ SCRIPTS = (
     "blame",
     "rewrite",
     "filter",
+    "metrics",
     "git_hooks",
     "git_shims",
     "checkout_folders",

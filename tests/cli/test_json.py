@@ -182,15 +182,18 @@ def test_versions(dsvc, commit: str) -> None:
         "message": "As it came",
         "author": ADA,
         "time": "2024-05-01T12:00:00+00:00",
+        "origin": "manual",
+        "used_by": [],
         **COUNTS,
+        "unlabeled_inputs": 0,
     }
     assert document(dsvc, "version", "show", "v1") == v1
-    assert document(dsvc, "version", "list") == {"dataset": "pets", "versions": [v1]}
+    assert document(dsvc, "version", "list") == {"dataset": "pets", "auto_generated": 0, "versions": [v1]}
     assert document(dsvc, "version", "create", "v1", *SIGNED) == {"created": False, **v1}
     v2 = {**v1, "name": "v2", "message": "x", "time": "2024-05-01T12:00:00+02:00"}
     assert document(dsvc, "version", "create", "-m", "x", *SIGNED) == {"created": True, **v2}
     dsvc("create", "birds")
-    assert document(dsvc, "version", "list") == {"dataset": "birds", "versions": []}
+    assert document(dsvc, "version", "list") == {"dataset": "birds", "auto_generated": 0, "versions": []}
 
 
 def test_add(dsvc, commit: str, project: Path) -> None:

@@ -27,6 +27,7 @@ READING = {
     "version show": ("version", "show", "v1"),
     "op log": ("op", "log"),
     "concept list": ("concept", "list"),
+    "evaluate list": ("evaluate", "list"),
 }
 WRITING = {
     "create": ("create", "birds"),
@@ -50,6 +51,7 @@ WRITING = {
     "commit": ("commit", "-m", "x", *SIGNED),
     "version create": ("version", "create", "v9", "--at", "HEAD", *SIGNED),
     "version delete": ("version", "delete", "v1"),
+    "evaluate": ("evaluate", "pets@v1", "pets@v1", *SIGNED),
     "undo": ("undo",),
     "op restore": ("op", "restore", "{created}"),
 }

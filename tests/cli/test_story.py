@@ -563,7 +563,9 @@ class TestVersions:
 
     def test_list_and_show(self, dsvc, project: Path) -> None:
         commit = head(dsvc)
-        assert dsvc("version", "list").out == f"v1  {commit}  2024-05-01 12:00:00 +0000  Ada  As it came\n"
+        assert dsvc("version", "list").out == (
+            f"v1  {commit}  2024-05-01 12:00:00 +0000  Ada  2 inputs  2 annotations  As it came\n"
+        )
         assert dsvc("version", "show", "v1").out == (
             f"version v1 of pets, commit {commit}\nAda <ada@example.org>, 2024-05-01 12:00:00 +0000\n"
             f"    As it came\nholds {HOLDS}\n"

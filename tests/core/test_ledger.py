@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dsvc.core.automatic import commit_data, drop_entry
@@ -23,7 +24,8 @@ from dsvc.core.ledger import (
 )
 from dsvc.core.transaction import Refs
 from dsvc.errors import NotFoundError, RefusedError, UsageError
-from dsvc.model.commit import Author, Moment
+from dsvc.model.commit import Author, Moment, load_commit, store_commit
+from dsvc.model.snapshot import load_roots, store_roots
 from dsvc.model.view import RUN, TRAINING, VersionRef
 
 ADA = Author("Ada")
@@ -35,8 +37,8 @@ def labelled(pets: Dataset, write: Callable[..., Path], coco: Callable[..., dict
         draft.import_(write(coco()))
 
 
-def enter(pets: Dataset, id: str, **files: bytes) -> str:
-    """Enter a run of what the dataset holds now; the name of the version that it is of."""
+def enter(pets: Dataset, id: str, version: str | None = None, **files: bytes) -> str:
+    """Enter a run of what the dataset holds now; the name of the version that it made."""
     name = auto_name(id, Moment(1_700_000_000))
     with pets.repository.transaction("train") as transaction:
         writer = transaction.writer
@@ -45,7 +47,7 @@ def enter(pets: Dataset, id: str, **files: bytes) -> str:
         def change(refs: Refs) -> None:
             data = commit_data(pets, refs, writer, "training data", ADA, Moment(5))
             set_auto_version(refs, pets.name, name, VersionRef(data, "", ADA, Moment(5), TRAINING))
-            record = {"id": id, "accuracy": 0.5}
+            record = {"id": id, "accuracy": 0.5, "version": version or name}
             set_entry(refs, RUN, pets.name, id, store_entry(writer, RUN, record, staged, [data], ADA, Moment(5)))
 
         transaction.run(change)
@@ -105,9 +107,12 @@ def test_auto_generated_versions_are_listed_apart_and_stay_while_something_names
 
 def test_a_version_of_two_runs_goes_with_the_last(pets: Dataset) -> None:
     pets.commit("all", author=ADA)
-    names = [enter(pets, "aaaa1111"), enter(pets, "bbbb2222")]
+    name = enter(pets, "aaaa1111")
+    enter(pets, "bbbb2222", version=name)
+    enter(pets, "cccc3333")
     assert drop(pets, "aaaa1111") == []
-    assert drop(pets, "bbbb2222") == names
+    assert drop(pets, "bbbb2222") == [name]
+    assert drop(pets, "cccc3333") == [auto_name("cccc3333", Moment(1_700_000_000))]
 
 
 def test_an_id_is_found_by_its_first_digits(pets: Dataset) -> None:
@@ -119,6 +124,47 @@ def test_an_id_is_found_by_its_first_digits(pets: Dataset) -> None:
     for unknown in ("aaa", "", "bbbb"):
         with pytest.raises(NotFoundError, match="has no run"):
             pets.run(unknown)
+
+
+def test_the_newest_have_names(pets: Dataset) -> None:
+    for id in ("ffff0001", "0000ffff", "88880003"):  # all within one second, as their times tell
+        enter(pets, id)
+    assert [run.id for run in pets.runs()] == ["ffff0001", "0000ffff", "88880003"]
+    assert [pets.run(name).id for name in ("last", "last~0", "last~1", "last~2")] == [
+        "88880003", "88880003", "0000ffff", "ffff0001",
+    ]  # fmt: skip
+    with pytest.raises(NotFoundError, match="'pets' has 3 runs") as error:
+        pets.run("last~3")
+    assert error.value.hint == "see: dsvc runs list"
+    for unknown in ("last~", "last~x", "last~-1", "LAST", "last~1111111111", "last~1~1"):
+        with pytest.raises(NotFoundError, match=r"has no run '(last|LAST)"):
+            pets.run(unknown)
+
+
+def test_without_any_there_is_no_newest(pets: Dataset) -> None:
+    with pytest.raises(NotFoundError, match="'pets' has no evaluations") as error:
+        pets.evaluation("last")
+    assert error.value.hint == "make one: dsvc evaluate REV PREDICTIONS"
+
+
+@pytest.mark.parametrize("entered", ["now", None, 2.5, [1]])
+def test_what_others_note_of_the_order_is_taken_with_care(pets: Dataset, entered: Any) -> None:
+    enter(pets, "aaaa1111")
+    with pets.repository.transaction("train") as transaction:
+        writer = transaction.writer
+
+        def change(refs: Refs) -> None:
+            made = load_commit(writer, pets.run("aaaa1111").commit)
+            roots = load_roots(writer, made.snapshot)
+            named = msgspec.structs.replace(roots, meta={RUN: {**roots.meta[RUN], "id": "bbbb2222"}})
+            notes = {"entered": entered}
+            other = store_commit(
+                writer, msgspec.structs.replace(made, snapshot=store_roots(writer, named), notes=notes)
+            )
+            set_entry(refs, RUN, pets.name, "bbbb2222", other)
+
+        transaction.run(change)
+    assert [run.id for run in pets.runs()] == ["bbbb2222", "aaaa1111"]
 
 
 def test_runs_follow_their_dataset(pets: Dataset) -> None:

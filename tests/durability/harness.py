@@ -76,6 +76,8 @@ def picture(folder: Path) -> dict[str, Any]:
         "committed": [sample.key for sample in dataset.at()] if dataset.head else [],
         "log": [logged.commit.message for logged in dataset.log()] if dataset.head else [],
         "draft": dataset.has_draft(),
+        "studies": [entry.id for entry in (*dataset.runs(), *dataset.evaluations())],
+        "auto": [version.name for version in dataset.versions(auto=True)],
     }
 
 

@@ -34,12 +34,15 @@ from harness import (
     spread,
     write_files,
 )
+from studied import WHEN, drop, enter_again, enter_evaluation, make_version
 
 import dsvc
 import dsvc.core.files.adding
 import dsvc.core.imports.importing
 import dsvc.core.workspace
+from dsvc.core.ledger import auto_name
 from dsvc.errors import NotRepositoryError, RefusedError
+from dsvc.model.view import EVALUATION, RUN
 
 pytestmark = needs_fork
 
@@ -49,6 +52,7 @@ LEAST = {
     "import": (70, 8),
     "import media": (70, 8),
     "commit": (80, 8),
+    "study": (40, 4),
 }  # kills in all, and inside a pack
 MEDIA = 100_000  # bytes: more than a pack gathers before it writes, so that each file is a write of its own
 
@@ -94,6 +98,12 @@ def annotate_and_commit(folder: Path) -> None:
             draft.annotate(dsvc.Annotation(key=f"one/{number:03}.jpg", id="", text="seen"))
 
 
+def start_for_studying(folder: Path) -> None:
+    start_for_committing(folder)
+    pets(folder).commit("first")
+    pets(folder).annotate("one/001.jpg", text="staged")
+
+
 STORIES: dict[str, tuple[Callable[[Path], None], dict[str, Step]]] = {
     "add": (
         start_for_adding,
@@ -122,6 +132,21 @@ STORIES: dict[str, tuple[Callable[[Path], None], dict[str, Step]]] = {
             "commit one": lambda folder: pets(folder).commit("first"),
             "annotate": annotate_and_commit,
             "commit two": lambda folder: pets(folder).commit("second"),
+        },
+    ),
+    "study": (
+        start_for_studying,
+        {
+            "make a version": lambda folder: make_version(pets(folder), "aaaa1111"),
+            "enter its run": lambda folder: enter_again(
+                pets(folder),
+                "aaaa1111",
+                auto_name("aaaa1111", WHEN),
+                {"model/weights": b"w" * MEDIA, "log.txt": b"log"},
+            ),
+            "evaluate": lambda folder: enter_evaluation(pets(folder), "eeee3333"),
+            "delete the run": lambda folder: drop(pets(folder), RUN, "aaaa1111"),
+            "delete the evaluation": lambda folder: drop(pets(folder), EVALUATION, "eeee3333"),
         },
     ),
 }
@@ -159,7 +184,7 @@ def test_whoever_is_killed_has_done_all_or_nothing(story: str, tmp_path: Path) -
             step(whole)
             told.append(picture(whole))
 
-    for place in spread(places, 75):
+    for place in spread(places, 75 if story != "study" else 40):
         folder = tmp_path / "work"
         shutil.copytree(base, folder)
         reported, died = Notebook(tmp_path / "reported"), Notebook(tmp_path / "died")
@@ -179,7 +204,7 @@ def test_whoever_is_killed_has_done_all_or_nothing(story: str, tmp_path: Path) -
         assert found == told[done + 1] if struck.swapped else True, f"{struck}: the head was swapped"
         assert is_whole(folder), struck
         # What was not reported is simply done again.
-        once = story == "commit"  # to commit or annotate again is to do it twice; to add or import again is nothing
+        once = story in ("commit", "study")  # to do such a thing again is to do it twice; to add again is nothing
         for step in list(steps.values())[told.index(found) if once else done :]:
             step(folder)
         assert picture(folder) == told[-1], struck

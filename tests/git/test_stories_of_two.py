@@ -164,7 +164,7 @@ dsvc: pushed 1 commit of data, 669 bytes, to ../store
 Bo$ dsvc pull
 all is as dsvc.lock says
 Bo$ dsvc version list
-v1  C7  TIME  Ada
+v1  C7  TIME  Ada  2 inputs  3 annotations
 """)
 
 

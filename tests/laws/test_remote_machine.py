@@ -21,14 +21,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from plain import apart
 from plain_lines import Line, Lines, count_conflicts
+from studied import drop, enter_evaluation, enter_run
 from test_merge_machine import Walk
 from walk_edits import Edits
 
 from dsvc.core.collecting.collector import Collector
+from dsvc.core.dataset import Dataset
+from dsvc.core.ledger import entry_files, read_file, versions_in
 from dsvc.core.repository import Repository
 from dsvc.errors import RefusedError
 from dsvc.model.commit import Author, Moment
-from dsvc.model.view import BRANCH, VERSION, tombstones
+from dsvc.model.view import BRANCH, EVALUATION, RUN, tombstones
 from dsvc.remote.cloning import clone
 from dsvc.remote.pulling import pull_branch
 from dsvc.remote.purging import purge
@@ -113,6 +116,8 @@ class Team(RuleBasedStateMachine):
         self.numbers = count()
         self.purged: set[ObjectId] = set()
         self.versions: dict[str, bytes] = {}
+        self.entered: dict[str, str] = {}  # runs and evaluations by id, each with its kind
+        self.dropped: set[str] = set()  # those that were taken away somewhere, and may have come back
 
     @initialize()
     def begin(self) -> None:
@@ -182,6 +187,34 @@ class Team(RuleBasedStateMachine):
         side.dataset(MAIN).create_version(name, revision="pets:main")
         self.versions[name] = side.plain.refs.heads[MAIN]
         side.forget()
+
+    @rule(who=st.integers(0, 1), evaluates=st.booleans())
+    def study(self, who: int, evaluates: bool) -> None:
+        """A run or an evaluation of what is there, staged changes included."""
+        side, id = self.sides[who], f"{next(self.numbers):08x}"
+        dataset = side.dataset(MAIN)
+        if dataset.draft().snapshot.conflicts:
+            with pytest.raises(RefusedError):
+                enter_run(dataset, id)
+            return
+        if evaluates:
+            enter_evaluation(dataset, id, f"{next(self.numbers):08x}")
+        else:
+            enter_run(dataset, id, {"log.txt": f"run {id}".encode()})
+        self.entered[id] = EVALUATION if evaluates else RUN
+        side.forget()
+        side.compare(MAIN)
+
+    @rule(who=st.integers(0, 1), seed=st.integers(0, 1 << 16))
+    def drop(self, who: int, seed: int) -> None:
+        side = self.side(who, seed)
+        here = [*side.dataset(MAIN).runs(), *side.dataset(MAIN).evaluations()]
+        if here:
+            entry = side.choose(here)
+            drop(side.dataset(MAIN), entry.kind, entry.id)
+            self.dropped.add(entry.id)
+            side.forget()
+            side.compare(MAIN)
 
     @rule(who=st.integers(0, 1), seed=st.integers(0, 1 << 16))
     def branch_or_merge(self, who: int, seed: int) -> None:
@@ -267,11 +300,24 @@ class Team(RuleBasedStateMachine):
         wanted = {name for name, id in self.versions.items() if id in behind}
         for repository in (*(side.repo for side in self.sides), self.far()):
             repository.store.refresh()
-            names = {ref[2] for ref, _ in repository.view.list(VERSION, "pets")}
+            names = {version.name for version in repository.dataset("pets").versions()}
             assert names >= wanted and names <= self.versions.keys()
+            self.require_studies(repository.dataset("pets"))
             assert [ref[2] for ref, _ in repository.view.list(BRANCH, "pets")][:1] == ["main"]
             self.require_media(repository)
             assert repository.check().damage == ()
+
+    def require_studies(self, dataset: Dataset) -> None:
+        """All runs and evaluations are there but such as were taken away, each with its versions and its files."""
+        here = {entry.id: entry for entry in (*dataset.runs(), *dataset.evaluations())}
+        assert self.entered.keys() - self.dropped <= here.keys() <= self.entered.keys()
+        versions = {version.name: version.version.commit for version in dataset.versions(auto=True)}
+        named = {name for entry in here.values() for name in versions_in(entry.record)}
+        assert versions.keys() == named
+        for id, entry in here.items():
+            assert entry.kind == self.entered[id]
+            assert set(entry.of) == {versions[name] for name in versions_in(entry.record)}
+            assert all(b"".join(read_file(dataset, entry, file.key)) for file in entry_files(dataset, entry))
 
     def require_media(self, repository: Repository) -> None:
         """All media is there but what was purged, of which there are tombstones."""

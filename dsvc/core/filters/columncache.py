@@ -44,8 +44,8 @@ _SCHEMA = f"""
 class ColumnCache:
     """What was kept of a tree's columns. A context: what is new is written at its end, unless that is an error."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._path = _place(tree)
+    def __init__(self, tree: Tree, name: str = _NAME, small: int | None = None) -> None:
+        self._path = _place(tree, name, SMALL if small is None else small)
         self._database: sqlite3.Connection | None = None
         self._pending: list[tuple[bytes, str, bytes]] = []
         self._bytes = 0
@@ -118,10 +118,10 @@ class ColumnCache:
                     self._path.unlink()
 
 
-def _place(tree: Tree) -> Path | None:
-    """The file of a tree's columns; None for a small one, or where nothing can be kept."""
-    folder = tree.cache.folder() if len(tree) >= SMALL else None
-    return folder / _NAME if folder is not None else None
+def _place(tree: Tree, name: str, small: int) -> Path | None:
+    """The file of what is kept of a tree; None for a small one, or where nothing can be kept."""
+    folder = tree.cache.folder() if len(tree) >= small else None
+    return folder / name if folder is not None else None
 
 
 def _open(path: Path) -> sqlite3.Connection:

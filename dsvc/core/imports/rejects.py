@@ -16,7 +16,7 @@ def stop_on_errors(incoming: Incoming, path: Path, on_error: OnError) -> None:
         noun = "error" if problems.count == 1 else "errors"
         what = "them" if path.is_dir() else "the file"
         hint = f"nothing was imported; mend {what}, or import the rest: --on-error skip"
-        raise InvalidRecordsError(f"{path}: {problems.count} {noun}", problems.found, hint)
+        raise InvalidRecordsError(f"{path}: {problems.count} {noun}", problems.found, hint, count=problems.count)
 
 
 def write_rejects(incoming: Incoming, path: Path) -> Path | None:

@@ -35,9 +35,9 @@ def find_doomed(repository: Repository, histories: Histories, dataset: str, keys
 
 
 def find_shared(histories: Histories, dataset: str, keys: Collection[str], blobs: Collection[ObjectId]) -> list[Use]:
-    """The inputs, other than those of some keys of a dataset, that ever had one of some blobs."""
+    """The inputs but those of some keys of a dataset, and the files of runs, that ever had one of some blobs."""
     uses = histories.uses(blobs) if blobs else ()
-    return [use for use in uses if use.dataset != dataset or use.key not in keys]
+    return [use for use in uses if use.dataset != dataset or use.key not in keys or use.of is not None]
 
 
 def _doomed(repository: Repository, histories: Histories, dataset: str, key: str) -> list[Doomed]:
@@ -92,7 +92,7 @@ def require_found(repository: Repository, dataset: str, keys: Iterable[str], doo
 
 def require_alone(shared: Iterable[tuple[str, Use]]) -> None:
     """Raise RefusedError where other inputs have the same bytes, each with the place where it has; it names them."""
-    others = sorted({f"{use.key} (dataset {use.dataset}{place and f', at {place}'})" for place, use in shared})
+    others = sorted({f"{use.name} (dataset {use.dataset}{place and f', at {place}'})" for place, use in shared})
     if not others:
         return
     more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""

@@ -22,7 +22,9 @@ from dsvc.model.view import (
     RUN,
     VERSION,
     DraftRef,
+    EvaluationRef,
     Ref,
+    RunRef,
     decode_ref,
     split_ref,
 )
@@ -36,11 +38,17 @@ _FEW = 8
 
 
 class Use(NamedTuple):
-    """An input that names a blob."""
+    """An input that names a blob; or a file, by its name, `of` a run or an evaluation."""
 
     dataset: str
     key: str
     blob: ObjectId
+    of: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The key, or the name of the file and whose it is."""
+        return self.key if self.of is None else f"{self.key} of {self.of}"
 
 
 class Histories:
@@ -53,6 +61,7 @@ class Histories:
         self._read: dict[ObjectId, Commit] = {}
         self._starts: dict[str, set[ObjectId]] = {}
         self._drafts: dict[str, set[ObjectId]] = {}
+        self._entries: dict[str, dict[ObjectId, str]] = {}  # by dataset the commits of runs and evaluations, in words
         self._look_back()
 
     def _look_back(self) -> None:
@@ -81,7 +90,11 @@ class Histories:
         dataset = names.get(ref[at], ref[at])
         starts = self._starts.setdefault(dataset, set())
         found = decode_ref(ref[0], value)
-        starts.update(commits_of(found))
+        if isinstance(found, RunRef | EvaluationRef):
+            self._entries.setdefault(dataset, {})[found.commit] = f"{ref[0]} {ref[2]}"
+            starts.update(self._commit(found.commit).parents)
+        else:
+            starts.update(commits_of(found))
         if isinstance(found, DraftRef):
             self._drafts.setdefault(dataset, set()).add(found.snapshot)
 
@@ -97,12 +110,14 @@ class Histories:
             id = queue.pop()
             if id in found:
                 continue
-            commit = self._read.get(id)
-            if commit is None:
-                commit = self._read[id] = load_commit(self._store, id)
-            found[id] = commit
+            commit = found[id] = self._commit(id)
             queue += [*commit.parents, *commit.sources.values()]
         return found
+
+    def _commit(self, id: ObjectId) -> Commit:
+        if id not in self._read:
+            self._read[id] = load_commit(self._store, id)
+        return self._read[id]
 
     def input_roots(self, dataset: str) -> set[ObjectId]:
         """The roots of the trees of inputs of a dataset's commits and drafts."""
@@ -110,7 +125,8 @@ class Histories:
         return {load_roots(self._store, snapshot).inputs for snapshot in snapshots}
 
     def uses(self, blobs: Collection[ObjectId]) -> Iterator[Use]:
-        """Every input that names one of some blobs, each once for a dataset, key and blob. Raises DamagedError."""
+        """Every input that names one of some blobs, each once for a dataset, key and blob, and every file of a run or
+        an evaluation that does. Raises DamagedError."""
         for dataset in self.datasets:
             told: set[Use] = set()
             for key, blob in self._named(self.input_roots(dataset), blobs):
@@ -118,6 +134,9 @@ class Histories:
                 if use not in told:
                     told.add(use)
                     yield use
+            for id, words in self._entries.get(dataset, {}).items():
+                files = load_roots(self._store, self._commit(id).snapshot).inputs
+                yield from (Use(dataset, key, blob, words) for key, blob in self._named({files}, blobs))
 
     def _named(self, roots: set[ObjectId], blobs: Collection[ObjectId]) -> Iterator[tuple[str, ObjectId]]:
         queue, seen = list(roots), set(roots)

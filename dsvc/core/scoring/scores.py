@@ -11,11 +11,16 @@ Kind = Literal["box", "mask", "keypoints", "classification"]
 KINDS: tuple[Kind, ...] = ("box", "mask", "keypoints", "classification")
 # The row and the column of a confusion matrix for what has no counterpart: it is the last one.
 NOTHING = "(nothing)"
-Figures = Mapping[str, float | None]
+# What is counted is a whole number; every other figure is 0 to 1.
+Figures = Mapping[str, int | float | None]
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Of one input or concept, at the chosen IoU and score: what was found, found wrongly, and missed."""
+    """Of one input or concept, at the chosen IoU and score: what was found, found wrongly, and missed.
+
+    `found` and `missed` are all annotations, `found` and `wrong` all predictions that reach the score: what was found
+    as another concept is wrong, and its annotation is missed.
+    """
 
     found: int = 0
     wrong: int = 0

@@ -1,0 +1,1 @@
+"""Evaluating: predictions are read, stored beside their ground truth, scored, and the numbers kept."""
