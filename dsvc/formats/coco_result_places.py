@@ -129,6 +129,8 @@ class Concepts:
 
     def __init__(self, asked: Asked, plan: Plan) -> None:
         points = {c.id: len(c.keypoints) if c.keypoints is not None else None for c in asked.truth.concepts()}
+        # Whether a number was met that is nobody's.
+        self.are_unknown = False
         self._name = asked.numbered_name
         self._numbers = {}
         for id, number in plan.concepts.items():
@@ -140,4 +142,5 @@ class Concepts:
     def find(self, number: Number) -> Found:
         """The concept of a number."""
         found = self._numbers.get(number)
+        self.are_unknown |= found is None
         return found if found is not None else Found("", None, f"its category {number!r} is not in {self._name}")

@@ -88,6 +88,8 @@ class CocoResults:
         if self._is_mixed:
             ways = "say what is meant: --type box, mask, keypoints or classification"
             return ways if self._is_told else "leave out --type: the first record tells what is predicted"
+        if self._concepts.are_unknown:
+            return "nothing was stored; categories have the numbers that an export gives: dsvc export --format coco"
         return "nothing was stored; mend the records"
 
     def annotations(self, progress: Progress | None = None) -> Iterator[list[Entry]]:

@@ -112,6 +112,7 @@ def test_a_wrong_record_is_named(refused: Refused, fields: dict[str, Any], wrong
         NAMED if type(record["image_id"]) in (int, str) else "record 2: " if fields.keys() == {"image_id"} else NAMED
     )
     assert error.problems == (named + wrong,)
+    assert ("dsvc export --format coco" in error.hint) == wrong.startswith("its category")
 
 
 def test_other_wrong_records_are_named(refused: Refused) -> None:
