@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from dsvc.errors import UsageError
 from dsvc.model.view import EVALUATION, RUN
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Studies:
         """
         from dsvc.core.training.running import Plan, Watch, find_source, train
 
+        if isinstance(command, str):
+            raise UsageError("a command is a list of words, not one text", 'such as: ["python", "train.py"]')
         dataset, watch = cast("Dataset", self), Watch()
         watch.show = show
         source = find_source(dataset, "HEAD" if version is None else f"{dataset.name}@{version}")

@@ -131,6 +131,12 @@ def test_open_conflicts_are_refused(pets: Dataset) -> None:
     assert pets.versions(auto=True) == []
 
 
+def test_a_command_is_a_list_of_words(pets: Dataset) -> None:
+    with pytest.raises(UsageError, match="a command is a list of words, not one text"):
+        pets.train("python train.py", environment=ENVIRONMENT)
+    assert pets.runs() == [] and pets.versions(auto=True) == []
+
+
 def test_a_file_that_is_no_command_is_told(pets: Dataset) -> None:
     root = pets.repository.root
     (root / "train.py").write_text("print()")
