@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dsvc.cli.render import author_json, iso, plural, shown, subject, table, when
+from dsvc.cli.render import author_json, iso, plural, short, shown, subject, table, when
 from dsvc.core.evaluating.record import describe, plain_record
 from dsvc.core.scoring.scores import NOTHING
 
@@ -107,7 +107,7 @@ def _concept_lines(scores: Scores, limit: int) -> Iterator[str]:
     yield ""
     yield f"concepts, the worst {shown(by)} first:"
     rows = [("concept", *map(shown, first))]
-    rows += [(shown(id), *(_number(concepts[id].get(name)) for name in first)) for id in ordered[:limit]]
+    rows += [(short(id), *(_number(concepts[id].get(name)) for name in first)) for id in ordered[:limit]]
     yield from _indented(table(rows, range(1, len(first) + 1)))
     if len(ordered) > limit:
         yield f"  ... and {len(ordered) - limit:,} more; all are in --json"
@@ -138,8 +138,8 @@ def _confusion_lines(confusion: Confusion) -> Iterator[str]:
 
 def _confused(is_: str, said: str) -> str:
     if said == NOTHING:
-        return f"{shown(is_)} missed"
-    return f"{shown(said)} where there is none" if is_ == NOTHING else f"{shown(is_)} taken for {shown(said)}"
+        return f"{short(is_)} missed"
+    return f"{short(said)} where there is none" if is_ == NOTHING else f"{short(is_)} taken for {short(said)}"
 
 
 def _input_lines(scores: Scores) -> Iterator[str]:
@@ -224,7 +224,7 @@ def _concept_changes(concepts: Mapping[str, Mapping[str, Change]]) -> Iterator[s
         found.sort(key=lambda one: ((one[1].delta or 0) * sign, one[0]))
         yield ""
         yield f"{plural(len(found), 'concept')} {word}, by {shown(by)}:"
-        rows = [(shown(id), _number(one.old), _number(one.new), _delta(one.delta)) for id, one in found[:_TOP]]
+        rows = [(short(id), _number(one.old), _number(one.new), _delta(one.delta)) for id, one in found[:_TOP]]
         yield from _indented(table(rows, (1, 2, 3)))
 
 

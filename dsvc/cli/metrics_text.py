@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dsvc.cli.distant import fit
-from dsvc.cli.render import plural, shown, table, width, word
+from dsvc.cli.render import plural, short, shown, table, width, word
 
 if TYPE_CHECKING:
     from dsvc.core.metrics.comparing import Comparison, Differences
@@ -25,7 +25,7 @@ def metrics_lines(metrics: Metrics, revision: str) -> Iterator[str]:
     """The numbers of a state that matter most, and what is odd about it."""
     yield from table(_rows(metrics), right=(1,))
     yield from _concept_lines(metrics)
-    pairs = [f"{shown(a)} + {shown(b)} {count:,}" for a, b, count in metrics.co_occurrence[:_PAIRS]]
+    pairs = [f"{short(a)} + {short(b)} {count:,}" for a, b, count in metrics.co_occurrence[:_PAIRS]]
     if pairs:
         yield f"together in inputs: {', '.join(pairs)}"
     for line in _oddities(metrics, revision):
@@ -79,7 +79,7 @@ def _concept_lines(metrics: Metrics) -> Iterator[str]:
     ranked = sorted(labels.items(), key=lambda item: (-item[1], item[0]))
     most = max(ranked[0][1], 1)
     yield f"concepts: {len(labels):,}"
-    names = [f"  {shown(name)}" for name, _ in ranked[:SHOWN]]
+    names = [f"  {short(name)}" for name, _ in ranked[:SHOWN]]
     widest = max(map(width, names))
     number = max(len(f"{count:,}") for _, count in ranked[:SHOWN])
     for name, (_, count) in zip(names, ranked, strict=False):
@@ -137,7 +137,7 @@ def group_lines(metrics: Metrics) -> Iterator[str]:
     columns = [name for name in names if any(found[name] for found in groups.values()) or name == first]
     ranked = sorted(groups, key=lambda name: (-groups[name][first], name))
     rows = [(shown(metrics.by or ""), *(name.replace("_", " ") for name in columns))]
-    rows += [(shown(name), *(f"{groups[name][column]:,}" for column in columns)) for name in ranked[:ROWS]]
+    rows += [(short(name), *(f"{groups[name][column]:,}" for column in columns)) for name in ranked[:ROWS]]
     yield from table(rows, right=range(1, len(columns) + 1))
     if len(ranked) > ROWS:
         yield f"... and {len(ranked) - ROWS:,} more; all: --json"
@@ -154,7 +154,7 @@ def comparison_lines(found: Comparison, by: str | None) -> Iterator[str]:
         sections.append((f"by {by}", found.groups, ("inputs", "annotations")))
     for title, groups, columns in sections:
         rows = [
-            (f"  {shown(name)}", *row)
+            (f"  {short(name)}", *row)
             for name, differences in groups.items()
             for row in _differences({column: differences[column] for column in columns if column in differences})
         ]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 NEXT = "next: dsvc commit -m TEXT"
 NOUNS = ("input", "annotation", "concept")
+# How many characters of a name stand in a table.
+_NAME = 60
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -55,6 +57,12 @@ def shown(text: str) -> str:
     from dsvc.core.keys import display
 
     return display(text)
+
+
+def short(text: str) -> str:
+    """A name in a table as one safe line, cut where it is so long that the other columns would go out of sight."""
+    line = shown(text)
+    return line if len(line) <= _NAME else f"{line[: _NAME - 3]}..."
 
 
 def word(text: str) -> str:

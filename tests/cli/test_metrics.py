@@ -54,6 +54,13 @@ def test_text(dsvc, project: Path) -> None:
     assert empty.out == "nothing, the draft\ninputs       0\nannotations  0\n"
 
 
+def test_a_name_that_is_very_long_is_cut(dsvc, project: Path) -> None:
+    dsvc("annotate", "a.jpg", "--concept", "c" * 300)
+    text = dsvc("metrics").out + dsvc("metrics", "--by", "concept").out
+    assert f"  {'c' * 57}...  1 " in text and max(map(len, text.splitlines())) < 200
+    assert "c" * 300 in json.loads(dsvc("metrics", "--json").out)["by_concept"]
+
+
 def test_what_is_odd(dsvc, second: str) -> None:
     commit = commit_of(dsvc, second)
     assert dsvc("metrics", second).out == (
