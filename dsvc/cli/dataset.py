@@ -158,7 +158,7 @@ def delete_command(session: Session, name: str, yes: bool, dry_run: bool) -> Non
     """
     repository = session.repository(signed=True)
     dataset = repository.dataset(name)
-    held = f"{holdings(dataset.draft().counts())}, {plural(len(dataset.versions()), 'version')}"
+    held = _held(dataset)
     if dry_run:
         out(f"would delete {name}: {held}")
         return
@@ -167,6 +167,17 @@ def delete_command(session: Session, name: str, yes: bool, dry_run: bool) -> Non
     repository.delete(name)
     out(f"deleted {name}: {held}")
     out("dsvc undo brings it back")
+
+
+def _held(dataset: Dataset) -> str:
+    """What goes with a dataset, in words: runs and evaluations where there are some."""
+    from dsvc.model.view import EVALUATION, RUN
+
+    held = f"{holdings(dataset.draft().counts())}, {plural(len(dataset.versions()), 'version')}"
+    for kind in (RUN, EVALUATION):
+        if count := sum(1 for _ in dataset.repository.view.list(kind, dataset.name)):
+            held += f", {plural(count, kind)}"
+    return held
 
 
 def _ask(name: str, held: str) -> None:

@@ -232,6 +232,12 @@ def test_extracting_and_deleting(dsvc, project: Path) -> None:
     assert "has no run" in dsvc("runs", "show", id, code=4).err
 
 
+def test_deleting_a_dataset_tells_of_its_runs(dsvc, project: Path) -> None:
+    train(dsvc, "true")
+    train(dsvc, "true")
+    assert dsvc("delete", "pets", "--dry-run").out.endswith(", 1 version, 2 runs\n")
+
+
 def test_a_run_of_another_dataset_is_found(dsvc, project: Path) -> None:
     id = train(dsvc, "true")
     dsvc("create", "other")
