@@ -205,8 +205,11 @@ def compare(session: Session, a: str, b: str, as_json: bool) -> None:
 @pass_session
 def delete(session: Session, id: str, dry_run: bool) -> None:
     """Take an evaluation away, with the auto-generated versions of its data that nothing else needs."""
+    from dsvc.core.ledger import bare_entry
+    from dsvc.model.view import EVALUATION
+
     dataset = session.dataset(signed=True)
-    entry = dataset.evaluation(id)
+    entry = bare_entry(dataset, EVALUATION, id)
     gone = dataset.delete_evaluation(entry.id, dry_run=dry_run)
     with_them = f", with {plural(len(gone), 'auto-generated version')}" if gone else ""
     out(f"{'would delete' if dry_run else 'deleted'} evaluation {entry.id} of {dataset.name}{with_them}")

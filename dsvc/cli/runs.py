@@ -25,7 +25,7 @@ from dsvc.cli.runtext import (
     run_row,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
-from dsvc.errors import NotFoundError, RefusedError
+from dsvc.errors import DamagedError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from dsvc.core.repository import Repository
@@ -252,7 +252,10 @@ def extract_command(session: Session, id: str, output: Path, as_json: bool) -> N
 @pass_session
 def delete(session: Session, id: str, dry_run: bool) -> None:
     """Take a run away, with its folder, and with the version that was made for it unless another run names that."""
+    from dsvc.core.ledger import bare_entry
+    from dsvc.core.training.comparing import KeptRun
     from dsvc.core.training.dropping import drop_run, find_folder
+    from dsvc.model.view import RUN
 
     dataset = session.dataset(signed=True)
     _enter_left(dataset.repository)
@@ -264,13 +267,16 @@ def delete(session: Session, id: str, dry_run: bool) -> None:
             raise
         _drop_folder(folder, dry_run)
         return
-    if dry_run:
-        out(f"would delete run {run.entry.id} of {shown(run.dataset.name)}, made {run.record['began']}")
-        return
-    gone, is_clear = drop_run(run)
-    out(f"deleted run {run.entry.id} of {shown(run.dataset.name)}")
+    except DamagedError:
+        run = KeptRun(dataset, bare_entry(dataset, RUN, id))
+    verb = "would delete" if dry_run else "deleted"
+    gone, is_clear = drop_run(run, dry_run=dry_run)
+    began = f", made {run.record['began']}" if dry_run and run.record["began"] else ""
+    out(f"{verb} run {run.entry.id} of {shown(run.dataset.name)}{began}")
     for name in gone:
-        out(f"deleted version {name}")
+        out(f"{verb} version {name}")
+    if dry_run:
+        return
     if not is_clear:
         note(f"note: its folder could not be taken away: .dsvc/runs/{run.entry.id}")
     out("dsvc undo brings it back")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import TEXT
-from dsvc.cli.render import author_json, iso, json_option, out, print_json_list, shown, when
+from dsvc.cli.render import author_json, iso, json_option, listed, out, print_json_list, shown, when
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import DsvcError
 
@@ -111,7 +111,7 @@ def _words(repository: Repository, logged: LoggedOperation) -> str:
     """An operation in words: its command, and what it had moved."""
     from dsvc.core.operations import changed_refs, describe_ref
 
-    moved = ", ".join(describe_ref(ref) for ref, _, _ in changed_refs(repository, logged.operation))
+    moved = listed([describe_ref(ref) for ref, _, _ in changed_refs(repository, logged.operation)], 8)
     return f"{shown(logged.operation.command)}" + (f" ({moved})" if moved else "")
 
 

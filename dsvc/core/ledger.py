@@ -152,6 +152,15 @@ def find_entry(dataset: Dataset, kind: str, id: str) -> Entry:
     return load_entry(dataset.repository.store, *found)
 
 
+def bare_entry(dataset: Dataset, kind: str, id: str) -> Entry:
+    """The entry of an id, of its first digits, or of `last`, with no more than that: so that one which is damaged can
+    be taken away. Raises NotFoundError, UsageError."""
+    if _LAST.fullmatch(id):
+        return find_entry(dataset, kind, id)
+    _, whole, commit = find_ref(dataset.repository.view, kind, dataset.name, id)
+    return Entry(kind, whole, commit, {}, (), Author(""), Moment(0))
+
+
 def find_ref(refs: Refs | View, kind: str, dataset: str, id: str) -> tuple[str, str, ObjectId]:
     """The kind, the whole id and the commit of an entry whose id begins so. Raises NotFoundError, UsageError."""
     listed = {ref[2]: cast(RunRef, value) for ref, value in refs.list(kind, dataset)}

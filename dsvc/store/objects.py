@@ -26,6 +26,7 @@ from dsvc.store.pack import HISTORY_KINDS, PIECE, read_frame, stream_payload
 from dsvc.store.writer import ObjectWriter, removed
 
 T = TypeVar("T")
+Place = tuple[str, int, int]  # of bytes: a file's name, where in it they begin, how many there are
 _LISTED = 1 << 20  # chunks whose lists are kept in memory
 _NEW = 1  # seconds
 _DAMAGE_HINT = "see all that is damaged: dsvc check; mend it: dsvc check --repair"
@@ -159,16 +160,23 @@ class ObjectStore:
             return b"".join(self._pieces(id, ChunkList.decode(packed.data)))
         return packed.data
 
-    def read_plain(self, id: ObjectId) -> bytes | None:
-        """A blob that lies here as it is, in one piece, verified against its id; None where it lies otherwise, or not
-        soundly: `get` tells. It is the quickest way to read many of some ten or hundred kB.
-        """
+    def plain_place(self, id: ObjectId) -> Place | None:
+        """Where a blob lies here as it is, in one piece; None where it lies otherwise or not here."""
         try:
             found = self.state.catalog.find(id)
-            if found is None or found.entry.codec != RAW or found.entry.kind != Kind.BLOB:
-                return None
-            data = self.backend.read(found.pack.name, found.entry.offset + FRAME_HEAD.size, found.entry.raw)
         except (NotFoundError, DamagedError):
+            return None
+        if found is None or found.entry.codec != RAW or found.entry.kind != Kind.BLOB:
+            return None
+        return found.pack.name, found.entry.offset + FRAME_HEAD.size, found.entry.raw
+
+    def read_plain(self, id: ObjectId, place: Place) -> bytes | None:
+        """A blob from the place where it lay as it is, verified against its id; None where it is not there any more, or
+        not sound: `get` tells. It is the quickest way to read many of some ten or hundred kB.
+        """
+        try:
+            data = self.backend.read(*place)
+        except NotFoundError:
             return None
         return data if blake3(data).digest() == id else None
 

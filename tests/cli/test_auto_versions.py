@@ -129,6 +129,24 @@ def test_undo_names_what_it_takes_back(studied: Path, dsvc: Run) -> None:
     assert dsvc("undo").out.splitlines()[0] == "undid: train: run aaaa1111 (run pets aaaa1111)"
 
 
+def test_what_is_damaged_is_taken_away_all_the_same(studied: Path, dsvc: Run) -> None:
+    from core.test_dependents import spoil
+
+    pets = library.open(studied).dataset("pets")
+    for commit in (pets.run("aaaa1111").commit, pets.evaluation("eeee3333").commit):
+        spoil(pets, commit)
+    lost = dsvc("runs", "list", code=5)
+    assert lost.err.splitlines()[1] == "hint: see all that is damaged: dsvc check; mend it: dsvc check --repair"
+    assert dsvc("version", "list", "--auto").out.count("\n") == 3
+    assert dsvc("runs", "delete", "aaaa", "--dry-run").out == "would delete run aaaa1111 of pets\n"
+    for line in ("runs delete aaaa", "evaluate delete eeee"):
+        assert dsvc(*line.split()).out.splitlines()[-1] == "dsvc undo brings it back"
+    assert dsvc("runs", "list").out.startswith("no runs")
+    for id in ORIGINS:
+        dsvc("version", "delete", f"{MADE}{id}")
+    assert dsvc("check", code=5).out.splitlines()[-1].endswith(" objects: 2 damaged"), "only earlier operations need it"
+
+
 # ---- on the way
 
 

@@ -12,11 +12,11 @@ from studied import ADA, WHEN, drop, enter_again, enter_evaluation, enter_run, e
 from dsvc.core.automatic import drop_entry
 from dsvc.core.check import check
 from dsvc.core.dataset import Dataset
-from dsvc.core.ledger import auto_name, read_file, store_entry
+from dsvc.core.ledger import auto_name, bare_entry, read_file, store_entry
 from dsvc.core.operations import describe_ref, operations
 from dsvc.core.record_forms import AUTO_NAME, ID, wrong_entry
 from dsvc.core.transaction import Refs
-from dsvc.errors import NotFoundError, PurgedError, RefusedError, UsageError
+from dsvc.errors import DamagedError, NotFoundError, PurgedError, RefusedError, UsageError
 from dsvc.model.commit import Moment, load_commit
 from dsvc.model.records import Media, Shape
 from dsvc.model.view import EVALUATION, RUN, VERSION
@@ -312,7 +312,9 @@ def test_a_damaged_run_is_named_and_can_be_deleted(photos: Dataset) -> None:
     repository = type(photos.repository).open(photos.repository.root or Path())
     assert {damage.needed.others for damage in check(repository).damage} == {(), (f"run pets {AAAA}",)}
     dataset = repository.dataset("pets")
-    drop(dataset, RUN, AAAA)
+    with pytest.raises(DamagedError):
+        dataset.runs()
+    drop(dataset, RUN, bare_entry(dataset, RUN, AAAA[:4]).id)
     assert [run.id for run in dataset.runs()] == [BBBB]
     assert name in auto(dataset), "what it was of is unknown, so nothing else goes"
     dataset.delete_version(name)
@@ -321,7 +323,6 @@ def test_a_damaged_run_is_named_and_can_be_deleted(photos: Dataset) -> None:
 
 def test_a_commit_that_is_no_run_is_told_of(photos: Dataset) -> None:
     from dsvc.core.ledger import set_entry
-    from dsvc.errors import DamagedError
 
     photos.repository.change("x", lambda refs: set_entry(refs, RUN, "pets", AAAA, head(photos)))
     for look in (photos.runs, lambda: photos.run(AAAA)):

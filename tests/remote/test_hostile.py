@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 from pictures import picture
+from studied import evaluation_record, run_record
 
 from dsvc.cli.main import run
+from dsvc.core.ledger import auto_name, set_auto_version, set_entry, stage_file, store_entry
 from dsvc.core.repository import Repository
 from dsvc.model.commit import Author, Commit, Moment, store_commit
 from dsvc.model.records import Annotation, Concept, annotation_key, encode_annotation, encode_concept
 from dsvc.model.snapshot import Roots, store_roots
 from dsvc.model.tree import build_tree
-from dsvc.model.view import BRANCH, DATASET, VERSION, BranchRef, DatasetRef, VersionRef
+from dsvc.model.view import BRANCH, DATASET, EVALUATION, RUN, TRAINING, VERSION, BranchRef, DatasetRef, VersionRef
 from dsvc.store import codec
 from dsvc.store.ids import Kind
 from dsvc.store.local import LocalBackend
@@ -51,6 +53,35 @@ def hostile(folder: Path, keys: list[str], text: str = "text") -> Path:
     return folder
 
 
+def studied(folder: Path, text: str) -> None:
+    """Enter a run and an evaluation at such a remote, of which all texts are that one."""
+    repository = Repository(LocalBackend(folder))
+    pets, who, when = repository.dataset("pets"), Author(text, text), Moment(0)
+    head = pets.head
+    assert head is not None
+    with repository.transaction(text) as transaction:
+        writer = transaction.writer
+        more = {"message": text, "notes": [text], "environment": {text: text}, "folder": text}
+        said = dict.fromkeys(("trainer", "where", "signal", "format", "began", "reproduces", "dataset"), text)
+        run = run_record("aaaa1111", "pets", text, head) | said | more
+        run |= {"command": [text], "metrics": {text: 0.5}, "git": {"commit": text, "dirty": True}}
+        files = {name: stage_file(writer, text.encode()) for name in ("log.txt", f"model/{text}", "metrics.json")}
+        guess = {"revision": text, "run": text, "file": text}
+        evaluation = evaluation_record("eeee3333", text, (text, head), (text, head)) | {"message": text, "where": text}
+        evaluation["truth"] |= {"revision": text}
+        evaluation["predictions"] |= guess
+        evaluation |= {"figures": {"AP": 0.5, text: 0.5}, "concepts": {text: {"AP": 0.5, text: 0.5}}}
+        made = auto_name("aaaa1111", when)
+
+        def change(refs: object) -> None:
+            set_auto_version(refs, "pets", made, VersionRef(head, text, who, when, TRAINING))  # type: ignore[arg-type]
+            set_entry(refs, RUN, "pets", "aaaa1111", store_entry(writer, RUN, run, files, [head], who, when))  # type: ignore[arg-type]
+            kept = store_entry(writer, EVALUATION, evaluation, {}, [head, head], who, when)
+            set_entry(refs, EVALUATION, "pets", "eeee3333", kept)  # type: ignore[arg-type]
+
+        transaction.run(change)
+
+
 @pytest.fixture
 def dsvc(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a command line, and give all that it printed."""
@@ -74,17 +105,24 @@ def files(folder: Path) -> set[str]:
 
 def test_nothing_acts_on_the_terminal(dsvc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = hostile(tmp_path / "store", ["a.png", f"b{ESCAPE}.png"], ESCAPE)
+    studied(store, ESCAPE)
     printed = [dsvc("clone", store, "clone")]
     monkeypatch.chdir(tmp_path / "clone")
     commands = """list|show|show pets@v1|log|log --graph|op log|branch|version list|version show v1|status|concept list|
     diff pets@v1 pets|blame a.png|show a.png|conflicts|check|remote list|fetch|query select * from inputs|
     query select * from annotations|annotate a.png --concept cat|diff|diff --stat|status|commit -m more|log|
     rm a.png|diff|undo|redo|export pets -o out|export pets -o out.zip --format clarifai-json|materialize|
-    checkout pets data|push|op log|split --by key --ratio 80/20 --seed 1 --dry-run|gc --dry-run|restore pets@v1|lock"""
+    version list --auto|version show auto-generated-19700101T000000Z-aaaa1111|runs list|runs show last|
+    runs show last --log|runs compare last last|runs extract last -o files|evaluate list|evaluate show last|
+    evaluate compare last last|evaluate pets --run last|runs reproduce last|plot pets -o a.png|
+    plot --evaluation last -o b.png|metrics|metrics pets --by concept|checkout pets data|push|op log|
+    runs delete last|evaluate delete last|undo|split --by key --ratio 80/20 --seed 1 --dry-run|gc --dry-run|
+    restore pets@v1|lock"""
     for line in commands.replace("\n", "").split("|"):
         name, *rest = line.split(None, 1)
         arguments = [rest[0]] if name == "query" else rest[0].split() if rest else []
         printed.append(dsvc(name, *arguments))
+    assert all(any(text.startswith(id) for text in printed) for id in ("aaaa1111", "eeee3333")), "they came"
     for text in printed:
         for char in "\x1b\x9b\x07\r\u202e":
             assert char not in text, repr(text)

@@ -12,7 +12,7 @@ from dsvc.core.evaluating.truth import Truth, called, find_truth
 from dsvc.core.ledger import (
     Entry,
     auto_name,
-    find_entry,
+    bare_entry,
     new_id,
     read_file,
     set_auto_version,
@@ -277,7 +277,7 @@ def read_scores(dataset: Dataset, entry: Entry) -> Scores:
 
 def delete_evaluation(dataset: Dataset, id: str, dry_run: bool) -> list[str]:
     """Take an evaluation away, with the versions that it made; see `Dataset.delete_evaluation`."""
-    entry = find_entry(dataset, EVALUATION, id)
+    entry = bare_entry(dataset, EVALUATION, id)
     gone: list[str] = []
 
     def change(refs: Refs) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,7 @@ from dsvc.store.ids import ObjectId
 if TYPE_CHECKING:
     from dsvc.model.geometry import Size
     from dsvc.model.incoming import Progress
+    from dsvc.store.objects import Place
 
 _SEE = 'see what there is: dsvc query "select split, count(*) from inputs group by 1"'
 _SHOWN = 5
@@ -60,6 +62,8 @@ class Entries:
         self._blobs = bytearray()
         self._sizes, self._flags = array("q"), bytearray()
         self._widths, self._heights = array("d"), array("d")
+        self._files, self._file_numbers = dict[str, int](), array("i")  # of each, where its bytes lie, if that is known
+        self._starts, self._lengths = array("q"), array("q")
         self._types, self._type_names = array("i"), dict[str | None, int]()
 
     def __len__(self) -> int:
@@ -100,13 +104,35 @@ class Entries:
         """How many bytes the media at an index has; -1 where that is not known."""
         return self._sizes[at]
 
+    def place(self, at: int, place: Place | None) -> None:
+        """Note where the bytes of the next input lie, the one at this index; None where they are to be looked for."""
+        assert at == len(self._starts)
+        name, start, length = place or ("", 0, 0)
+        self._file_numbers.append(self._files.setdefault(name, len(self._files)))
+        self._starts.append(start)
+        self._lengths.append(length)
+
+    @cached_property
+    def _file_names(self) -> list[str]:
+        return list(self._files)
+
+    @cached_property
+    def _named_types(self) -> list[str | None]:
+        return list(self._type_names)
+
+    def placed(self, at: int) -> Place | None:
+        """Where the bytes at an index lay when that was noted; None where it was not."""
+        if at >= len(self._starts) or not self._lengths[at]:
+            return None
+        return self._file_names[self._file_numbers[at]], self._starts[at], self._lengths[at]
+
     def has_media(self, at: int) -> bool:
         """Whether there are bytes of it: stored, or at a place that it refers to."""
         return bool(self._flags[at] & (_STORED | _PLACED))
 
     def type(self, at: int) -> str | None:
         """Its media type; None where it is not known."""
-        return list(self._type_names)[self._types[at]]
+        return self._named_types[self._types[at]]
 
     def is_image(self, at: int) -> bool:
         """Whether its bytes are those of an image."""

@@ -70,7 +70,9 @@ def stream(
     entries = choose(state.snapshot, split=split, where=where)
     entries.require_media()
     names = Classes(state.concepts(), classes)
-    examples = Examples(Source(state), entries, make_marks(state.snapshot, entries, names))
+    source = Source(state)
+    source.locate(entries)
+    examples = Examples(source, entries, make_marks(state.snapshot, entries, names))
     count = min(shards, max(1, len(entries)))
     ends = [len(entries) * at // count for at in range(count + 1)]
     return datasets.IterableDataset.from_generator(

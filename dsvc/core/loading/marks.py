@@ -87,8 +87,8 @@ class Marks:
 
     def weights(self, at: int) -> Weights:
         """The classes that the input has as a whole, each with its value."""
-        some = slice(self._whole_ends[at], self._whole_ends[at + 1])
-        return list(zip(self._whole_labels[some], self._whole_values[some], strict=True))
+        some = range(self._whole_ends[at], self._whole_ends[at + 1])
+        return [(self._whole_labels[place], self._whole_values[place]) for place in some]
 
     def labels(self, at: int) -> Array:
         """Int64, of each row."""

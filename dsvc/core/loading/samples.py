@@ -66,6 +66,7 @@ class Samples:
             _require(target=(part, PARTS))
         self._is_alone = isinstance(target, str)
         self._source, self._entries = Source(state), entries
+        self._source.locate(entries)
         self._transform, self._transforms = transform, transforms
         self._decode, self._mode, self._on_error = decode, mode, on_error
         self._classes = Classes(state.concepts(), classes)

@@ -16,6 +16,8 @@ from dsvc.store.pack import PIECE
 if TYPE_CHECKING:
     from dsvc.core.loading.entries import Entries
 
+_LOCATED = 250_000  # inputs, of which finding the media takes a second or so
+
 # States that a forked process has from the one before it. They are not used, and must not be closed here: that would
 # write what the other process is about to write itself.
 _inherited: list[State] = []
@@ -56,6 +58,18 @@ class Source:
             raise _not_to_share()
         return {**self.__dict__, "_state": None}
 
+    def locate(self, entries: Entries) -> None:
+        """Find out where the media of inputs lies, once for all processes, unless they are so many that it takes long.
+
+        Where it lies elsewhere by the time that it is read, it is looked for again.
+        """
+        store = self.state.repository.store
+        if store.is_distant or len(entries) > _LOCATED:
+            return
+        for at in range(len(entries)):
+            blob = entries.blob(at) if entries.byte_size(at) <= PIECE else None
+            entries.place(at, store.plain_place(blob) if blob is not None else None)
+
     def announce(self, entries: Entries, indices: Sequence[int]) -> None:
         """Say whose media is read next, so that what is not here comes in few requests."""
         store = self.state.repository.store
@@ -67,7 +81,7 @@ class Source:
         state, blob = self.state, entries.blob(at)
         if blob is not None:
             try:
-                return _read(state, blob, entries.byte_size(at))
+                return _read(state, blob, entries, at)
             except DsvcError as error:
                 raise type(error)(f"{display(entries.key(at))}: {error.message}", error.hint) from error
         record = state.input(entries.key(at))
@@ -76,11 +90,12 @@ class Source:
         return b"".join(state.read_media(record))
 
 
-def _read(state: State, blob: ObjectId, size: int) -> bytes:
-    store = state.repository.store
-    if 0 <= size <= PIECE:
-        found = store.read_plain(blob) if not store.is_distant else None
-        return store.get(blob, Kind.BLOB) if found is None else found
+def _read(state: State, blob: ObjectId, entries: Entries, at: int) -> bytes:
+    store, place = state.repository.store, entries.placed(at)
+    if place is not None and (found := store.read_plain(blob, place)) is not None:
+        return found
+    if 0 <= entries.byte_size(at) <= PIECE:
+        return store.get(blob, Kind.BLOB)
     return b"".join(store.open_blob(blob))
 
 

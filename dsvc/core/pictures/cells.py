@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -154,7 +155,7 @@ def _is_outside(box: Box, size: tuple[int, int]) -> bool:
 
 def letter_size(side: int) -> int:
     """The size of letters on a cell."""
-    return min(max(9, round(side / 26)), 28)
+    return max(10, int(12.5 * math.pow(side / 320, 0.35)))
 
 
 def _draw_card(well: Any, look: Look) -> None:

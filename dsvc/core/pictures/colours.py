@@ -11,9 +11,18 @@ _PALETTE = (
     "e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7 4b3fbf 44aa99 117733 "
     "a5a52d cc6677 aa3366 aa4499 ee3377 7b3ff2 9be15d 00d5c8 ff8a65 b07d3a"
 )
-PALETTE: tuple[Colour, ...] = tuple(
+_HUES: tuple[Colour, ...] = tuple(
     (int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)) for text in _PALETTE.split()
 )
+
+
+def _lighter(colour: Colour) -> Colour:
+    red, green, blue = (round(part + (255 - part) * 0.45) for part in colour)
+    return red, green, blue
+
+
+# Each as it is, and lighter. Darker ones are hard to see on photographs; fewer are too often the same.
+PALETTE = (*_HUES, *map(_lighter, _HUES))
 # What has no concept.
 NEUTRAL: Colour = (190, 196, 204)
 

@@ -1,10 +1,12 @@
 """The order of a seed: every number once, each order as likely, and for ever the same."""
 
+import struct
 from collections import Counter
 from itertools import permutations
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +89,32 @@ def test_all_orders_of_few_come_alike_often() -> None:
 def test_epochs_and_seeds_differ() -> None:
     orders = {tuple(order(50, seed, epoch)) for seed in range(-5, 5) for epoch in range(5)}
     assert len(orders) == 50
+
+
+def test_the_rule_is_what_the_reference_says() -> None:
+    """docs/reference/loading.md, read step by step."""
+
+    def hashed(number: int, key: int) -> int:
+        z = ((number + 1) * 0x9E3779B97F4A7C15 + key) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        return z ^ z >> 31
+
+    def mixed(number: int, bits: int, keys: tuple[int, ...]) -> int:
+        l, r = bits // 2, bits - bits // 2  # noqa: E741 - as the reference calls them
+        left, right = number >> r, number % 2**r
+        for key in keys:
+            left, right = right, left ^ hashed(right, key) >> (64 - l)
+            l, r = r, l  # noqa: E741
+        return left << r | right
+
+    for count, seed, epoch in ((20, 7, 0), (1, 0, 0), (65, 3, 2), (700, -4, 9)):
+        text = f"{seed} {epoch}".encode()
+        keys = struct.unpack("<8Q", blake3(text, derive_key_context="dsvc format 1 shuffled order").digest(length=64))
+        found = []
+        for place in range(count):
+            index = mixed(place, max(6, (count - 1).bit_length()), keys)
+            while index >= count:
+                index = mixed(index, max(6, (count - 1).bit_length()), keys)
+            found.append(index)
+        assert order(count, seed, epoch) == found

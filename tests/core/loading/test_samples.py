@@ -19,7 +19,15 @@ from dsvc.core.loading.entries import choose
 from dsvc.core.loading.samples import Samples
 from dsvc.core.purging.sweeping import bury, sweep
 from dsvc.core.repository import Repository
-from dsvc.errors import FilterError, NotFoundError, NotRepositoryError, PurgedError, RefusedError, UsageError
+from dsvc.errors import (
+    DamagedError,
+    FilterError,
+    NotFoundError,
+    NotRepositoryError,
+    PurgedError,
+    RefusedError,
+    UsageError,
+)
 from dsvc.store.memory import MemoryBackend
 
 from .conftest import encoded, flat, opened
@@ -131,6 +139,37 @@ def test_media_that_was_purged_is_named(pictures: Dataset) -> None:
     with pytest.raises(PurgedError, match=r"07\.png: .*they asked"):
         data[7]
     assert data[8]["target"] == 0
+
+
+def test_media_is_found_where_it_lies_by_now(pictures: Dataset) -> None:
+    """Packs are rewritten while somebody reads."""
+    data, repository = samples(opened(pictures)), pictures.repository
+    expected = [data[at] for at in range(40)]
+    assert repository.root is not None
+    before = set((repository.root / ".dsvc" / "packs").iterdir())
+    media = pictures.at("v1")["07.png"].input.media
+    assert media is not None and media.blob is not None
+    bury(repository, {media.blob: 9}, "they asked", "purge")
+    sweep(repository, {media.blob})
+    assert before - set((repository.root / ".dsvc" / "packs").iterdir())
+    again = pickle.loads(pickle.dumps(data))
+    assert [again[at] for at in range(40) if at != 7] == expected[:7] + expected[8:]
+
+
+def test_media_that_is_damaged_is_named(pictures: Dataset) -> None:
+    data, root = samples(opened(pictures)), pictures.repository.root
+    assert root is not None
+    damaged = 0
+    for pack in (root / ".dsvc" / "packs").iterdir():
+        content = pack.read_bytes()
+        at = content.find(encoded(flat(9)))
+        if at >= 0:
+            damaged += 1
+            pack.chmod(0o644)
+            pack.write_bytes(content[: at + 20] + b"?" + content[at + 21 :])
+    assert damaged == 1
+    with pytest.raises(DamagedError, match=r"^09\.png: blob "):
+        data[9]
 
 
 def test_references_are_read(pets: Dataset, repo: Repository, add: Callable[..., None]) -> None:

@@ -52,7 +52,7 @@ def box(*numbers: float) -> Shape:
 def cell(image: Any, number: int, count: int, side: int, captions: int, columns: int | None = None) -> np.ndarray:
     """The square of one input on a sheet."""
     layout = lay_out(count, side, columns, captions)
-    assert image.size == layout.size
+    assert image.height == layout.size[1] and image.width >= layout.size[0]
     x, y = layout.corner(number)
     return np.asarray(image)[y : y + side, x : x + side]
 
