@@ -269,14 +269,14 @@ def delete(session: Session, id: str, dry_run: bool) -> None:
         return
     except DamagedError:
         run = KeptRun(dataset, bare_entry(dataset, RUN, id))
-    if dry_run:
-        began = f", made {run.record['began']}" if run.record["began"] else ""
-        out(f"would delete run {run.entry.id} of {shown(run.dataset.name)}{began}")
-        return
-    gone, is_clear = drop_run(run)
-    out(f"deleted run {run.entry.id} of {shown(run.dataset.name)}")
+    verb = "would delete" if dry_run else "deleted"
+    gone, is_clear = drop_run(run, dry_run=dry_run)
+    began = f", made {run.record['began']}" if dry_run and run.record["began"] else ""
+    out(f"{verb} run {run.entry.id} of {shown(run.dataset.name)}{began}")
     for name in gone:
-        out(f"deleted version {name}")
+        out(f"{verb} version {name}")
+    if dry_run:
+        return
     if not is_clear:
         note(f"note: its folder could not be taken away: .dsvc/runs/{run.entry.id}")
     out("dsvc undo brings it back")

@@ -220,7 +220,9 @@ def test_extracting_and_deleting(dsvc, project: Path) -> None:
     assert (project / "a folder" / "model" / "w").read_text() == "w\n"
     dsvc("runs", "extract", id, "-o", "a folder", code=3)
     assert document(dsvc, "runs", "extract", id, "-o", "out")["files"] == 2
-    assert dsvc("runs", "delete", id, "--dry-run").out.startswith(f"would delete run {id} of pets, made ")
+    would = dsvc("runs", "delete", id, "--dry-run").out
+    assert re.fullmatch(rf"would delete run {id} of pets, made \S+\nwould delete version {AUTO}\n", would)
+    assert dsvc("runs", "show", id).code == 0
     result = dsvc("runs", "delete", id)
     assert matches("deleted run {ID} of pets\ndeleted version {AUTO}\ndsvc undo brings it back\n", result.out)
     assert not (project / ".dsvc" / "runs" / id).exists() and dsvc("runs", "list").out.startswith("no runs")
