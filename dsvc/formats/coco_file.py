@@ -195,17 +195,17 @@ def records(section: Any, what: str, name: str) -> list[Any]:
     return section
 
 
-def value_of(section: Any) -> Any:
-    """A section, parsed."""
+def value_of(section: Any, name: str = "the file") -> Any:
+    """A section of a file, which errors call by `name`, parsed."""
     if not isinstance(section, Raw):
         return section
     try:
         return load_lenient(bytes(memoryview(section)))
     except UnicodeDecodeError as error:
         near = error.object[max(0, error.start - 20) : error.start + 10]
-        raise refuse("the file", f"is not UTF-8 text, near {near!r}", "save it as UTF-8") from None
+        raise refuse(name, f"is not UTF-8 text, near {near!r}", "save it as UTF-8") from None
     except RecursionError:
-        raise refuse("the file", "holds lists or objects that are nested too deeply", "export it again") from None
+        raise refuse(name, "holds lists or objects that are nested too deeply", "export it again") from None
 
 
 def batches(items: list[Any]) -> Iterator[list[Any]]:

@@ -8,10 +8,10 @@ import msgspec
 
 from dsvc.core.keys import normalize_name
 from dsvc.errors import RefusedError
+from dsvc.formats.coco_plan import Plan
 from dsvc.model.records import Input, Number
 
 if TYPE_CHECKING:
-    from dsvc.formats.coco_plan import Plan
     from dsvc.formats.coco_results import Asked
 
 _encode = msgspec.json.Encoder().encode
@@ -49,6 +49,13 @@ class Places:
             found = self._found[asked] = self._find(image, name)
         self.unknown += asked in self._unknown
         return found
+
+    def are_of_one_file(self) -> bool:
+        """Whether images that are unknown have the numbers of an export of all splits to one file."""
+        unknown = {_encode(image) for image, _ in self._unknown if image is not None}
+        if not unknown:
+            return False
+        return unknown <= set(Plan(self._asked.numbered, single=True).numbers.values())
 
     def _find(self, image: Number | None, name: str | None) -> Place | str:
         if image is None and name is None:

@@ -68,7 +68,7 @@ class CocoResults:
         self._records = _split(data, name)
         self.total = len(self._records)
         if self.kind is None and self._records:
-            self.kind = _kind_of(value_of(self._records[0]))
+            self.kind = _kind_of(value_of(self._records[0], name))
         self._is_told = asked.kind is None
         self._is_mixed = False
         plan = Plan(asked.numbered)
@@ -79,6 +79,8 @@ class CocoResults:
     @property
     def hint(self) -> str:
         """What may be wrong where records are."""
+        if self._places.are_of_one_file():
+            return "they are numbered as in one file of all splits; export to a folder, or give file_name"
         if self._places.unknown * 2 > self.total:
             return "were they made on another version? its images have other numbers; say which: --made-on REV"
         if self._places.ambiguous:
@@ -104,7 +106,7 @@ class CocoResults:
         found = []
         for at, record in enumerate(batch):
             number = start + at + 1
-            made, extras, wrong = (plain[at], {}, None) if plain else read_careful(value_of(record))
+            made, extras, wrong = (plain[at], {}, None) if plain else read_careful(value_of(record, self.name))
             if made is not None:
                 placed, wrong = self._place(number, made, extras)
                 if placed is not None:

@@ -15,7 +15,9 @@ def runs(mask: Mask) -> tuple[int, ...]:
     pixels = mask.height * mask.width
     if min(mask.height, mask.width) < 1 or pixels > MAX_PIXELS:
         raise ValueError(f"a mask of {mask.width} × {mask.height} pixels cannot be drawn")
-    if sum(counts) != pixels or any(run < 0 for run in counts):
+    if any(run < 0 for run in counts):
+        raise ValueError("a run of a mask is below 0")
+    if sum(counts) != pixels:
         raise ValueError(f"the runs of a mask cover {sum(counts)} pixels, not {pixels}")
     return counts
 

@@ -45,6 +45,14 @@ SCORES = "scores.json"
 PREDICTS = "predicts"
 
 
+_THINGS: dict[Kind, str] = {
+    "box": "boxes",
+    "mask": "masks or polygons",
+    "keypoints": "keypoints",
+    "classification": "concepts of whole inputs",
+}
+
+
 class Evaluation(NamedTuple):
     """An evaluation that was made: its entry in the ledger, all its numbers, and what is to be told of it."""
 
@@ -122,7 +130,7 @@ class _Making:
                 raise InvalidRecordsError(f"{_told(asked)} holds no predictions", (), hint)
             noted = _Noted(found.entries)
             annotations = build_tree(self._writer, noted)
-            self.notes = tuple(found.notes)
+            self.notes: tuple[str, ...] = tuple(found.notes)
         self._truth = truth = truth._replace(keys=noted.keys) if settings.predicted else truth
         if settings.predicted and not noted.keys:
             raise InvalidRecordsError(
@@ -136,6 +144,9 @@ class _Making:
         self._counts = {"inputs": 0, "annotations": 0, "predictions": noted.count}
         lookup = Predicted(Snapshot(self._writer, self._roots), noted.keys)
         self.scores = self._score(found.kind, lookup, progress)
+        if all(figure is None for figure in self.scores.figures.values()):
+            what = f"has no {_THINGS[found.kind]} that count, so that no figure is defined"
+            self.notes = (*self.notes, f"{truth.name} {what}")
         self._file = stage_file(self._writer, encode_scores(self.scores))
 
     def _score(self, kind: Kind, lookup: Predicted, progress: Progress | None) -> Scores:

@@ -291,6 +291,29 @@ def test_each_split_is_numbered_by_itself(repo: Repository, write: Write, coco: 
     assert pets.evaluate("pets", named, predicted=True).scores.inputs.keys() == {"train.jpg"}
 
 
+def test_numbers_of_an_export_to_one_file(repo: Repository, write: Write, coco: Callable[..., Any]) -> None:
+    pets = repo.create("pets")
+    with pets.edit(message="all") as draft:
+        for split in ("train", "val"):
+            document = coco(images=[{"id": 1, "file_name": f"{split}.jpg"}], annotations=[])
+            draft.import_(write(document, f"{split}.json"), split=split)
+    pets.at("pets").export("coco", (one := write("", "x").parent / "one.json"))
+    numbers = [image["id"] for image in json.loads(one.read_text())["images"]]
+    assert len(set(numbers)) == 2 and 1 in numbers
+    file = write([{**CAT, "image_id": number} for number in numbers], "results.json")
+    for where in (None, "split = 'val'"):
+        with pytest.raises(InvalidRecordsError) as error:
+            pets.evaluate("pets", file, where=where)
+        assert (error.value.hint or "").startswith("they are numbered as in one file of all splits; export to a folder")
+
+
+def test_a_ground_truth_that_has_nothing_of_the_kind(labelled: Dataset, write: Write) -> None:
+    made = labelled.evaluate("pets@v1", write([{"image_id": 1, "category_id": 1, "score": 0.5}], "results.json"))
+    assert set(made.scores.figures.values()) == {None}
+    assert made.notes == ("pets@v1 has no concepts of whole inputs that count, so that no figure is defined",)
+    assert labelled.evaluate("pets@v1", write([CAT], "boxes.json")).notes == ()
+
+
 # ---- other sources
 
 

@@ -48,7 +48,8 @@ def test_what_is_no_results_file(refused: Refused, content: bytes, message: str,
 
 
 def test_text_that_is_no_utf_8(refused: Refused) -> None:
-    assert "is not UTF-8 text" in refused(b'[{"image_id": "\xff"}]').message
+    error = refused(b'[{"image_id": "\xff"}]')
+    assert "results.json" in error.message and "is not UTF-8 text" in error.message
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,10 @@ def test_text_that_is_no_utf_8(refused: Refused) -> None:
         (
             {"segmentation": {"size": [240, 320], "counts": [5]}},
             "segmentation: the runs of a mask cover 5 pixels, not 76800",
+        ),
+        (
+            {"segmentation": {"size": [240, 320], "counts": [-5, 76805]}},
+            "segmentation: a run of a mask is below 0",
         ),
         ({"segmentation": {"size": [240, 320], "counts": "P"}}, "segmentation: the text of a mask ends too early"),
         ({"other": {"a": [float("nan")]}}, "other.a[0] is NaN, which is no number"),
