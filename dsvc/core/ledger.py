@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from dsvc.core.keys import check_key
 from dsvc.core.names import RESERVED
 from dsvc.core.nearest import near_names
+from dsvc.core.record_forms import wrong_field
 from dsvc.errors import DamagedError, NotFoundError, RefusedError, UsageError
 from dsvc.model.commit import Author, Commit, Moment, load_commit, store_commit
 from dsvc.model.records import Input, Media, encode_input
@@ -194,6 +195,8 @@ def load_entry(store: Reader, kind: str, id: str, commit: ObjectId) -> Entry:
     record = load_roots(store, kept.snapshot).meta.get(kind)
     if record is None or record.get("id") != id:
         raise DamagedError(f"{kind} {id} is damaged: commit {commit.short()} says nothing of it")
+    if kind == EVALUATION and (wrong := wrong_field(kind, record)) is not None:  # of a run, what is well is taken
+        raise DamagedError(f"{kind} {id} is damaged: {wrong}")
     return Entry(kind, id, commit, record, kept.parents, kept.author, kept.time)
 
 

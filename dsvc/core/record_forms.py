@@ -102,6 +102,12 @@ def _wrong_field(record: Mapping[str, Any], forms: Mapping[str, Form]) -> str | 
     return next((name for name, form in forms.items() if name not in record or not form(record[name])), None)
 
 
+def wrong_field(kind: str, record: Mapping[str, Any]) -> str | None:
+    """What is wrong with the first field of a record that is not what it is called; None where all are well."""
+    field = _wrong_field(record, _FORMS[kind])
+    return f"{field!r} of its record is missing, or is not what it is called" if field is not None else None
+
+
 def wrong_entry(store: Reader, kind: str, id: str, commit: ObjectId) -> str | None:
     """What is wrong with a commit that is to keep an entry, in words; None where nothing is. Raises DamagedError for
     what cannot be read at all."""
@@ -115,8 +121,8 @@ def wrong_entry(store: Reader, kind: str, id: str, commit: ObjectId) -> str | No
     record = roots.meta.get(kind)
     if record is None or len(roots.meta) != 1:
         return f"its commit is no record of {'a run' if kind == RUN else 'an evaluation'}"
-    if (field := _wrong_field(record, _FORMS[kind])) is not None:
-        return f"{field!r} of its record is missing, or is not what it is called"
+    if (wrong := wrong_field(kind, record)) is not None:
+        return wrong
     if record["id"] != id:
         return "its record is that of another one"
     return _wrong_data(kind, record, kept) or _wrong_files(store, roots)

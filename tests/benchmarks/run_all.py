@@ -35,7 +35,6 @@ SCRIPTS = (
     "metrics",
     "git_hooks",
     "git_shims",
-    "checkout_folders",
     "stored_size",
     "version_growth",
     "remote_folder",
@@ -43,6 +42,7 @@ SCRIPTS = (
     "remote_bucket",
     "large_files",
     "lazy_media",
+    "loaders",
     "gc",
 )
 OUTPUT = measure.HERE.parent.parent / "docs" / "benchmarks.md"

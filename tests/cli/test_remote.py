@@ -75,6 +75,8 @@ def test_a_remote_is_named_and_pushed_to(project: Path, dsvc: Run, tmp_path: Pat
         "bytes": 0,
         "branches": [{"dataset": "pets", "branch": "main", "move": "current", "before": head, "commit": head}],
         "versions": [],
+        "runs": [],
+        "evaluations": [],
         "left_out": 0,
         "dry_run": False,
     }
@@ -124,6 +126,9 @@ def test_a_colleague_fetches_changes_and_sends_back(
         "objects": 0,
         "bytes": 0,
         "left_out": 0,
+        "runs": [],
+        "evaluations": [],
+        "refused": [],
     }
     assert "A cat more" in dsvc("log", "origin/pets:main").out and "A cat more" not in dsvc("log").out
     assert dsvc("diff", "origin/pets:main~1", "origin/pets:main", "--stat").out.startswith("annotations")

@@ -229,9 +229,11 @@ def test_what_is_said_of_an_evaluation_is_what_it_is_called(
     photos: Dataset, fields: dict[str, Any], field: str
 ) -> None:
     enter_evaluation(photos, EEEE, **fields)
-    (entry,) = photos.evaluations()
-    wrong = wrong_entry(photos.repository.store, EVALUATION, EEEE, entry.commit)
+    commit = bare_entry(photos, EVALUATION, EEEE).commit
+    wrong = wrong_entry(photos.repository.store, EVALUATION, EEEE, commit)
     assert wrong == f"{field!r} of its record is missing, or is not what it is called"
+    with pytest.raises(DamagedError, match=f"evaluation {EEEE} is damaged: '{field}' of its record is missing, or"):
+        photos.evaluations()
 
 
 def test_the_commit_of_an_entry_belongs_to_the_format(photos: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,8 @@ def _areas(declared: Array, width: Array, height: Array) -> Array:
     """The declared area, else the box's."""
     import numpy as np
 
-    return np.where(np.isnan(declared), width * height, declared)
+    with np.errstate(over="ignore"):  # a box beyond all pictures is infinitely large
+        return np.where(np.isnan(declared), width * height, declared)
 
 
 def _gather(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dsvc.core.loading.entries import Entries
     from dsvc.model.geometry import Size
     from dsvc.model.snapshot import Snapshot
+    from dsvc.model.tree import Tree
 
     Array = npt.NDArray[Any]
 
@@ -30,6 +31,7 @@ PARTS = frozenset(("label", "multi_hot", "boxes", "labels", "area", "iscrowd"))
 
 
 _ABSENT = msgspec.Raw()
+_AT_ONCE = 4096
 
 
 class _Stored(msgspec.Struct, gc=False):
@@ -156,11 +158,23 @@ def make_marks(snapshot: Snapshot, entries: Entries, classes: Classes) -> Marks:
     return made
 
 
+def _batches(tree: Tree) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """All keys and values of a tree, so many at a time that arrays pay."""
+    keys, values = list[bytes](), list[bytes]()
+    for some in tree.runs():
+        keys += some[0]
+        values += some[1]
+        if len(keys) >= _AT_ONCE:
+            yield keys, values
+            keys, values = [], []
+    yield keys, values
+
+
 def _walk(
     snapshot: Snapshot, classes: Classes
 ) -> Iterator[tuple[bytes, int, bytes, bytes, _Stored, list[float] | None]]:
     """The annotations that have a class, each with its input's key, and its box where it is stored as one."""
-    for keys, values in snapshot.annotation_tree.runs():
+    for keys, values in _batches(snapshot.annotation_tree):
         try:
             rows = list(map(_decode, values))
         except (msgspec.DecodeError, ValueError) as error:

@@ -268,7 +268,7 @@ def _histograms(each: Array, sizes: Array, labels: _Labels, stated: _Stated) -> 
     known = ~np.isnan(sizes[:, 0])
     with np.errstate(all="ignore"):
         pixels, ratios = sizes[:, 0] * sizes[:, 1], sizes[:, 0] / sizes[:, 1]
-        powers = np.clip(np.frexp(pixels)[1] - 1, 0, MAX_PIXEL_RANGE)
+        powers = np.clip(np.frexp(np.minimum(pixels, 2.0**MAX_PIXEL_RANGE))[1] - 1, 0, MAX_PIXEL_RANGE)
     values["pixels_count"] = np.where(known, powers, UNKNOWN).astype(np.int64)
     values["aspect_ratio"] = np.where(known, np.searchsorted(RATIOS, ratios, side="right"), UNKNOWN)
     boxes, unknown = stated.shapes.box_ratios()

@@ -168,25 +168,30 @@ def _children(part: _Part, node: Inner) -> Iterator[_Part]:
         after = child.key
 
 
-def cover(tree: Tree, begin: bytes, end: bytes | None) -> Iterator[Child]:
+def cover(tree: Tree, begin: bytes, end: bytes | None) -> list[Child]:
     """The nodes of a tree in which all entries from `begin` to before `end` lie: whole ones as high up as may be,
     and at both ends leaves that may hold other entries too. Reads only what lies above these leaves."""
     root = tree.node(tree.root)
     if isinstance(root, Leaf) or (not begin and end is None):
-        yield Child(root.keys[-1] if root.keys else b"", tree.root, root.count, 0)
-    else:
-        yield from _cover(tree, root, b"", begin, end)
+        return [Child(root.keys[-1] if root.keys else b"", tree.root, root.count, 0)]
+    found: list[Child] = []
+    _cover(tree, root, b"", (begin, end), found)
+    return found
 
 
-def _cover(tree: Tree, node: Inner, before: bytes, begin: bytes, end: bytes | None) -> Iterator[Child]:
+def _cover(tree: Tree, node: Inner, before: bytes, limits: tuple[bytes, bytes | None], found: list[Child]) -> None:
+    """Add the nodes below one whose entries come after the key `before`."""
+    begin, end = limits
     first = bisect_left(node.keys, begin)
     last = bisect_left(node.keys, end) if end is not None else len(node.keys)
+    if node.level == 1:
+        found += node.children[first : last + 1]
+        return
     for at in range(first, min(last + 1, len(node.keys))):
         child, previous = node.children[at], node.keys[at - 1] if at else before
-        is_whole = previous >= begin and (end is None or child.key < end)
-        if is_whole or node.level == 1:
-            yield child
+        if previous >= begin and (end is None or child.key < end):
+            found.append(child)
         else:
             below = tree.below(child, node.level - 1, previous or None)
             assert isinstance(below, Inner)  # its level is above 0
-            yield from _cover(tree, below, previous, begin, end)
+            _cover(tree, below, previous, limits, found)

@@ -19,14 +19,14 @@ select c.concept, count(a.key) filter (where a.value is null or a.value > 0),
        count(a.key) filter (where a.value <= 0)
 from concepts c left join annotations a using (concept) group by 1 order by 2 desc, 3 desc, 1
 """
-# An eighth of a pixel and less is of no size; so is what lies beyond all pictures.
+# As COCO and `metrics` have it: by the area that an annotation has, else by that of its box.
 _SIZES = f"""
-select cast(floor(least(greatest(log2(sqrt(w) * sqrt(h)), 0), {DOUBLINGS}) * {BINS}) as int), count(*)
-from annotations where w > 0 and h > 0 group by 1
+select cast(floor(least(greatest(log2(sqrt(area)), 0), {DOUBLINGS}) * {BINS}) as int), count(*)
+from annotations where has_box and area > 0 group by 1
 """
 _RANGES = """
-select count(*) filter (where w * h < 1024), count(*) filter (where w * h >= 1024 and w * h < 9216),
-       count(*) filter (where w * h >= 9216) from annotations where w > 0 and h > 0
+select count(*) filter (where area < 1024), count(*) filter (where area >= 1024 and area < 9216),
+       count(*) filter (where area >= 9216) from annotations where has_box and area > 0
 """
 _LOCATIONS = f"""
 select cast(floor((a.y + a.h / 2) / i.height * {GRID}) as int),
@@ -50,7 +50,7 @@ class Label(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Boxes by bins of their side (the root of width times height), `BINS` to each doubling; and by COCO's sizes."""
+    """Boxes by bins of their size (the root of the area), `BINS` to each doubling; and by COCO's sizes."""
 
     bins: Mapping[int, int]
     small: int

@@ -125,7 +125,7 @@ def _sizes(axes: Any, found: Sizes | None) -> None:
         axes.text((begin + end) / 2, top * 0.985, share, ha="center", va="top", fontsize=8, color=FAINT)
     for edge in edges[1:3]:
         axes.axvline(edge, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.set_xlabel("root of width times height, in pixels; COCO's limits at 32 and 96")
+    axes.set_xlabel("root of the area, in pixels; COCO's limits at 32 and 96")
     _count_axis(axes.yaxis)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from core.evaluating.conftest import CAT, DOG
+from studied import evaluation_record
 
 import dsvc
 from dsvc.core.dataset import Dataset
@@ -141,7 +142,8 @@ def test_evaluations_that_are_not_there(labelled: Dataset) -> None:
 
 
 def test_numbers_that_are_damaged(labelled: Dataset) -> None:
-    record: dict[str, Any] = {"id": "aaaa1111"}
+    commit = labelled.version("v1").version.commit
+    record = evaluation_record("aaaa1111", "pets", ("v1", commit), ("v1", commit))
     enter(labelled, EVALUATION, record, {"scores.json": b'{"kind": "box"}'})
     with pytest.raises(DamagedError, match="the scores of an evaluation cannot be read"):
         labelled.scores("aaaa1111")

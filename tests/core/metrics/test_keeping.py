@@ -231,6 +231,25 @@ def test_unknown_groups(pets: Dataset, by: str) -> None:
         pets.draft().metrics(by)
 
 
+def test_sizes_beyond_all_bounds(pets: Dataset) -> None:
+    """Sizes and boxes at the end of what numbers can say."""
+    edits = SnapshotEdits()
+    for key, (width, height) in {"a": (1e300, 1e300), "b": (1e-300, 1e-300), "c": (1 << 70, 3)}.items():
+        edits.inputs[key.encode()] = encode_input(Input(key=key, declared_width=width, declared_height=height))
+        for id, box in (
+            ("1", (1e308, 1e308, 1e308, 1e308)),
+            ("2", (-1e308, 0, 1e-308, 5)),
+            ("3", (0, 0, 1e300, 1e300)),
+        ):
+            one = Annotation(key=key, id=id, shape=Shape(box=box))
+            edits.annotations[annotation_key(key, id)] = encode_annotation(one)
+    edit(pets, edits)
+    found = pets.draft().metrics()
+    assert (found.counts["bounding_boxes"], found.counts["boxes_out_of_bounds"]) == (9, 8)
+    assert [(one.start, one.end, one.count) for one in found.pixels] == [(0, 2, 1), (1 << 62, 1 << 63, 2)]
+    assert sum(map(sum, found.locations)) <= 9
+
+
 def test_too_many_groups(many: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A field that tells nearly all inputs apart is nothing to group by; nor are long texts told to their end."""
     edits = SnapshotEdits()

@@ -54,6 +54,16 @@ def test_what_plots_are_made_of(labelled: Dataset) -> None:
     assert rows[int(148 / 240 * half)][int(148 / 320 * half)] == 1
 
 
+def test_sizes_are_those_of_areas_that_were_declared(labelled: Dataset) -> None:
+    before = box_sizes(labelled.draft())
+    shape = Shape(box=(0, 0, 100, 100), area=1000)
+    labelled.annotate(Annotation(key="a.jpg", id="", concept="cat", shape=shape))
+    after = box_sizes(labelled.draft())
+    assert before is not None and after is not None
+    assert (after.small - before.small, after.large - before.large) == (1, 0)
+    assert after.small == labelled.draft().metrics().box_sizes["small"]
+
+
 def test_boxes_outside_their_picture_are_in_no_cell(labelled: Dataset) -> None:
     with labelled.edit() as draft:
         for box in (
