@@ -33,7 +33,6 @@ class Catalog:
         self.manifest = manifest
         self._backend = backend
         self._open: dict[ObjectId, Segment] = {}
-        self._last: Segment | None = None  # in which something was found
         self._history: History | None = None
         if isinstance(backend, CachedBackend):  # nearby, a segment tells sooner
             self._history = History(backend, manifest.history, known._history if known else None)
@@ -63,22 +62,13 @@ class Catalog:
             found = self._history.find(id, is_history)
             if found is not None:
                 return Location(*found)
-        # First where the last one was: of many, most lie in the one big segment. Then the newest.
-        last = self._last
-        if last is not None and (found_there := self._find_in(last, id)) is not None:
-            return found_there
+        # The newest first: what is looked for was mostly written lately, or lies in the one big segment.
         for number in range(len(self.manifest.segments) - 1, -1, -1):
             segment = self.segment(number)
-            if segment is not last and (found_there := self._find_in(segment, id)) is not None:
-                self._last = segment
-                return found_there
+            row = segment.find(id)
+            if row is not None and segment.packs[row.pack].id not in self.manifest.gone:
+                return Location(segment.packs[row.pack], row.entry)
         return None
-
-    def _find_in(self, segment: Segment, id: ObjectId) -> Location | None:
-        row = segment.find(id)
-        if row is None or segment.packs[row.pack].id in self.manifest.gone:
-            return None
-        return Location(segment.packs[row.pack], row.entry)
 
     def count(self) -> int:
         """How many objects are listed, but for what of it is damaged."""
