@@ -65,6 +65,12 @@ def _first_word(args: Sequence[str], options: Sequence[click.Parameter]) -> str 
 @click.option("--iou", metavar="NUMBER", type=float, default=0.5, help="What is found overlaps so far; by default 0.5.")
 @click.option("--score", metavar="NUMBER", type=float, default=0.5, help="What counts scores so high; by default 0.5.")
 @click.option("--made-on", metavar="REV", type=TEXT, help="The revision whose export has the numbers of the images.")
+@click.option(
+    "--numbers",
+    type=click.Choice(("split", "single")),
+    default="split",
+    help="That export was to a folder, each split numbered by itself (split, the default), or to one file (single).",
+)
 @click.option("--run", metavar="ID", type=TEXT, help="The predictions that a training run left; REV is then its own.")
 @click.option("-m", "--message", metavar="TEXT", type=TEXT, default="", help="What it is.")
 @signed
@@ -76,8 +82,9 @@ def evaluate_command(context: click.Context, /, **options: Any) -> None:
 
     PREDICTIONS is a COCO results file: a list of {"image_id", "category_id", "score"} with a "bbox", a "segmentation"
     or "keypoints"; with none of them it classifies the image. Numbers are those of `dsvc export --format coco`;
-    "file_name" may stand for "image_id". Or it is a revision, of this dataset or another one, with the same keys:
-    there an annotation's value is its score, and where none has a value, all have the score 1.
+    of an export to one file, where splits share numbers: --numbers single. "file_name" may stand for "image_id". Or it
+    is a revision, of this dataset or another one, with the same keys: there an annotation's value is its score, and
+    where none has a value, all have the score 1.
 
     Figures are COCO's, by pycocotools; for classes scikit-learn's. --iou and --score are the thresholds of what is
     counted as found, wrong and missed. Ground truth and predictions become auto-generated versions. A revision that

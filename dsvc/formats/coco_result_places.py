@@ -53,7 +53,7 @@ class Places:
     def are_of_one_file(self) -> bool:
         """Whether images that are unknown have the numbers of an export of all splits to one file."""
         unknown = {_encode(image) for image, _ in self._unknown if image is not None}
-        if not unknown:
+        if not unknown or self._asked.is_single:
             return False
         return unknown <= set(Plan(self._asked.numbered, single=True).numbers.values())
 

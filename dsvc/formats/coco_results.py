@@ -32,7 +32,8 @@ class Asked(NamedTuple):
 
     `numbered` is what was exported to the model that predicted: its images' and categories' numbers are meant. `truth`
     is what they are compared with; of its inputs those of the tree keys `chosen` (None: all). Errors call the two
-    `numbered_name` and `name`. `kind` is what is predicted, or None where the first record tells.
+    `numbered_name` and `name`. `kind` is what is predicted, or None where the first record tells. `is_single` says that
+    images are numbered as in an export to one file, where several splits have no number in common.
     """
 
     numbered: Walk
@@ -41,6 +42,7 @@ class Asked(NamedTuple):
     name: str
     chosen: Collection[bytes] | None = None
     kind: Kind | None = None
+    is_single: bool = False
 
 
 class _Placed(NamedTuple):
@@ -71,7 +73,7 @@ class CocoResults:
             self.kind = _kind_of(value_of(self._records[0], name))
         self._is_told = asked.kind is None
         self._is_mixed = False
-        plan = Plan(asked.numbered)
+        plan = Plan(asked.numbered, asked.is_single)
         self._concepts = Concepts(asked, plan)
         self._places = Places(asked, plan)
         self._chosen = asked.chosen
@@ -80,11 +82,12 @@ class CocoResults:
     def hint(self) -> str:
         """What may be wrong where records are."""
         if self._places.are_of_one_file():
-            return "they are numbered as in one file of all splits; export to a folder, or give file_name"
+            return "they are numbered as in an export to one file: say --numbers single, or give file_name"
         if self._places.unknown * 2 > self.total:
             return "were they made on another version? its images have other numbers; say which: --made-on REV"
         if self._places.ambiguous:
-            return "each split is numbered by itself: choose one, such as --where \"split = 'val'\", or give file_name"
+            others = "or give file_name; are they those of an export to one file? --numbers single"
+            return f"each split is numbered by itself: choose one, such as --where \"split = 'val'\", {others}"
         if self._is_mixed:
             ways = "say what is meant: --type box, mask, keypoints or classification"
             return ways if self._is_told else "leave out --type: the first record tells what is predicted"

@@ -243,6 +243,8 @@ def test_wrong_predictions_leave_no_trace(dsvc, results, monkeypatch: pytest.Mon
         (("pets", "images"), 2, "images is a folder\nhint: name the results file in it"),
         (("no", "pets.json"), 4, "no dataset, branch, version or commit named 'no'"),
         (("pets", "pets", "--type", "boxes"), 2, "invalid value for '--type'"),
+        (("pets", "pets.json", "--numbers", "x"), 2, "invalid value for '--numbers'"),
+        (("pets", "pets", "--numbers", "single"), 2, "the inputs of a revision go by their keys, not by numbers"),
         (("pets", "pets", "--iou", "x"), 2, "invalid value for '--iou'"),
         (("pets", "pets", "--iou", "2"), 2, "an IoU to match at is above 0 and up to 1, not 2.0"),
         (("pets", "pets", "--where", "nope"), 2, "in the filter: "),
