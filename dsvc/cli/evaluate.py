@@ -82,9 +82,9 @@ def evaluate_command(context: click.Context, /, **options: Any) -> None:
 
     PREDICTIONS is a COCO results file: a list of {"image_id", "category_id", "score"} with a "bbox", a "segmentation"
     or "keypoints"; with none of them it classifies the image. Numbers are those of `dsvc export --format coco`;
-    of an export to one file, where splits share numbers: --numbers single. "file_name" may stand for "image_id". Or it
-    is a revision, of this dataset or another one, with the same keys: there an annotation's value is its score, and
-    where none has a value, all have the score 1.
+    of an export to one file, where splits share numbers: --numbers single. "file_name" may stand for "image_id", and
+    "category" (a concept's id or name) for "category_id". Or it is a revision, of this dataset or another one, with the
+    same keys: there an annotation's value is its score, and where none has a value, all have the score 1.
 
     Figures are COCO's, by pycocotools; for classes scikit-learn's. --iou and --score are the thresholds of what is
     counted as found, wrong and missed. Ground truth and predictions become auto-generated versions. A revision that

@@ -120,13 +120,14 @@ class CocoResults:
                 self.problems.add(f"record {number}{_named(value_of(record))}: {wrong}")
         return found
 
-    def _place(self, number: int, made: Result, extras: dict[str, Any]) -> tuple[_Placed | None, str | None]:
+    def _place(self, at: int, made: Result, extras: dict[str, Any]) -> tuple[_Placed | None, str | None]:
         """A prediction with its input and concept; or what is wrong with it; or neither where it is not chosen."""
         image = made.image_id if made.image_id is not UNSET else None
         place = self._places.find(image, made.file_name if made.file_name is not UNSET else None)
         if isinstance(place, str):
             return None, place
-        concept = self._concepts.find(made.category_id)
+        number = made.category_id if made.category_id is not UNSET else None
+        concept = self._concepts.find(number, made.category if made.category is not UNSET else None)
         if concept.problem:
             return None, concept.problem
         wrong = self._wrong_kind(made) or _wrong_parts(made, place, concept.points)
@@ -135,7 +136,7 @@ class CocoResults:
         if self._chosen is not None and place.key.encode() not in self._chosen:
             self.left_out += 1
             return None, None
-        return _Placed(number, made, place.key, concept.id, extras), None
+        return _Placed(at, made, place.key, concept.id, extras), None
 
     def _wrong_kind(self, made: Result) -> str | None:
         """What keeps a prediction from being of the kind that is evaluated."""

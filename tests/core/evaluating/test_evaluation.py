@@ -233,6 +233,22 @@ def test_images_by_file_name(labelled: Dataset, write: Write) -> None:
     assert [len(sample.annotations) for sample in state] == [2, 2]
 
 
+def test_concepts_by_name(pets: Dataset, write: Write, coco: Callable[..., Any]) -> None:
+    names = {1: "cat", 2: "big dog", 3: "owl", 4: "owl"}
+    categories = [{"id": number, "name": name} for number, name in names.items()]
+    with pets.edit(message="all") as draft:
+        draft.import_(write(coco(categories=categories, annotations=[])))
+    ids = {concept.number: concept.id for concept in pets.at("pets").concepts()}
+    plain = {name: value for name, value in CAT.items() if name != "category_id"}
+    rows = [{**plain, "category": ids[number]} for number in names]
+    rows += [{**plain, "category": name, "category_id": number} for number, name in names.items()]
+    rows.append({**plain, "category": "cat", "extra": 1})
+    state = pets.at(f"@{pets.evaluate('pets', write(rows)).entry.record['predictions']['version']}")
+    found = sorted(state.annotations("a.jpg"), key=lambda one: int(one.number or 0))
+    assert len(set(ids.values())) == 4
+    assert [one.concept for one in found] == [*(ids[number] for number in (1, 2, 3, 4) * 2), "cat"]
+
+
 def test_predictions_made_on_another_version(labelled: Dataset, write: Write, coco: Callable[..., Any]) -> None:
     other = labelled.repository.create("renumbered")
     images = [{"id": 51, "file_name": "a.jpg"}, {"id": 52, "file_name": "b.jpg"}]

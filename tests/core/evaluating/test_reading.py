@@ -79,6 +79,11 @@ def test_text_that_is_no_utf_8(refused: Refused) -> None:
         ({"category_id": None}, "category_id is null, which is neither a whole number nor text"),
         ({"category_id": 2}, "its category 2 is not in pets@v1"),
         ({"category_id": "dog"}, "its category 'dog' is not in pets@v1"),
+        ({"category": "cat"}, "its category_id is that of 'dog', and its category is 'cat'"),
+        ({"category": "bird"}, "its category_id is that of 'dog', and its category is 'bird'"),
+        ({"category": 5}, "category is 5, which is no text"),
+        ({"category": None}, "category is null, which is no text"),
+        ({"category_id": ..., "category": "bird"}, "its category 'bird' is not in pets@v1"),
         ({"file_name": 5}, "file_name is 5, which is no text"),
         ({"file_name": "a.jpg"}, "its image_id is that of 'b.jpg', and its file_name that of 'a.jpg'"),
         ({"keypoints": [1, 2]}, "keypoints has 2 numbers, not 3 for each point"),
@@ -112,7 +117,8 @@ def test_a_wrong_record_is_named(refused: Refused, fields: dict[str, Any], wrong
         NAMED if type(record["image_id"]) in (int, str) else "record 2: " if fields.keys() == {"image_id"} else NAMED
     )
     assert error.problems == (named + wrong,)
-    assert ("dsvc export --format coco" in error.hint) == wrong.startswith("its category")
+    numbered = wrong.startswith("its category ") and "category" not in fields
+    assert ("dsvc export --format coco" in error.hint) == numbered
 
 
 def test_other_wrong_records_are_named(refused: Refused) -> None:
