@@ -11,6 +11,7 @@ from dsvc.core.scoring.scores import NOTHING
 
 if TYPE_CHECKING:
     from dsvc.core.evaluating.comparing import Compared
+    from dsvc.core.evaluating.record import Described
     from dsvc.core.ledger import Entry
     from dsvc.core.scoring.comparing import Change, InputChange
     from dsvc.core.scoring.scores import Confusion, Counts, Figures, Scores
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _WORST = 5  # concepts that are shown when an evaluation is made
 _MOST = 20
 _TOP = 10
+_USUAL = 0.5
 _PLURALS = {"box": "boxes", "mask": "masks", "keypoints": "keypoints", "classification": "classes"}
 _WORDS = {
     "AP": "average precision, over IoUs from 0.50 to 0.95",
@@ -73,10 +75,15 @@ def _head(entry: Entry) -> Iterator[str]:
         yield f"    {shown(line)}".rstrip()
     inputs, annotations = (plural(counts.get(f"{noun}s", 0), noun) for noun in ("input", "annotation"))
     yield f"{plural(counts.get('predictions', 0), 'prediction')} of {shown(said.source)}, {inputs}, {annotations}"
-    narrowed = [f"--where {shown(said.where)}"] if said.where is not None else []
-    narrowed += ["--predicted"] if said.predicted else []
+    narrowed = _narrowed(said)
     if narrowed:
         yield f"only inputs of {' '.join(narrowed)}"
+
+
+def _narrowed(said: Described) -> list[str]:
+    """The options that chose inputs."""
+    narrowed = [f"--where {shown(said.where)}"] if said.where is not None else []
+    return [*narrowed, "--predicted"] if said.predicted else narrowed
 
 
 def _number(value: int | float | None) -> str:
@@ -167,7 +174,14 @@ def _row(entry: Entry) -> tuple[str, ...]:
     by = _headline(figures, _HEADLINES)
     of = f"{shown(said.source)} on {shown(said.truth)}"
     figure = f"{shown(by)} {_number(figures.get(by))}"
-    return entry.id, when(entry.time), entry.record["type"], figure, of, shown(subject(said.message))
+    options = " ".join(map(short, [*_narrowed(said), *_thresholds(entry)]))
+    return entry.id, when(entry.time), entry.record["type"], figure, of, options, shown(subject(said.message))
+
+
+def _thresholds(entry: Entry) -> list[str]:
+    """The thresholds that are not the usual ones."""
+    found = [(f"--{name}", entry.record[name]) for name in ("iou", "score")]
+    return [f"{option} {value:g}" for option, value in found if value != _USUAL]
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:

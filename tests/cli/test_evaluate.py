@@ -126,6 +126,21 @@ def test_where_some_is_left_out(dsvc, results) -> None:
     assert "\nnote: what is staged on pets is no part of it\n" in dsvc("evaluate", "pets", "pets", *SIGNED).out
 
 
+def test_the_list_tells_evaluations_apart(dsvc, results) -> None:
+    file = results(CAT, DOG)
+    long = " or ".join(["key = 'a.jpg'"] * 9)
+    for options in (
+        (),
+        ("--where", "key = 'a.jpg'", "--predicted"),
+        ("--iou", "0.75", "--score", "0.25"),
+        ("--where", long),
+    ):
+        evaluate(dsvc, "pets@v1", file, *options)
+    lines = [line.partition("results.json on pets@v1")[2].strip() for line in dsvc("evaluate", "list").out.splitlines()]
+    assert lines[:3] == ["", "--where key = 'a.jpg' --predicted", "--iou 0.75 --score 0.25"]
+    assert lines[3].startswith("--where key = 'a.jpg' or key") and lines[3].endswith("...") and len(lines[3]) == 60
+
+
 def test_many_of_all(dsvc, results, coco) -> None:
     images = [{"id": n, "file_name": f"{n:02}.jpg", "width": 99, "height": 99} for n in range(25)]
     categories = [{"id": n, "name": f"c{n:02}"} for n in range(25)]
