@@ -142,10 +142,10 @@ def list_evaluations(session: Session, as_json: bool) -> None:
     dataset = session.dataset()
     entries = dataset.evaluations()
     if as_json:
-        print_json({"dataset": dataset.name, "evaluations": [entry_json(entry) for entry in entries]})
+        print_json({"dataset": dataset.name, "evaluations": [entry_json(entry, dataset.name) for entry in entries]})
     elif not entries:
         out("no evaluations yet" + fit("; next: dsvc evaluate REV PREDICTIONS"))
-    for line in list_lines(entries) if entries and not as_json else ():
+    for line in list_lines(entries, dataset.name) if entries and not as_json else ():
         out(line)
 
 
@@ -170,9 +170,9 @@ def show(session: Session, id: str, as_json: bool) -> None:
     entry = dataset.evaluation(id)
     scores = dataset.scores(entry.id)
     if as_json:
-        print_json({**entry_json(entry), **scores_json(scores)})
+        print_json({**entry_json(entry, dataset.name), **scores_json(scores)})
         return
-    for line in evaluation_lines(entry, scores):
+    for line in evaluation_lines(entry, scores, dataset.name):
         out(line)
 
 
@@ -201,7 +201,7 @@ def compare(session: Session, a: str, b: str, as_json: bool) -> None:
     if as_json:
         print_json({"from": old.id, "to": new.id, **comparison_json(found)})
         return
-    for line in comparison_lines(old, new, found):
+    for line in comparison_lines(old, new, found, dataset.name):
         out(line)
 
 

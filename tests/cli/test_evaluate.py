@@ -141,6 +141,26 @@ def test_the_list_tells_evaluations_apart(dsvc, results) -> None:
     assert lines[3].startswith("--where key = 'a.jpg' or key") and lines[3].endswith("...") and len(lines[3]) == 60
 
 
+def test_evaluations_of_a_dataset_that_was_renamed(dsvc, results) -> None:
+    one, two = evaluate(dsvc, "pets@v1", results(CAT)), evaluate(dsvc, "pets", "pets@v1")
+    listed = dsvc("evaluate", "list").out
+    record = json.loads(dsvc("evaluate", "show", two, "--json").out)
+    dsvc("rename", "pets", "animals")
+    assert dsvc("evaluate", "list").out == listed.replace("pets@", "animals@")
+    assert dsvc("evaluate", "show", one).out.startswith(f"evaluation {one} of animals@v1: boxes\n")
+    assert " predictions of animals@v1, " in dsvc("evaluate", "show", two).out
+    found = json.loads(dsvc("evaluate", "show", two, "--json").out)
+    assert (record["dataset"], found["dataset"]) == ("pets", "animals")
+    assert found["truth"]["revision"] == record["truth"]["revision"].replace("pets@", "animals@")
+    assert found["truth"]["version"] == record["truth"]["version"]
+    all = json.loads(dsvc("evaluate", "list", "--json").out)
+    assert {entry["dataset"] for entry in all["evaluations"]} == {"animals"}
+    assert dsvc("evaluate", "compare", two, two).out.startswith(f"from {two}: animals@v1 on animals@")
+    assert "pets" not in dsvc("evaluate", "compare", two, two).out
+    dsvc("undo")
+    assert dsvc("evaluate", "list").out == listed
+
+
 def test_many_of_all(dsvc, results, coco) -> None:
     images = [{"id": n, "file_name": f"{n:02}.jpg", "width": 99, "height": 99} for n in range(25)]
     categories = [{"id": n, "name": f"c{n:02}"} for n in range(25)]
