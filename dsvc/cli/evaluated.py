@@ -181,8 +181,8 @@ def _row(entry: Entry, dataset: str) -> tuple[str, ...]:
 
 def _thresholds(entry: Entry) -> list[str]:
     """The thresholds that are not the usual ones."""
-    found = [(f"--{name}", entry.record[name]) for name in ("iou", "score")]
-    return [f"{option} {value:g}" for option, value in found if value != _USUAL]
+    found = [(f"--{name}", entry.record.get(name)) for name in ("iou", "score")]
+    return [f"{option} {value:g}" for option, value in found if value not in (None, _USUAL)]
 
 
 def entry_json(entry: Entry, dataset: str | None = None) -> dict[str, Any]:
