@@ -46,10 +46,13 @@ def read_plain(batch: list[Any]) -> list[Result] | None:
     if text.count(b'"') != 2 * sum(map(_strings, found)):
         return None
     for made in found:
-        if made.segmentation == []:  # as some tools write what they have not
-            made.segmentation = UNSET
-        if made.keypoints == []:
-            made.keypoints = UNSET
+        is_emptied = False
+        for name in ("segmentation", "keypoints"):
+            if getattr(made, name) == []:  # as some tools write what they have not, beside what they have
+                setattr(made, name, UNSET)
+                is_emptied = True
+        if is_emptied and all(getattr(made, name) is UNSET for name in _READERS):
+            return None
     return found
 
 
@@ -76,6 +79,9 @@ def read_careful(record: Any) -> tuple[Result | None, dict[str, Any], str | None
     for name in ("image_id", "file_name", "category_id", "category"):
         if record.get(name) is not None:
             setattr(made, name, record[name])
+    empty = [name for name in _READERS if record.get(name) == []]
+    if empty and all(record.get(name) in (None, []) for name in _READERS):
+        return None, {}, f"{empty[0]} is an empty list, which is no place"
     for name, read in _READERS.items():
         value = record.get(name)
         if value is None or value == []:

@@ -192,9 +192,11 @@ def _refuse_object(keys: set[str], name: str) -> Exception:
 def _kind_of(record: Any) -> Kind:
     """What a record predicts."""
     if isinstance(record, dict):
-        for kind, part in _PARTS.items():
-            if record.get(part) not in (None, [], {}):
-                return kind
+        # A part that is empty tells only where there is no other.
+        by_part = {kind: record.get(part) for kind, part in _PARTS.items()}
+        filled = [kind for kind, value in by_part.items() if value not in (None, [], {})]
+        for kind in filled or [kind for kind, value in by_part.items() if value == []]:
+            return kind
     return "classification"
 
 

@@ -67,7 +67,7 @@ def test_text_that_is_no_utf_8(refused: Refused) -> None:
             f"score is {json.dumps([0.5] * 50, separators=(',', ':'))[:60]}..., which is no number",
         ),
         ({"bbox": ...}, "has no bbox, which the first record has"),
-        ({"bbox": []}, "has no bbox, which the first record has"),
+        ({"bbox": []}, "bbox is an empty list, which is no place"),
         ({"bbox": "x"}, 'bbox is "x", which is no list of numbers'),
         ({"bbox": [1, 2, 3]}, "bbox has 3 numbers, not 4"),
         ({"bbox": [1, 2, 3, None]}, "bbox[3] is null, which is no number"),
@@ -144,6 +144,25 @@ def test_what_was_made_on_another_version_is_told(refused: Refused, labelled: Da
     assert (len(error.problems), error.count) == (1000, 1200)
     assert error.hint == "were they made on another version? its images have other numbers; say which: --made-on REV"
     assert refused([CAT, DOG, strange[0]]).hint == MEND
+
+
+@pytest.mark.parametrize("part", ["bbox", "segmentation", "keypoints"])
+@pytest.mark.parametrize("kind", [None, "classification", "box"])
+def test_an_empty_place_is_no_place(refused: Refused, part: str, kind: Any) -> None:
+    plain = {"image_id": 1, "category_id": 1, "score": 1}
+    for more in ({}, {"extra": 1}):
+        error = refused([{**plain, **more, part: []}], kind=kind)
+        assert error.problems == (f"record 1 (image 1): {part} is an empty list, which is no place",)
+
+
+def test_a_first_record_of_an_empty_place_tells_what_the_others_are(refused: Refused) -> None:
+    empty = {"image_id": 1, "category_id": 1, "score": 1, "bbox": []}
+    assert len(refused([empty, CAT, DOG]).problems) == 1
+
+
+def test_an_empty_place_beside_another_is_left_out(labelled: Dataset, write: Callable[..., Path]) -> None:
+    rows = [{**CAT, "segmentation": [], "keypoints": []}, {**DOG, "segmentation": [], "extra": 1}]
+    assert labelled.evaluate("pets@v1", write(rows, "results.json")).scores.figures["AP"] == 1.0
 
 
 def test_kinds_are_not_mixed(refused: Refused) -> None:
