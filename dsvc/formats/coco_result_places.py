@@ -50,6 +50,11 @@ class Places:
         self.unknown += asked in self._unknown
         return found
 
+    @property
+    def are_named(self) -> bool:
+        """Whether all that are unknown go by a file name, and have no number."""
+        return bool(self._unknown) and all(image is None and name is not None for image, name in self._unknown)
+
     def are_of_one_file(self) -> bool:
         """Whether images that are unknown have the numbers of an export of all splits to one file."""
         unknown = {_encode(image) for image, _ in self._unknown if image is not None}
@@ -125,10 +130,11 @@ class Found(NamedTuple):
 
 
 class Concepts:
-    """Finds the concepts of predictions. `are_unknown` tells that a number was met that is nobody's."""
+    """Finds the concepts of predictions. `are_unknown` tells that a number was met that is nobody's,
+    `are_unknown_names` that a name was."""
 
     def __init__(self, asked: Asked, plan: Plan) -> None:
-        self.are_unknown = False
+        self.are_unknown = self.are_unknown_names = False
         self._asked = asked
         self._known: dict[str, Found] = {}
         self._names: dict[str, list[str]] = {}
@@ -167,7 +173,10 @@ class Concepts:
         ids = [name] if name in self._known else self._names.get(name, [])
         if len(ids) > 1:
             return _wrong(f"its category {name!r} may be each of {', '.join(map(repr, ids[:_SHOWN]))}")
-        return self._known[ids[0]] if ids else _wrong(f"its category {name!r} is not in {self._asked.name}")
+        if ids:
+            return self._known[ids[0]]
+        self.are_unknown_names = True
+        return _wrong(f"its category {name!r} is not in {self._asked.name}")
 
 
 def _wrong(problem: str) -> Found:

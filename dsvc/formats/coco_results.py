@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from dsvc.store import codec
 
 _PARTS: dict[Kind, str] = {"mask": "segmentation", "keypoints": "keypoints", "box": "bbox"}
 _TABLES = frozenset(("images", "annotations", "categories"))
+_BEGINNING = 1 << 20  # bytes of a file that are looked at to tell what it is
 _A_LIST = "a results file is a list of objects with image_id, category_id and score"
 
 
@@ -83,6 +85,9 @@ class CocoResults:
         """What may be wrong where records are."""
         if self._places.are_of_one_file():
             return "they are numbered as in an export to one file: say --numbers single, or give file_name"
+        if self._places.are_named:
+            see = 'dsvc query "select key from inputs"'
+            return f"file_name is the key of an input, or as its annotation file spelled it; see: {see}"
         if self._places.unknown * 2 > self.total:
             return "were they made on another version? its images have other numbers; say which: --made-on REV"
         if self._places.ambiguous:
@@ -93,6 +98,8 @@ class CocoResults:
             return ways if self._is_told else "leave out --type: the first record tells what is predicted"
         if self._concepts.are_unknown:
             return "nothing was stored; categories have the numbers that an export gives: dsvc export --format coco"
+        if self._concepts.are_unknown_names:
+            return "nothing was stored; category is the id of a concept, or its name: dsvc concept list"
         return "nothing was stored; mend the records"
 
     def annotations(self, progress: Progress | None = None) -> Iterator[list[Entry]]:
@@ -165,11 +172,23 @@ def _split(data: memoryview, name: str) -> list[Any]:
         raise refuse(name, "holds lists or objects that are nested too deeply", "write it again") from None
     except msgspec.DecodeError:
         pass
+    if _are_json_lines(body):
+        raise refuse(name, "looks like JSON lines; a results file is one JSON list", "write [RECORD, RECORD, ...]")
     if first == b"{":
         raise _refuse_object(_keys(body, name), name)
     parsed = parse_lenient(body, name)
     assert isinstance(parsed, list)  # it begins with a bracket
     return parsed
+
+
+def _are_json_lines(body: memoryview) -> bool:
+    """Whether a text that is no list of records is one JSON value after another, as far as its beginning tells."""
+    text = bytes(body[:_BEGINNING]).decode(errors="replace").lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return text[end:].lstrip()[:1] in ("{", "[")
 
 
 def _keys(body: memoryview, name: str) -> set[str]:

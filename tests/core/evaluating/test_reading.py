@@ -30,6 +30,15 @@ MEND = "nothing was stored; mend the records"
         (b"\x1f\x8b\x08", "looks gzipped", "unpack it first: gunzip results.json"),
         (b"PK\x03\x04", "looks like a ZIP archive", "unpack it first"),
         ("[]".encode("utf-16"), "looks like UTF-16 text", "save it as UTF-8"),
+        *(
+            (text, "looks like JSON lines; a results file is one JSON list", "write [RECORD, RECORD, ...]")
+            for text in (
+                b'{"image_id": 1}\n{"image_id": 2}\n',
+                b'\xef\xbb\xbf{"image_id": 1}\r\n\r\n{"image_id": 2',
+                b'{"image_id": 1}{"image_id": NaN}',
+                b'[{"image_id": 1}]\n[{"image_id": 2}]',
+            )
+        ),
         (b"image_id,score", "does not look like JSON", LIST),
         (b"[" * 100_000, "holds lists or objects that are nested too deeply", "write it again"),
         (b"{}", "is an object, not a list of results: it is {}", LIST),
@@ -163,6 +172,22 @@ def test_a_first_record_of_an_empty_place_tells_what_the_others_are(refused: Ref
 def test_an_empty_place_beside_another_is_left_out(labelled: Dataset, write: Callable[..., Path]) -> None:
     rows = [{**CAT, "segmentation": [], "keypoints": []}, {**DOG, "segmentation": [], "extra": 1}]
     assert labelled.evaluate("pets@v1", write(rows, "results.json")).scores.figures["AP"] == 1.0
+
+
+def test_where_names_are_used_nothing_is_said_of_numbers(refused: Refused) -> None:
+    plain = {name: value for name, value in CAT.items() if name != "image_id"}
+    by_name = [{**plain, "file_name": f"{number}.jpg"} for number in range(3)]
+    see = 'dsvc query "select key from inputs"'
+    hint = f"file_name is the key of an input, or as its annotation file spelled it; see: {see}"
+    assert refused(by_name).hint == hint
+    assert refused([*[{**plain, "file_name": "a.jpg"}] * 9, by_name[0]]).hint == hint
+    assert "numbers" in refused([{**by_name[0], "image_id": 9}]).hint
+    named = {name: value for name, value in plain.items() if name != "category_id"}
+    error = refused([{**named, "file_name": "a.jpg", "category": "bird"}])
+    assert (error.problems, error.hint) == (
+        ("record 1 (image 'a.jpg'): its category 'bird' is not in pets@v1",),
+        "nothing was stored; category is the id of a concept, or its name: dsvc concept list",
+    )
 
 
 def test_kinds_are_not_mixed(refused: Refused) -> None:
