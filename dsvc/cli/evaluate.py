@@ -65,6 +65,12 @@ def _first_word(args: Sequence[str], options: Sequence[click.Parameter]) -> str 
 @click.option("--iou", metavar="NUMBER", type=float, default=0.5, help="What is found overlaps so far; by default 0.5.")
 @click.option("--score", metavar="NUMBER", type=float, default=0.5, help="What counts scores so high; by default 0.5.")
 @click.option("--made-on", metavar="REV", type=TEXT, help="The revision whose export has the numbers of the images.")
+@click.option(
+    "--numbers",
+    type=click.Choice(("split", "single")),
+    default="split",
+    help="That export was to a folder, each split numbered by itself (split, the default), or to one file (single).",
+)
 @click.option("--run", metavar="ID", type=TEXT, help="The predictions that a training run left; REV is then its own.")
 @click.option("-m", "--message", metavar="TEXT", type=TEXT, default="", help="What it is.")
 @signed
@@ -76,8 +82,9 @@ def evaluate_command(context: click.Context, /, **options: Any) -> None:
 
     PREDICTIONS is a COCO results file: a list of {"image_id", "category_id", "score"} with a "bbox", a "segmentation"
     or "keypoints"; with none of them it classifies the image. Numbers are those of `dsvc export --format coco`;
-    "file_name" may stand for "image_id". Or it is a revision, of this dataset or another one, with the same keys:
-    there an annotation's value is its score, and where none has a value, all have the score 1.
+    of an export to one file, where splits share numbers: --numbers single. "file_name" may stand for "image_id", and
+    "category" (a concept's id or name) for "category_id". Or it is a revision, of this dataset or another one, with the
+    same keys: there an annotation's value is its score, and where none has a value, all have the score 1.
 
     Figures are COCO's, by pycocotools; for classes scikit-learn's. --iou and --score are the thresholds of what is
     counted as found, wrong and missed. Ground truth and predictions become auto-generated versions. A revision that
@@ -135,10 +142,10 @@ def list_evaluations(session: Session, as_json: bool) -> None:
     dataset = session.dataset()
     entries = dataset.evaluations()
     if as_json:
-        print_json({"dataset": dataset.name, "evaluations": [entry_json(entry) for entry in entries]})
+        print_json({"dataset": dataset.name, "evaluations": [entry_json(entry, dataset.name) for entry in entries]})
     elif not entries:
         out("no evaluations yet" + fit("; next: dsvc evaluate REV PREDICTIONS"))
-    for line in list_lines(entries) if entries and not as_json else ():
+    for line in list_lines(entries, dataset.name) if entries and not as_json else ():
         out(line)
 
 
@@ -163,9 +170,9 @@ def show(session: Session, id: str, as_json: bool) -> None:
     entry = dataset.evaluation(id)
     scores = dataset.scores(entry.id)
     if as_json:
-        print_json({**entry_json(entry), **scores_json(scores)})
+        print_json({**entry_json(entry, dataset.name), **scores_json(scores)})
         return
-    for line in evaluation_lines(entry, scores):
+    for line in evaluation_lines(entry, scores, dataset.name):
         out(line)
 
 
@@ -194,7 +201,7 @@ def compare(session: Session, a: str, b: str, as_json: bool) -> None:
     if as_json:
         print_json({"from": old.id, "to": new.id, **comparison_json(found)})
         return
-    for line in comparison_lines(old, new, found):
+    for line in comparison_lines(old, new, found, dataset.name):
         out(line)
 
 

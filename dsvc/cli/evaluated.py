@@ -11,6 +11,7 @@ from dsvc.core.scoring.scores import NOTHING
 
 if TYPE_CHECKING:
     from dsvc.core.evaluating.comparing import Compared
+    from dsvc.core.evaluating.record import Described
     from dsvc.core.ledger import Entry
     from dsvc.core.scoring.comparing import Change, InputChange
     from dsvc.core.scoring.scores import Confusion, Counts, Figures, Scores
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _WORST = 5  # concepts that are shown when an evaluation is made
 _MOST = 20
 _TOP = 10
+_USUAL = 0.5
 _PLURALS = {"box": "boxes", "mask": "masks", "keypoints": "keypoints", "classification": "classes"}
 _WORDS = {
     "AP": "average precision, over IoUs from 0.50 to 0.95",
@@ -49,9 +51,10 @@ _OF_CONCEPTS = ("AP", "f1")
 # ---- one evaluation
 
 
-def evaluation_lines(entry: Entry, scores: Scores, *, brief: bool = False) -> Iterator[str]:
-    """An evaluation for people; `brief` leaves out what `show` shows beside the figures."""
-    yield from _head(entry)
+def evaluation_lines(entry: Entry, scores: Scores, dataset: str | None = None, *, brief: bool = False) -> Iterator[str]:
+    """An evaluation for people; `dataset` is its dataset's present name (by default the recorded one), `brief` leaves
+    out what `show` shows beside the figures."""
+    yield from _head(entry, dataset)
     yield ""
     figures = scores.figures.items()
     yield from table([(shown(name), _number(value), _WORDS.get(name, "")) for name, value in figures], (1,))
@@ -64,8 +67,8 @@ def evaluation_lines(entry: Entry, scores: Scores, *, brief: bool = False) -> It
         yield from _input_lines(scores)
 
 
-def _head(entry: Entry) -> Iterator[str]:
-    said, counts = describe(entry), entry.record["counts"]
+def _head(entry: Entry, dataset: str | None) -> Iterator[str]:
+    said, counts = describe(entry, dataset), entry.record["counts"]
     kind = _PLURALS[entry.record["type"]]
     yield f"evaluation {entry.id} of {shown(said.truth)}: {kind}"
     yield f"{shown(str(entry.author))}, {when(entry.time)}"
@@ -73,10 +76,15 @@ def _head(entry: Entry) -> Iterator[str]:
         yield f"    {shown(line)}".rstrip()
     inputs, annotations = (plural(counts.get(f"{noun}s", 0), noun) for noun in ("input", "annotation"))
     yield f"{plural(counts.get('predictions', 0), 'prediction')} of {shown(said.source)}, {inputs}, {annotations}"
-    narrowed = [f"--where {shown(said.where)}"] if said.where is not None else []
-    narrowed += ["--predicted"] if said.predicted else []
+    narrowed = _narrowed(said)
     if narrowed:
         yield f"only inputs of {' '.join(narrowed)}"
+
+
+def _narrowed(said: Described) -> list[str]:
+    """The options that chose inputs."""
+    narrowed = [f"--where {shown(said.where)}"] if said.where is not None else []
+    return [*narrowed, "--predicted"] if said.predicted else narrowed
 
 
 def _number(value: int | float | None) -> str:
@@ -157,22 +165,31 @@ def _counted(counts: Counts) -> str:
     return f"{counts.found:,} found, {counts.wrong:,} wrong, {counts.missed:,} missed"
 
 
-def list_lines(entries: Sequence[Entry]) -> Iterator[str]:
-    """Evaluations, one a line."""
-    return table(map(_row, entries))
+def list_lines(entries: Sequence[Entry], dataset: str) -> Iterator[str]:
+    """Evaluations of a dataset, one a line."""
+    return table([_row(entry, dataset) for entry in entries])
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
-    said, figures = describe(entry), entry.record["figures"]
+def _row(entry: Entry, dataset: str) -> tuple[str, ...]:
+    said, figures = describe(entry, dataset), entry.record["figures"]
     by = _headline(figures, _HEADLINES)
     of = f"{shown(said.source)} on {shown(said.truth)}"
     figure = f"{shown(by)} {_number(figures.get(by))}"
-    return entry.id, when(entry.time), entry.record["type"], figure, of, shown(subject(said.message))
+    options = " ".join(map(short, [*_narrowed(said), *_thresholds(entry)]))
+    return entry.id, when(entry.time), entry.record["type"], figure, of, options, shown(subject(said.message))
 
 
-def entry_json(entry: Entry) -> dict[str, Any]:
-    """The record of an evaluation, its figures in the order in which they are shown, with who made it and when."""
-    record = plain_record(entry)
+def _thresholds(entry: Entry) -> list[str]:
+    """The thresholds that are not the usual ones."""
+    found = [(f"--{name}", entry.record.get(name)) for name in ("iou", "score")]
+    return [f"{option} {value:g}" for option, value in found if value not in (None, _USUAL)]
+
+
+def entry_json(entry: Entry, dataset: str | None = None) -> dict[str, Any]:
+    """The record of an evaluation, its figures in the order in which they are shown, with who made it and when.
+
+    `dataset` is its dataset's present name, by default the recorded one."""
+    record = plain_record(entry, dataset)
     figures = {name: record["figures"][name] for name in _WORDS if name in record["figures"]}
     return {**record, "figures": figures, "author": author_json(entry.author), "time": iso(entry.time)}
 
@@ -188,11 +205,11 @@ def scores_json(scores: Scores) -> dict[str, Any]:
 # ---- two evaluations
 
 
-def comparison_lines(old: Entry, new: Entry, compared: Compared) -> Iterator[str]:
-    """What changed from one evaluation to another, for people."""
+def comparison_lines(old: Entry, new: Entry, compared: Compared, dataset: str) -> Iterator[str]:
+    """What changed from one evaluation of a dataset to another, for people."""
     found = compared.comparison
     for lead, entry in (("from", old), ("to  ", new)):
-        said = describe(entry)
+        said = describe(entry, dataset)
         yield f"{lead} {entry.id}: {shown(said.source)} on {shown(said.truth)}"
     for text in compared.notes:
         yield f"note: {shown(text)}"

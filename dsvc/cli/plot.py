@@ -83,5 +83,5 @@ def _evaluation(dataset: Dataset, id: str, kinds: tuple[str, ...]) -> Any:
 
     require_matplotlib()
     entry = dataset.evaluation(id)
-    said = describe(entry)
+    said = describe(entry, dataset.name)
     return plot_scores(dataset.scores(entry.id), f"{said.source} beside {said.truth}", kinds)

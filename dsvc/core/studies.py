@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from dsvc.core.dataset import Dataset
     from dsvc.core.evaluating.evaluation import Evaluation
+    from dsvc.core.evaluating.predictions import Numbers
     from dsvc.core.ledger import Entry, Uses
     from dsvc.core.scoring.scores import Kind, Scores
     from dsvc.model.commit import Author, Moment
@@ -93,6 +94,7 @@ class Studies:
         iou: float = 0.5,
         score: float = 0.5,
         made_on: str | None = None,
+        numbers: Numbers = "split",
         run: str | None = None,
         message: str = "",
         author: Author | None = None,
@@ -105,7 +107,8 @@ class Studies:
         with `run` they are those of a training run, and the revision is by default the run's own. `kind` is box, mask,
         keypoints or classification, by default what they are. `where` is a filter of inputs; with `predicted` only
         those are evaluated that have a prediction. `made_on` is the revision whose export has the numbers that the file
-        names images by. `iou` and `score` are the thresholds of the confusion matrix and of what is counted.
+        names images by; with `numbers` "single" an export to one file is meant, whose numbers differ where splits have
+        the same ones. `iou` and `score` are the thresholds of the confusion matrix and of what is counted.
 
         Raises InvalidRecordsError that names each wrong record; RefusedError, NotFoundError, UsageError, FilterError.
         """
@@ -121,6 +124,7 @@ class Studies:
             iou=iou,
             score=score,
             made_on=made_on,
+            numbers=numbers,
             run=run,
             message=message,
             author=author,

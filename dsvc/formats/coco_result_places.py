@@ -50,10 +50,15 @@ class Places:
         self.unknown += asked in self._unknown
         return found
 
+    @property
+    def are_named(self) -> bool:
+        """Whether all that are unknown go by a file name, and have no number."""
+        return bool(self._unknown) and all(image is None and name is not None for image, name in self._unknown)
+
     def are_of_one_file(self) -> bool:
         """Whether images that are unknown have the numbers of an export of all splits to one file."""
         unknown = {_encode(image) for image, _ in self._unknown if image is not None}
-        if not unknown:
+        if not unknown or self._asked.is_single:
             return False
         return unknown <= set(Plan(self._asked.numbered, single=True).numbers.values())
 
@@ -125,22 +130,54 @@ class Found(NamedTuple):
 
 
 class Concepts:
-    """Finds the concepts of predictions."""
+    """Finds the concepts of predictions. `are_unknown` tells that a number was met that is nobody's,
+    `are_unknown_names` that a name was."""
 
     def __init__(self, asked: Asked, plan: Plan) -> None:
-        points = {c.id: len(c.keypoints) if c.keypoints is not None else None for c in asked.truth.concepts()}
-        # Whether a number was met that is nobody's.
-        self.are_unknown = False
-        self._name = asked.numbered_name
-        self._numbers = {}
-        for id, number in plan.concepts.items():
-            if id in points:
-                self._numbers[number] = Found(id, points[id])
-            else:
-                self._numbers[number] = Found(id, None, f"its concept {id!r} is not in {asked.name}")
+        self.are_unknown = self.are_unknown_names = False
+        self._asked = asked
+        self._known: dict[str, Found] = {}
+        self._names: dict[str, list[str]] = {}
+        for concept in asked.truth.concepts():
+            points = len(concept.keypoints) if concept.keypoints is not None else None
+            self._known[concept.id] = Found(concept.id, points)
+            self._names.setdefault(concept.name, []).append(concept.id)
+        self._numbers = {number: id for id, number in plan.concepts.items()}
+        self._found: dict[tuple[Number | None, str | None], Found] = {}
 
-    def find(self, number: Number) -> Found:
-        """The concept of a number."""
-        found = self._numbers.get(number)
-        self.are_unknown |= found is None
-        return found if found is not None else Found("", None, f"its category {number!r} is not in {self._name}")
+    def find(self, number: Number | None, name: str | None) -> Found:
+        """The concept of a number, of a name or id, or of both, which are then to agree."""
+        asked = (number, name)
+        found = self._found.get(asked)
+        if found is None:
+            found = self._found[asked] = self._find(number, name)
+        return found
+
+    def _find(self, number: Number | None, name: str | None) -> Found:
+        if number is None:
+            return self._by_name(name) if name is not None else _wrong("has no category_id")
+        found = self._by_number(number)
+        if found.problem or name is None or name == found.id or found.id in self._names.get(name, ()):
+            return found
+        return _wrong(f"its category_id is that of {found.id!r}, and its category is {name!r}")
+
+    def _by_number(self, number: Number) -> Found:
+        id = self._numbers.get(number)
+        if id is None:
+            self.are_unknown = True
+            return _wrong(f"its category {number!r} is not in {self._asked.numbered_name}")
+        return self._known.get(id) or _wrong(f"its concept {id!r} is not in {self._asked.name}")
+
+    def _by_name(self, name: str) -> Found:
+        """The concept of an id, or else of the name that one alone has."""
+        ids = [name] if name in self._known else self._names.get(name, [])
+        if len(ids) > 1:
+            return _wrong(f"its category {name!r} may be each of {', '.join(map(repr, ids[:_SHOWN]))}")
+        if ids:
+            return self._known[ids[0]]
+        self.are_unknown_names = True
+        return _wrong(f"its category {name!r} is not in {self._asked.name}")
+
+
+def _wrong(problem: str) -> Found:
+    return Found("", None, problem)

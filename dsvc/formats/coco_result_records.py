@@ -20,7 +20,8 @@ class Result(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A prediction of known fields of the right types; UNSET where it has one not."""
 
     score: float
-    category_id: Number
+    category_id: Number | UnsetType = UNSET
+    category: str | UnsetType = UNSET
     image_id: Number | UnsetType = UNSET
     file_name: str | UnsetType = UNSET
     bbox: tuple[float, float, float, float] | UnsetType = UNSET
@@ -45,10 +46,13 @@ def read_plain(batch: list[Any]) -> list[Result] | None:
     if text.count(b'"') != 2 * sum(map(_strings, found)):
         return None
     for made in found:
-        if made.segmentation == []:  # as some tools write what they have not
-            made.segmentation = UNSET
-        if made.keypoints == []:
-            made.keypoints = UNSET
+        is_emptied = False
+        for name in ("segmentation", "keypoints"):
+            if getattr(made, name) == []:  # as some tools write what they have not, beside what they have
+                setattr(made, name, UNSET)
+                is_emptied = True
+        if is_emptied and all(getattr(made, name) is UNSET for name in _READERS):
+            return None
     return found
 
 
@@ -58,6 +62,7 @@ def _strings(made: Result) -> int:
     count += type(made.image_id) is str
     count += type(made.file_name) is str
     count += type(made.category_id) is str
+    count += type(made.category) is str
     if type(made.segmentation) is Runs:
         count += 2 + (type(made.segmentation.counts) is str)
     return count
@@ -70,10 +75,13 @@ def read_careful(record: Any) -> tuple[Result | None, dict[str, Any], str | None
     wrong = what_is_wrong(record) or _wrong_head(record)
     if wrong:
         return None, {}, wrong
-    made = Result(score=float(record["score"]), category_id=record["category_id"])
-    for name in ("image_id", "file_name"):
+    made = Result(score=float(record["score"]))
+    for name in ("image_id", "file_name", "category_id", "category"):
         if record.get(name) is not None:
             setattr(made, name, record[name])
+    empty = [name for name in _READERS if record.get(name) == []]
+    if empty and all(record.get(name) in (None, []) for name in _READERS):
+        return None, {}, f"{empty[0]} is an empty list, which is no place"
     for name, read in _READERS.items():
         value = record.get(name)
         if value is None or value == []:
@@ -89,12 +97,13 @@ def _wrong_head(record: dict[str, Any]) -> str | None:
     if "image_id" not in record and "file_name" not in record:
         return "has no image_id"
     for name in ("image_id", "category_id"):
-        if name == "category_id" and name not in record:
+        if name == "category_id" and name not in record and "category" not in record:
             return "has no category_id"
         if name in record and not is_id(record[name]):
             return f"{name} is {_shown(record[name])}, which is neither a whole number nor text"
-    if not isinstance(record.get("file_name", ""), str):
-        return f"file_name is {_shown(record['file_name'])}, which is no text"
+    for name in ("file_name", "category"):
+        if not isinstance(record.get(name, ""), str):
+            return f"{name} is {_shown(record[name])}, which is no text"
     if "score" not in record:
         return "has no score"
     score = record["score"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from dsvc.store import codec
 
 _PARTS: dict[Kind, str] = {"mask": "segmentation", "keypoints": "keypoints", "box": "bbox"}
 _TABLES = frozenset(("images", "annotations", "categories"))
+_BEGINNING = 1 << 20  # bytes of a file that are looked at to tell what it is
 _A_LIST = "a results file is a list of objects with image_id, category_id and score"
 
 
@@ -32,7 +34,8 @@ class Asked(NamedTuple):
 
     `numbered` is what was exported to the model that predicted: its images' and categories' numbers are meant. `truth`
     is what they are compared with; of its inputs those of the tree keys `chosen` (None: all). Errors call the two
-    `numbered_name` and `name`. `kind` is what is predicted, or None where the first record tells.
+    `numbered_name` and `name`. `kind` is what is predicted, or None where the first record tells. `is_single` says that
+    images are numbered as in an export to one file, where several splits have no number in common.
     """
 
     numbered: Walk
@@ -41,6 +44,7 @@ class Asked(NamedTuple):
     name: str
     chosen: Collection[bytes] | None = None
     kind: Kind | None = None
+    is_single: bool = False
 
 
 class _Placed(NamedTuple):
@@ -71,7 +75,7 @@ class CocoResults:
             self.kind = _kind_of(value_of(self._records[0], name))
         self._is_told = asked.kind is None
         self._is_mixed = False
-        plan = Plan(asked.numbered)
+        plan = Plan(asked.numbered, asked.is_single)
         self._concepts = Concepts(asked, plan)
         self._places = Places(asked, plan)
         self._chosen = asked.chosen
@@ -80,16 +84,22 @@ class CocoResults:
     def hint(self) -> str:
         """What may be wrong where records are."""
         if self._places.are_of_one_file():
-            return "they are numbered as in one file of all splits; export to a folder, or give file_name"
+            return "they are numbered as in an export to one file: say --numbers single, or give file_name"
+        if self._places.are_named:
+            see = 'dsvc query "select key from inputs"'
+            return f"file_name is the key of an input, or as its annotation file spelled it; see: {see}"
         if self._places.unknown * 2 > self.total:
             return "were they made on another version? its images have other numbers; say which: --made-on REV"
         if self._places.ambiguous:
-            return "each split is numbered by itself: choose one, such as --where \"split = 'val'\", or give file_name"
+            others = "or give file_name; are they those of an export to one file? --numbers single"
+            return f"each split is numbered by itself: choose one, such as --where \"split = 'val'\", {others}"
         if self._is_mixed:
             ways = "say what is meant: --type box, mask, keypoints or classification"
             return ways if self._is_told else "leave out --type: the first record tells what is predicted"
         if self._concepts.are_unknown:
             return "nothing was stored; categories have the numbers that an export gives: dsvc export --format coco"
+        if self._concepts.are_unknown_names:
+            return "nothing was stored; category is the id of a concept, or its name: dsvc concept list"
         return "nothing was stored; mend the records"
 
     def annotations(self, progress: Progress | None = None) -> Iterator[list[Entry]]:
@@ -117,13 +127,14 @@ class CocoResults:
                 self.problems.add(f"record {number}{_named(value_of(record))}: {wrong}")
         return found
 
-    def _place(self, number: int, made: Result, extras: dict[str, Any]) -> tuple[_Placed | None, str | None]:
+    def _place(self, at: int, made: Result, extras: dict[str, Any]) -> tuple[_Placed | None, str | None]:
         """A prediction with its input and concept; or what is wrong with it; or neither where it is not chosen."""
         image = made.image_id if made.image_id is not UNSET else None
         place = self._places.find(image, made.file_name if made.file_name is not UNSET else None)
         if isinstance(place, str):
             return None, place
-        concept = self._concepts.find(made.category_id)
+        number = made.category_id if made.category_id is not UNSET else None
+        concept = self._concepts.find(number, made.category if made.category is not UNSET else None)
         if concept.problem:
             return None, concept.problem
         wrong = self._wrong_kind(made) or _wrong_parts(made, place, concept.points)
@@ -132,7 +143,7 @@ class CocoResults:
         if self._chosen is not None and place.key.encode() not in self._chosen:
             self.left_out += 1
             return None, None
-        return _Placed(number, made, place.key, concept.id, extras), None
+        return _Placed(at, made, place.key, concept.id, extras), None
 
     def _wrong_kind(self, made: Result) -> str | None:
         """What keeps a prediction from being of the kind that is evaluated."""
@@ -161,11 +172,23 @@ def _split(data: memoryview, name: str) -> list[Any]:
         raise refuse(name, "holds lists or objects that are nested too deeply", "write it again") from None
     except msgspec.DecodeError:
         pass
+    if _are_json_lines(body):
+        raise refuse(name, "looks like JSON lines; a results file is one JSON list", "write [RECORD, RECORD, ...]")
     if first == b"{":
         raise _refuse_object(_keys(body, name), name)
     parsed = parse_lenient(body, name)
     assert isinstance(parsed, list)  # it begins with a bracket
     return parsed
+
+
+def _are_json_lines(body: memoryview) -> bool:
+    """Whether a text that is no list of records is one JSON value after another, as far as its beginning tells."""
+    text = bytes(body[:_BEGINNING]).decode(errors="replace").lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return text[end:].lstrip()[:1] in ("{", "[")
 
 
 def _keys(body: memoryview, name: str) -> set[str]:
@@ -188,9 +211,11 @@ def _refuse_object(keys: set[str], name: str) -> Exception:
 def _kind_of(record: Any) -> Kind:
     """What a record predicts."""
     if isinstance(record, dict):
-        for kind, part in _PARTS.items():
-            if record.get(part) not in (None, [], {}):
-                return kind
+        # A part that is empty tells only where there is no other.
+        by_part = {kind: record.get(part) for kind, part in _PARTS.items()}
+        filled = [kind for kind, value in by_part.items() if value not in (None, [], {})]
+        for kind in filled or [kind for kind, value in by_part.items() if value == []]:
+            return kind
     return "classification"
 
 

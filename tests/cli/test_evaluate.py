@@ -126,6 +126,41 @@ def test_where_some_is_left_out(dsvc, results) -> None:
     assert "\nnote: what is staged on pets is no part of it\n" in dsvc("evaluate", "pets", "pets", *SIGNED).out
 
 
+def test_the_list_tells_evaluations_apart(dsvc, results) -> None:
+    file = results(CAT, DOG)
+    long = " or ".join(["key = 'a.jpg'"] * 9)
+    for options in (
+        (),
+        ("--where", "key = 'a.jpg'", "--predicted"),
+        ("--iou", "0.75", "--score", "0.25"),
+        ("--where", long),
+    ):
+        evaluate(dsvc, "pets@v1", file, *options)
+    lines = [line.partition("results.json on pets@v1")[2].strip() for line in dsvc("evaluate", "list").out.splitlines()]
+    assert lines[:3] == ["", "--where key = 'a.jpg' --predicted", "--iou 0.75 --score 0.25"]
+    assert lines[3].startswith("--where key = 'a.jpg' or key") and lines[3].endswith("...") and len(lines[3]) == 60
+
+
+def test_evaluations_of_a_dataset_that_was_renamed(dsvc, results) -> None:
+    one, two = evaluate(dsvc, "pets@v1", results(CAT)), evaluate(dsvc, "pets", "pets@v1")
+    listed = dsvc("evaluate", "list").out
+    record = json.loads(dsvc("evaluate", "show", two, "--json").out)
+    dsvc("rename", "pets", "animals")
+    assert dsvc("evaluate", "list").out == listed.replace("pets@", "animals@")
+    assert dsvc("evaluate", "show", one).out.startswith(f"evaluation {one} of animals@v1: boxes\n")
+    assert " predictions of animals@v1, " in dsvc("evaluate", "show", two).out
+    found = json.loads(dsvc("evaluate", "show", two, "--json").out)
+    assert (record["dataset"], found["dataset"]) == ("pets", "animals")
+    assert found["truth"]["revision"] == record["truth"]["revision"].replace("pets@", "animals@")
+    assert found["truth"]["version"] == record["truth"]["version"]
+    all = json.loads(dsvc("evaluate", "list", "--json").out)
+    assert {entry["dataset"] for entry in all["evaluations"]} == {"animals"}
+    assert dsvc("evaluate", "compare", two, two).out.startswith(f"from {two}: animals@v1 on animals@")
+    assert "pets" not in dsvc("evaluate", "compare", two, two).out
+    dsvc("undo")
+    assert dsvc("evaluate", "list").out == listed
+
+
 def test_many_of_all(dsvc, results, coco) -> None:
     images = [{"id": n, "file_name": f"{n:02}.jpg", "width": 99, "height": 99} for n in range(25)]
     categories = [{"id": n, "name": f"c{n:02}"} for n in range(25)]
@@ -243,6 +278,8 @@ def test_wrong_predictions_leave_no_trace(dsvc, results, monkeypatch: pytest.Mon
         (("pets", "images"), 2, "images is a folder\nhint: name the results file in it"),
         (("no", "pets.json"), 4, "no dataset, branch, version or commit named 'no'"),
         (("pets", "pets", "--type", "boxes"), 2, "invalid value for '--type'"),
+        (("pets", "pets.json", "--numbers", "x"), 2, "invalid value for '--numbers'"),
+        (("pets", "pets", "--numbers", "single"), 2, "the inputs of a revision go by their keys, not by numbers"),
         (("pets", "pets", "--iou", "x"), 2, "invalid value for '--iou'"),
         (("pets", "pets", "--iou", "2"), 2, "an IoU to match at is above 0 and up to 1, not 2.0"),
         (("pets", "pets", "--where", "nope"), 2, "in the filter: "),

@@ -23,12 +23,12 @@ class Compared(NamedTuple):
 def compare_evaluations(dataset: Dataset, old: Entry, new: Entry) -> Compared:
     """Compare two evaluations. Raises RefusedError where their numbers mean different things, DamagedError."""
     comparison = compare_scores(read_scores(dataset, old), read_scores(dataset, new))
-    return Compared(comparison, tuple(_notes(old, new, comparison)))
+    return Compared(comparison, tuple(_notes(dataset.name, old, new, comparison)))
 
 
-def _notes(old: Entry, new: Entry, comparison: Comparison) -> list[str]:
+def _notes(dataset: str, old: Entry, new: Entry, comparison: Comparison) -> list[str]:
     notes = []
-    before, after = describe(old), describe(new)
+    before, after = describe(old, dataset), describe(new, dataset)
     commits = [entry.record["truth"]["commit"][:12] for entry in (old, new)]
     if commits[0] != commits[1]:
         diff = f"dsvc diff @{commits[0]} @{commits[1]}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.automatic import drop_entry
-from dsvc.core.evaluating.predictions import Asked, ask, reading, state_of_run
+from dsvc.core.evaluating.predictions import Asked, Numbers, ask, reading, state_of_run
 from dsvc.core.evaluating.truth import Truth, called, find_truth
 from dsvc.core.ledger import (
     Entry,
@@ -80,6 +80,7 @@ def evaluate(
     iou: float = 0.5,
     score: float = 0.5,
     made_on: str | None = None,
+    numbers: Numbers = "split",
     run: str | None = None,
     message: str = "",
     author: Author | None = None,
@@ -89,7 +90,7 @@ def evaluate(
     """Score predictions against a revision and keep it all in one transaction; see `Dataset.evaluate`."""
     if kind is not None and kind not in KINDS:
         raise UsageError(f"nothing of the type {kind!r} is evaluated", f"there is: {', '.join(KINDS)}")
-    asked = ask(dataset, predictions, run, made_on, kind)
+    asked = ask(dataset, predictions, run, made_on, kind, numbers)
     if revision is None and asked.run is None:
         raise UsageError("no ground truth is named", "dsvc evaluate REV PREDICTIONS")
     state = dataset.at(revision) if revision is not None else state_of_run(dataset, asked.run)  # type: ignore[arg-type]

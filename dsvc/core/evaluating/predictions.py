@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from dsvc.core.evaluating.annotated import left_out, read_annotated
 from dsvc.core.evaluating.truth import Truth, called
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from dsvc.core.state import State
 
 RUN_FILE = "predictions.json"
+# How images are numbered: those of each split by themselves, as in an export to a folder; or as in one to one file.
+Numbers = Literal["split", "single"]
+NUMBERS: tuple[Numbers, ...] = get_args(Numbers)
 
 
 class Asked(NamedTuple):
@@ -43,6 +46,7 @@ class Asked(NamedTuple):
     run: Kept | None = None
     made_on: State | None = None
     kind: Kind | None = None
+    numbers: Numbers = "split"
 
 
 class Predictions(NamedTuple):
@@ -55,22 +59,32 @@ class Predictions(NamedTuple):
 
 
 def ask(
-    dataset: Dataset, predictions: str | Path | None, run: str | None, made_on: str | None, kind: Kind | None
+    dataset: Dataset,
+    predictions: str | Path | None,
+    run: str | None,
+    made_on: str | None,
+    kind: Kind | None,
+    numbers: Numbers = "split",
 ) -> Asked:
     """What is meant by the arguments of an evaluation. Raises UsageError, NotFoundError."""
     if (predictions is None) == (run is None):
         text = "both predictions and a run are named" if run is not None else "no predictions are named"
         raise UsageError(text, "give a results file, or a revision, or the run that made them: --run ID")
+    if numbers not in NUMBERS:
+        raise UsageError(f"images are not numbered by {numbers!r}", f"there is: {', '.join(NUMBERS)}")
     if run is not None:
-        if made_on is not None:
-            raise UsageError("the images of a run's predictions have its own version's numbers", "leave out --made-on")
+        if made_on is not None or numbers != "split":
+            hint = "leave out --made-on" if made_on is not None else "leave out --numbers"
+            raise UsageError("the images of a run's predictions have its own version's numbers", hint)
         return Asked(run=find_entry(dataset, RUN, run), kind=kind)
     assert predictions is not None
     found = _find(dataset, predictions)
     if isinstance(found, Path):
-        return Asked(file=found, made_on=dataset.at(made_on) if made_on is not None else None, kind=kind)
-    if made_on is not None:
-        raise UsageError("the inputs of a revision go by their keys, not by numbers", "leave out --made-on")
+        state = dataset.at(made_on) if made_on is not None else None
+        return Asked(file=found, made_on=state, kind=kind, numbers=numbers)
+    if made_on is not None or numbers != "split":
+        hint = "leave out --made-on" if made_on is not None else "leave out --numbers"
+        raise UsageError("the inputs of a revision go by their keys, not by numbers", hint)
     return Asked(state=found, kind=kind)
 
 
@@ -125,9 +139,9 @@ def _read(sorter: Sorter, data: memoryview, asked: Asked, truth: Truth, progress
     numbered, numbered_name = _numbered(asked, truth, progress)
     module = results()
     chosen = frozenset(truth.keys) if truth.keys is not None else None
-    found = module.CocoResults(
-        data, name, module.Asked(numbered, numbered_name, truth.state, truth.name, chosen, asked.kind)
-    )
+    is_single = asked.numbers == "single"
+    read_for = module.Asked(numbered, numbered_name, truth.state, truth.name, chosen, asked.kind, is_single)
+    found = module.CocoResults(data, name, read_for)
     with many_objects():
         for batch in found.annotations(progress):
             for key, value in batch:

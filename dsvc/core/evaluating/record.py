@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dsvc.core.ledger import Entry
 
 
@@ -18,9 +20,9 @@ class Described(NamedTuple):
     predicted: bool
 
 
-def describe(entry: Entry) -> Described:
-    """An evaluation in words."""
-    record = entry.record
+def describe(entry: Entry, dataset: str | None = None) -> Described:
+    """An evaluation in words; `dataset` is the present name of the dataset, which may have been renamed since."""
+    record = renamed(entry.record, dataset)
     truth, predictions = record["truth"], record["predictions"]
     source = _text(predictions.get("file")) or _text(predictions.get("revision")) or f"@{predictions['commit'][:12]}"
     return Described(
@@ -32,9 +34,22 @@ def describe(entry: Entry) -> Described:
     )
 
 
-def plain_record(entry: Entry) -> dict[str, Any]:
-    """The record, of the fields that it is to have."""
-    record, said = entry.record, describe(entry)
+def renamed(record: Mapping[str, Any], dataset: str | None) -> Mapping[str, Any]:
+    """A record in which a dataset has its present name, wherever it is named as when the record was made."""
+    before = record["dataset"]
+    if dataset is None or dataset == before:
+        return record
+    sides = {name: dict(record[name]) for name in ("truth", "predictions")}
+    for side in sides.values():
+        revision = _text(side.get("revision"))
+        if revision is not None and (revision == before or revision.startswith(f"{before}@")):
+            side["revision"] = dataset + revision[len(before) :]
+    return {**record, **sides, "dataset": dataset}
+
+
+def plain_record(entry: Entry, dataset: str | None = None) -> dict[str, Any]:
+    """The record, of the fields that it is to have; `dataset` as in `describe`."""
+    record, said = renamed(entry.record, dataset), describe(entry, dataset)
     truth = {name: _text(record["truth"].get(name)) for name in ("version", "commit", "revision")}
     names = ("version", "commit", "run", "file", "revision")
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dsvc.core.pictures.colours import colour_of, hexadecimal
-from dsvc.core.pictures.figures import DARK, FAINT, LINE, new_figure, safe, say_nothing, settled, styled
+from dsvc.core.pictures.colours import INK, colour_of, hexadecimal
+from dsvc.core.pictures.figures import DARK, LINE, new_figure, safe, say_nothing, settled, styled
 from dsvc.core.scoring.scores import NOTHING, Confusion, Scores
 from dsvc.errors import UsageError
 
@@ -91,7 +91,7 @@ def _confusion(axes: Any, scores: Scores) -> None:
     shares = [
         [count / total if total else 0.0 for count in row] for row, total in zip(matrix.rows, totals, strict=True)
     ]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     places = range(len(matrix.labels))
     names = [safe(label, 18) for label in matrix.labels]
     small = 8 if len(names) <= _WRITTEN else 6
@@ -108,8 +108,22 @@ def _confusion(axes: Any, scores: Scores) -> None:
     for row, counts in enumerate(matrix.rows):
         for column, count in enumerate(counts):
             if count:
-                ink = "white" if shares[row][column] > 0.55 else DARK if row == column else FAINT
+                ink = _ink_on(image.cmap(image.norm(shares[row][column]))[:3])
                 axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=7.5, color=ink)
+
+
+def _ink_on(colour: Sequence[float]) -> str:
+    """White or dark, whichever can be read better on a colour of red, green and blue from 0 to 1."""
+    ground = _luminance(colour)
+    dark = _luminance([part / 255 for part in INK])
+    # The contrast of two luminances, as WCAG has it.
+    return "white" if 1.05 / (ground + 0.05) > (ground + 0.05) / (dark + 0.05) else DARK
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """The relative luminance of an sRGB colour, from 0 to 1."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def _largest(confusion: Confusion) -> tuple[Confusion, int]:

@@ -7,12 +7,14 @@ gives the same as one of all, without a visit to every image for every concept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.core.scoring.rows import Row, Scene
 from dsvc.core.scoring.scores import Curve, Figures, Kind
+from dsvc.model.incoming import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +53,7 @@ _KEYPOINTS: Mapping[str, _Figure] = {
 _TYPES = {"box": "bbox", "mask": "segm", "keypoints": "keypoints"}
 # So many of COCO's own IoUs come first; after them the one that was asked for, if it is another.
 _OWN = 10
+_OFTEN = 512  # steps between two reports
 
 
 class Judged(NamedTuple):
@@ -100,18 +103,24 @@ class Judge:
         self._most: list[int] = params.maxDets
         self._recalls: tuple[float, ...] = tuple(params.recThrs.tolist())
 
-    def judge(self, scenes: Sequence[Scene], concepts: Sequence[str]) -> Iterator[Judged]:
-        """Evaluate concept by concept."""
+    def judge(
+        self, scenes: Sequence[Scene], concepts: Sequence[str], progress: Progress | None = None
+    ) -> Iterator[Judged]:
+        """Evaluate concept by concept; progress counts the images of each."""
         truth: dict[str, dict[int, list[Row]]] = {concept: {} for concept in concepts}
         predicted: dict[str, dict[int, list[Row]]] = {concept: {} for concept in concepts}
         for image, scene in enumerate(scenes, 1):
             for side, rows in ((truth, scene.truth), (predicted, scene.predicted)):
                 for row in rows:
                     side[row["concept"]].setdefault(image, []).append(row)
+        visits = sum(len(truth[concept].keys() | predicted[concept].keys()) for concept in concepts)
+        watch = _Watch(visits, 1 + len(self._areas), progress) if progress is not None else None
         for concept in concepts:
-            yield self._judge_one(concept, truth[concept], predicted[concept])
+            yield self._judge_one(concept, truth[concept], predicted[concept], watch)
 
-    def _judge_one(self, concept: str, truth: dict[int, list[Row]], predicted: dict[int, list[Row]]) -> Judged:
+    def _judge_one(
+        self, concept: str, truth: dict[int, list[Row]], predicted: dict[int, list[Row]], watch: _Watch | None
+    ) -> Judged:
         import numpy as np
 
         own, accumulate = _silenced()
@@ -122,7 +131,8 @@ class Judge:
         params.imgIds, params.catIds, params.iouThrs = images, [1], np.array(self._thresholds)
         if self._kind == "keypoints":
             params.kpt_oks_sigmas = np.array(self._sigmas(concept))
-        own(evaluation)
+        with watch.over(evaluation) if watch is not None else nullcontext():
+            own(evaluation)
         accumulate(evaluation)
         return Judged(*(evaluation.eval[name] for name in Judged._fields))
 
@@ -154,6 +164,34 @@ class Judge:
         if precision[0] < 0:
             return None
         return Curve(self._recalls, tuple(precision.tolist()), tuple(scores.tolist()))
+
+
+class _Watch:
+    """Tells how far pycocotools is: it compares each image of a concept once, and then visits it once for each area."""
+
+    def __init__(self, visits: int, steps: int, progress: Progress) -> None:
+        self._visits, self._steps, self._progress = visits, steps, progress
+        self._done = 0
+        progress("score shapes", 0, visits)
+
+    @contextmanager
+    def over(self, evaluation: Any) -> Iterator[None]:
+        """Count the steps of one concept's evaluation."""
+        names = ("computeIoU", "computeOks", "evaluateImg")
+        for name in names:
+            setattr(evaluation, name, self._counted(getattr(evaluation, name)))
+        yield
+        for name in names:  # else it would hold itself, and its memory be free late
+            delattr(evaluation, name)
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self._done += 1
+            if self._done % _OFTEN == 0 or self._done == self._visits * self._steps:
+                self._progress("score shapes", self._done // self._steps, self._visits)
+            return function(*arguments)
+
+        return counted
 
 
 def _params(kind: Kind) -> Any:

@@ -56,7 +56,7 @@ def score_shapes(
     spread = _spread(rows.points, sigmas)
     judged = _Judged(Judge(kind, iou, spread), scenes, concepts, progress)
     tally = Tally()
-    counts = _count(Matcher(kind, iou, score, spread), tally, scenes, len(keys))
+    counts = _count(Matcher(kind, iou, score, spread), tally, scenes, len(keys), progress)
     return Scores(
         kind=kind,
         figures=judged.figures,
@@ -126,7 +126,9 @@ class _Judged:
         self.curves: dict[str, Curve] = {}
         whole = dict.fromkeys(judge.names, Sum())
         numbers = _numbers(scenes)
-        for done, (concept, judged) in enumerate(zip(concepts, judge.judge(scenes, concepts), strict=True), 1):
+        for done, (concept, judged) in enumerate(
+            zip(concepts, judge.judge(scenes, concepts, progress), strict=True), 1
+        ):
             sums = judge.sums(judged)
             whole = {name: one.plus(sums[name]) for name, one in whole.items()}
             self.concepts[concept] = {
@@ -151,11 +153,15 @@ def _numbers(scenes: Sequence[Scene]) -> Counter[tuple[str, str]]:
     return numbers
 
 
-def _count(matcher: Matcher, tally: Tally, scenes: Sequence[Scene], inputs: int) -> list[Counts]:
+def _count(
+    matcher: Matcher, tally: Tally, scenes: Sequence[Scene], inputs: int, progress: Progress | None
+) -> list[Counts]:
     """The counts of each input, by its index; all outcomes go to the tally."""
     outcomes: list[list[Outcome]] = [[] for _ in range(inputs)]
-    for scene in scenes:
+    for done, scene in enumerate(scenes):
         outcomes[scene.whose] += matcher.outcomes(scene)
+        if progress is not None and done % 256 == 0:
+            progress("count mistakes", done, len(scenes))
     return [tally.add(found) for found in outcomes]
 
 

@@ -233,6 +233,22 @@ def test_images_by_file_name(labelled: Dataset, write: Write) -> None:
     assert [len(sample.annotations) for sample in state] == [2, 2]
 
 
+def test_concepts_by_name(pets: Dataset, write: Write, coco: Callable[..., Any]) -> None:
+    names = {1: "cat", 2: "big dog", 3: "owl", 4: "owl"}
+    categories = [{"id": number, "name": name} for number, name in names.items()]
+    with pets.edit(message="all") as draft:
+        draft.import_(write(coco(categories=categories, annotations=[])))
+    ids = {concept.number: concept.id for concept in pets.at("pets").concepts()}
+    plain = {name: value for name, value in CAT.items() if name != "category_id"}
+    rows = [{**plain, "category": ids[number]} for number in names]
+    rows += [{**plain, "category": name, "category_id": number} for number, name in names.items()]
+    rows.append({**plain, "category": "cat", "extra": 1})
+    state = pets.at(f"@{pets.evaluate('pets', write(rows)).entry.record['predictions']['version']}")
+    found = sorted(state.annotations("a.jpg"), key=lambda one: int(one.number or 0))
+    assert len(set(ids.values())) == 4
+    assert [one.concept for one in found] == [*(ids[number] for number in (1, 2, 3, 4) * 2), "cat"]
+
+
 def test_predictions_made_on_another_version(labelled: Dataset, write: Write, coco: Callable[..., Any]) -> None:
     other = labelled.repository.create("renumbered")
     images = [{"id": 51, "file_name": "a.jpg"}, {"id": 52, "file_name": "b.jpg"}]
@@ -304,7 +320,35 @@ def test_numbers_of_an_export_to_one_file(repo: Repository, write: Write, coco: 
     for where in (None, "split = 'val'"):
         with pytest.raises(InvalidRecordsError) as error:
             pets.evaluate("pets", file, where=where)
-        assert (error.value.hint or "").startswith("they are numbered as in one file of all splits; export to a folder")
+        hint = "they are numbered as in an export to one file: say --numbers single, or give file_name"
+        assert error.value.hint == hint
+    made = pets.evaluate("pets", file, numbers="single")
+    state = pets.at(f"@{made.entry.record['predictions']['version']}")
+    assert [len(sample.annotations) for sample in state] == [1, 1]
+    one_split = pets.evaluate("pets", file, numbers="single", where="split = 'val'")
+    assert one_split.notes[0] == "left out 1 prediction of inputs that the filter leaves out"
+    first = write([{**CAT, "image_id": 1}], "first.json")
+    with pytest.raises(InvalidRecordsError) as error:
+        pets.evaluate("pets", first)
+    assert (error.value.hint or "").endswith("are they those of an export to one file? --numbers single")
+    assert pets.evaluate("pets", first, numbers="single", predicted=True).scores.inputs.keys() == {"train.jpg"}
+
+
+def test_numbers_are_said_of_files_alone(labelled: Dataset, write: Write) -> None:
+    file = write([CAT, DOG], "results.json")
+    figures = labelled.evaluate("pets@v1", file).scores.figures
+    assert labelled.evaluate("pets@v1", file, numbers="single").scores.figures == figures
+    with pytest.raises(UsageError, match="go by their keys") as error:
+        labelled.evaluate("pets", "pets@v1", numbers="single")
+    assert error.value.hint == "leave out --numbers"
+    enter(labelled, RUN, {"id": "cccc1111", "dataset": "pets", "version": "v1", "where": None}, {})
+    with pytest.raises(UsageError, match="have its own version's numbers"):
+        labelled.evaluate(run="cccc", numbers="single")
+    with pytest.raises(UsageError, match="are not numbered by 'one'"):
+        labelled.evaluate("pets", file, numbers="one")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRecordsError) as unknown:
+        labelled.evaluate("pets@v1", write([{**CAT, "image_id": 9}], "other.json"), numbers="single")
+    assert (unknown.value.hint or "").startswith("were they made on another version?")
 
 
 def test_a_ground_truth_that_has_nothing_of_the_kind(labelled: Dataset, write: Write) -> None:

@@ -30,6 +30,15 @@ MEND = "nothing was stored; mend the records"
         (b"\x1f\x8b\x08", "looks gzipped", "unpack it first: gunzip results.json"),
         (b"PK\x03\x04", "looks like a ZIP archive", "unpack it first"),
         ("[]".encode("utf-16"), "looks like UTF-16 text", "save it as UTF-8"),
+        *(
+            (text, "looks like JSON lines; a results file is one JSON list", "write [RECORD, RECORD, ...]")
+            for text in (
+                b'{"image_id": 1}\n{"image_id": 2}\n',
+                b'\xef\xbb\xbf{"image_id": 1}\r\n\r\n{"image_id": 2',
+                b'{"image_id": 1}{"image_id": NaN}',
+                b'[{"image_id": 1}]\n[{"image_id": 2}]',
+            )
+        ),
         (b"image_id,score", "does not look like JSON", LIST),
         (b"[" * 100_000, "holds lists or objects that are nested too deeply", "write it again"),
         (b"{}", "is an object, not a list of results: it is {}", LIST),
@@ -67,7 +76,7 @@ def test_text_that_is_no_utf_8(refused: Refused) -> None:
             f"score is {json.dumps([0.5] * 50, separators=(',', ':'))[:60]}..., which is no number",
         ),
         ({"bbox": ...}, "has no bbox, which the first record has"),
-        ({"bbox": []}, "has no bbox, which the first record has"),
+        ({"bbox": []}, "bbox is an empty list, which is no place"),
         ({"bbox": "x"}, 'bbox is "x", which is no list of numbers'),
         ({"bbox": [1, 2, 3]}, "bbox has 3 numbers, not 4"),
         ({"bbox": [1, 2, 3, None]}, "bbox[3] is null, which is no number"),
@@ -79,6 +88,11 @@ def test_text_that_is_no_utf_8(refused: Refused) -> None:
         ({"category_id": None}, "category_id is null, which is neither a whole number nor text"),
         ({"category_id": 2}, "its category 2 is not in pets@v1"),
         ({"category_id": "dog"}, "its category 'dog' is not in pets@v1"),
+        ({"category": "cat"}, "its category_id is that of 'dog', and its category is 'cat'"),
+        ({"category": "bird"}, "its category_id is that of 'dog', and its category is 'bird'"),
+        ({"category": 5}, "category is 5, which is no text"),
+        ({"category": None}, "category is null, which is no text"),
+        ({"category_id": ..., "category": "bird"}, "its category 'bird' is not in pets@v1"),
         ({"file_name": 5}, "file_name is 5, which is no text"),
         ({"file_name": "a.jpg"}, "its image_id is that of 'b.jpg', and its file_name that of 'a.jpg'"),
         ({"keypoints": [1, 2]}, "keypoints has 2 numbers, not 3 for each point"),
@@ -112,7 +126,8 @@ def test_a_wrong_record_is_named(refused: Refused, fields: dict[str, Any], wrong
         NAMED if type(record["image_id"]) in (int, str) else "record 2: " if fields.keys() == {"image_id"} else NAMED
     )
     assert error.problems == (named + wrong,)
-    assert ("dsvc export --format coco" in error.hint) == wrong.startswith("its category")
+    numbered = wrong.startswith("its category ") and "category" not in fields
+    assert ("dsvc export --format coco" in error.hint) == numbered
 
 
 def test_other_wrong_records_are_named(refused: Refused) -> None:
@@ -138,6 +153,41 @@ def test_what_was_made_on_another_version_is_told(refused: Refused, labelled: Da
     assert (len(error.problems), error.count) == (1000, 1200)
     assert error.hint == "were they made on another version? its images have other numbers; say which: --made-on REV"
     assert refused([CAT, DOG, strange[0]]).hint == MEND
+
+
+@pytest.mark.parametrize("part", ["bbox", "segmentation", "keypoints"])
+@pytest.mark.parametrize("kind", [None, "classification", "box"])
+def test_an_empty_place_is_no_place(refused: Refused, part: str, kind: Any) -> None:
+    plain = {"image_id": 1, "category_id": 1, "score": 1}
+    for more in ({}, {"extra": 1}):
+        error = refused([{**plain, **more, part: []}], kind=kind)
+        assert error.problems == (f"record 1 (image 1): {part} is an empty list, which is no place",)
+
+
+def test_a_first_record_of_an_empty_place_tells_what_the_others_are(refused: Refused) -> None:
+    empty = {"image_id": 1, "category_id": 1, "score": 1, "bbox": []}
+    assert len(refused([empty, CAT, DOG]).problems) == 1
+
+
+def test_an_empty_place_beside_another_is_left_out(labelled: Dataset, write: Callable[..., Path]) -> None:
+    rows = [{**CAT, "segmentation": [], "keypoints": []}, {**DOG, "segmentation": [], "extra": 1}]
+    assert labelled.evaluate("pets@v1", write(rows, "results.json")).scores.figures["AP"] == 1.0
+
+
+def test_where_names_are_used_nothing_is_said_of_numbers(refused: Refused) -> None:
+    plain = {name: value for name, value in CAT.items() if name != "image_id"}
+    by_name = [{**plain, "file_name": f"{number}.jpg"} for number in range(3)]
+    see = 'dsvc query "select key from inputs"'
+    hint = f"file_name is the key of an input, or as its annotation file spelled it; see: {see}"
+    assert refused(by_name).hint == hint
+    assert refused([*[{**plain, "file_name": "a.jpg"}] * 9, by_name[0]]).hint == hint
+    assert "numbers" in refused([{**by_name[0], "image_id": 9}]).hint
+    named = {name: value for name, value in plain.items() if name != "category_id"}
+    error = refused([{**named, "file_name": "a.jpg", "category": "bird"}])
+    assert (error.problems, error.hint) == (
+        ("record 1 (image 'a.jpg'): its category 'bird' is not in pets@v1",),
+        "nothing was stored; category is the id of a concept, or its name: dsvc concept list",
+    )
 
 
 def test_kinds_are_not_mixed(refused: Refused) -> None:

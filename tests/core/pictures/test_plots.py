@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from dsvc.core.dataset import Dataset
@@ -192,6 +193,37 @@ def test_curves_and_confusion() -> None:
     assert figure.texts[1].get_text() == "box: AP 0.500, AP75 0.250"
     with pytest.raises(UsageError, match="no plot 'sizes' of an evaluation"):
         plot_scores(scores(("cat",)), "t", ["sizes"])
+
+
+def test_the_numbers_of_a_confusion_matrix_can_be_read() -> None:
+    size = 11
+    labels = tuple(f"c{number:02}" for number in range(size))
+    # Row by row the share of the diagonal rises from 0 to 1.
+    rows = tuple(
+        tuple(row if column == row else size - 1 - row if column == (row + 1) % size else 0 for column in range(size))
+        for row in range(size)
+    )
+    (axes,) = plot_scores(scores(labels, confusion=Confusion(labels, rows)), "t", ["confusion"]).axes
+    image = axes.images[0]
+    inks = set()
+    for text in axes.texts:
+        column, row = text.get_position()
+        ground = image.cmap(image.norm(image.get_array()[row, column]))
+        assert contrast(ground, to_rgb(text.get_color())) >= 4
+        inks.add(text.get_color())
+    assert len(inks) == 2
+
+
+def contrast(*colours: Any) -> float:
+    """The contrast of two colours as WCAG defines it, from 1 to 21."""
+    low, high = sorted(
+        sum(
+            weight * (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4)
+            for weight, part in zip((0.2126, 0.7152, 0.0722), colour[:3], strict=True)
+        )
+        for colour in colours
+    )
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_evaluations_of_nothing_of_many_and_of_hostile_names() -> None:

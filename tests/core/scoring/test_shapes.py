@@ -365,6 +365,22 @@ def test_a_kind_that_is_no_shape() -> None:
         score_shapes("classification", [], {})
 
 
+@pytest.mark.parametrize("kind", ["box", "mask", "keypoints"])
+def test_progress_is_told_within_a_concept(kind: Any) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    shape = {
+        "box": {"shape": Shape(box=(0, 0, 9, 9))},
+        "mask": {"shape": Shape(polygons=((0, 0, 9, 0, 9, 9),))},
+        "keypoints": {"keypoints": (1, 1, 2, 5, 5, 2), "shape": Shape(box=(0, 0, 9, 9))},
+    }[kind]
+    keys = [f"{at:03}" for at in range(400)]
+    truth = [made(key, Annotation(key=key, id="1", concept="cat", **shape)) for key in keys]  # type: ignore[arg-type]
+    score_shapes(kind, truth, {}, progress=lambda *what: told.append(what))
+    within = [done for what, done, total in told if (what, total) == ("score shapes", 400)]
+    assert len(within) >= 4 and within == sorted(within) and (within[0], within[-1]) == (0, 400)
+    assert told.index(("score shapes", within[1], 400)) < told.index(("score concepts", 1, 1))
+
+
 def test_progress_is_told_and_stdout_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     told: list[tuple[str, int, int | None]] = []
     truth = [made(f"{at:03}", boxed(f"{at:03}", 1, (0, 0, 9, 9), f"c{at % 2}")) for at in range(300)]
@@ -379,5 +395,15 @@ def test_progress_is_told_and_stdout_is_left_alone(capsys: pytest.CaptureFixture
     for thread in threads:
         thread.join()
     assert results[0] == results[1]
-    assert sorted(set(told)) == [("read shapes", 256, None), ("score concepts", 1, 2), ("score concepts", 2, 2)]
+    assert sorted(set(told)) == [
+        ("count mistakes", 0, 300),
+        ("count mistakes", 256, 300),
+        ("read shapes", 256, None),
+        ("score concepts", 1, 2),
+        ("score concepts", 2, 2),
+        ("score shapes", 0, 300),
+        ("score shapes", 102, 300),
+        ("score shapes", 204, 300),
+        ("score shapes", 300, 300),
+    ]
     assert capsys.readouterr() == ("", "")
