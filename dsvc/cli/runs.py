@@ -12,7 +12,7 @@ import click
 from dsvc.cli.arguments import PATH, TEXT
 from dsvc.cli.distant import fit
 from dsvc.cli.exit import Exit
-from dsvc.cli.render import dry_run_option, json_option, note, out, plural, print_json, shown, size, table, write
+from dsvc.cli.render import dry_run_option, json_option, note, out, plural, print_json, shown, size, write
 from dsvc.cli.runtext import (
     command_text,
     file_pairs,
@@ -23,6 +23,8 @@ from dsvc.cli.runtext import (
     run_json,
     run_lines,
     run_row,
+    run_table,
+    running_row,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import DamagedError, NotFoundError, RefusedError
@@ -49,6 +51,9 @@ def runs_command() -> None:
 def list_runs(session: Session, as_json: bool) -> None:
     """List the runs of the dataset, the oldest first: id, when, version, status, metrics, how long it took.
 
+    The version that a run made itself is called auto here, one that another run made auto and that one's id; the whole
+    name says `dsvc runs show`.
+
     \b
     JSON: {"dataset", "runs": [{as in `dsvc runs show --json`}...], "running": [{"id", "version", "command",
            "began"}...]}
@@ -64,11 +69,11 @@ def list_runs(session: Session, as_json: bool) -> None:
         print_json({"dataset": dataset.name, "runs": [run_json(run) for run in runs], "running": running})
         return
     rows = [run_row(run) for run in runs]
-    rows += [(one["id"], one["began"], shown(one["version"]), "running", "", "", "") for one in running]
+    rows += [running_row(one["id"], one["version"], one["began"]) for one in running]
     if not rows:
         out("no runs yet" + fit("; next: dsvc train -- COMMAND"))
         return
-    for line in table(rows):
+    for line in run_table(rows):
         out(line)
 
 

@@ -27,6 +27,7 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> None:
 def matches(pattern: str, text: str) -> bool:
     """Whether a text is as a pattern says; `{ID}`, `{AUTO}`, `{S}` and `{WHEN}` stand for what differs."""
     parts = {"ID": "[0-9a-f]{8}", "AUTO": AUTO, "S": r"\d+\.\d s", "WHEN": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}"}
+    parts["MINUTE"] = r"\d{4}-\d\d-\d\d \d\d:\d\d"
     expression = re.escape(pattern)
     for name, part in parts.items():
         expression = expression.replace(re.escape("{" + name + "}"), part)
@@ -56,7 +57,7 @@ next: dsvc runs show {ID}
 """
     assert matches(text, result.out) and result.err == ""
     first = document(dsvc, "runs", "list")["runs"][0]["id"]
-    row = "{ID}  {WHEN}  {AUTO}  done  acc 0.5, loss 1e-09  {S}  first try\n"
+    row = "{ID}  {MINUTE}  auto  done  acc 0.5, loss 1e-09  {S}  first try\n"
     assert matches(row, dsvc("runs", "list").out)
     text = r"""run {ID} of pets@{AUTO} is done
 Ada, {WHEN}, after {S}
@@ -76,6 +77,23 @@ data: 2 inputs, 2 annotations, 2 concepts; laid out as coco
     assert dsvc("runs", "show", first, "--log").out == "hello\n"
     assert [version["name"] for version in document(dsvc, "version", "list")["versions"]] == ["v1"]
     assert dsvc("status").out.endswith("nothing staged\n")
+
+
+def test_the_list_is_no_wider_than_it_must_be(dsvc, project: Path) -> None:
+    made = train(
+        dsvc, 'echo "{\\"accuracy\\": 0.8571, \\"loss\\": 0.3333}" > $DSVC_RUN/metrics.json', "-m", "long " * 40
+    )
+    name = document(dsvc, "runs", "show", made)["version"]
+    train(dsvc, "true", f"pets@{name}", "-m", "the same data")
+    first, second = dsvc("runs", "list").out.splitlines()
+    assert "  auto           done  accuracy 0.8571, loss 0.3333  " in first and first.endswith("...")
+    assert len(first) == 100 and f"  auto {made}  done  " in second and second.endswith("  the same data")
+    assert f"pets@{name} is done" in dsvc("runs", "show", "last").out
+
+
+def test_a_run_that_goes_on_is_listed(dsvc, project: Path) -> None:
+    out = dsvc("train", "--", sys.executable, "-m", "dsvc.cli.main", "runs", "list").out
+    assert re.search(r"^[0-9a-f]{8}  \d{4}-\d\d-\d\d \d\d:\d\d  auto  running$", out, re.M), out
 
 
 def test_comparing_two_versions(dsvc, project: Path) -> None:
