@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import PATH, TEXT
+from dsvc.cli.deleted import tell_ways_back
 from dsvc.cli.distant import fit
 from dsvc.cli.exit import Exit
 from dsvc.cli.render import dry_run_option, json_option, note, out, plural, print_json, shown, size, write
@@ -284,7 +285,7 @@ def delete(session: Session, id: str, dry_run: bool) -> None:
         return
     if not is_clear:
         note(f"note: its folder could not be taken away: .dsvc/runs/{run.entry.id}")
-    out("dsvc undo brings it back")
+    tell_ways_back(run.dataset, run.entry.id)
 
 
 def _drop_folder(folder: RunFolder, dry_run: bool) -> None:

@@ -219,6 +219,27 @@ def test_they_are_read_straight_from_a_remote(shared: Path, dsvc: Run) -> None:
     assert "data of run aaaa1111" in dsvc("-R", "origin", "version", "show", "v1").out
 
 
+def test_what_is_deleted_here_comes_back_from_a_remote(shared: Path, dsvc: Run) -> None:
+    for kind, id in (("runs", "aaaa1111"), ("evaluate", "eeee3333")):
+        told = dsvc(kind, "delete", id).out.splitlines()
+        way = f"dsvc push --delete pets@{id}"
+        back = f"so does a fetch while a remote has it; to delete it there, too: {way}"
+        assert told[-2:] == ["dsvc undo brings it back", back]
+        dsvc("fetch")
+        assert id in dsvc(kind, "list").out
+        dsvc(kind, "delete", id)
+        dsvc(*way.split()[1:])
+        dsvc("fetch")
+        assert id not in dsvc(kind, "list").out
+
+
+def test_a_remote_that_only_gives_is_not_deleted_at(studied: Path, dsvc: Run) -> None:
+    dsvc("remote", "add", "web", "https://example.org/data")
+    assert dsvc("runs", "delete", "aaaa1111").out.endswith("\ndsvc undo brings it back\n")
+    dsvc("remote", "add", "other", "../store")
+    assert dsvc("evaluate", "delete", "eeee3333").out.endswith(": dsvc push other --delete pets@eeee3333\n")
+
+
 def test_one_is_deleted_at_a_remote(shared: Path, dsvc: Run) -> None:
     result = dsvc("push", "--delete", f"{MADE}aaaa1111", code=3)
     assert result.err == (
