@@ -157,13 +157,13 @@ def _changes(git: Mapping[str, Any]) -> str:
 
 def _metric_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"{plural(len(metrics), 'metric')}{':' if metrics else ''}"
-    for line in table([(shown(name), number_text(value)) for name, value in metrics.items()]) if metrics else ():
+    for line in table([(short(name), number_text(value)) for name, value in metrics.items()]) if metrics else ():
         yield f"  {line}"
 
 
 def _file_lines(files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield f"{plural(len(files), 'file')}{':' if files else ''}"
-    rows = [(shown(file["name"]), size(file["size"] or 0), file["hash"][:_DIGITS]) for file in files[:FILES_SHOWN]]
+    rows = [(short(file["name"]), size(file["size"] or 0), file["hash"][:_DIGITS]) for file in files[:FILES_SHOWN]]
     for line in table(rows, right=(1,)) if rows else ():
         yield f"  {line}"
     if len(files) > FILES_SHOWN:
@@ -177,7 +177,7 @@ def metric_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
         delta = _delta(pair)
         change = "same" if pair.verb == "same" else "" if delta is None else f"{delta:+.6g}"
         numbers = [number_text(value) if value is not None else "-" for value in (pair.old, pair.new)]
-        rows.append((shown(pair.name), *numbers, change))
+        rows.append((short(pair.name), *numbers, change))
     yield from table(rows, right=(1, 2, 3)) if pairs else ("no metrics",)
 
 
@@ -186,7 +186,7 @@ def file_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
     differ = [pair for pair in pairs if pair.verb != "same"]
     for pair in differ[:FILES_SHOWN]:
         hashes = " -> ".join(value[:_DIGITS] for value in (pair.old, pair.new) if value is not None)
-        yield f"{_SIGNS[pair.verb]} {shown(pair.name)}  {hashes}"
+        yield f"{_SIGNS[pair.verb]} {short(pair.name)}  {hashes}"
     if len(differ) > FILES_SHOWN:
         yield f"... and {plural(len(differ) - FILES_SHOWN, 'more file')}; all are in --json"
     same = len(pairs) - len(differ)

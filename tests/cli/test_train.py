@@ -117,6 +117,18 @@ def test_comparing_two_versions(dsvc, project: Path) -> None:
     assert "command: differs\n  - sh -c " in told
 
 
+def test_names_that_are_very_long_are_cut(dsvc, project: Path) -> None:
+    script = f'echo {{\\"{"m" * 300}\\": 1}} > $DSVC_RUN/metrics.json; date +%N > $DSVC_RUN/model/{"f" * 255}'
+    one = train(dsvc, script, "pets@v1")
+    dsvc("annotate", "a.jpg", "--concept", "c" * 1000)
+    two = train(dsvc, script, "pets")
+    for words in (("runs", "show", two), ("runs", "compare", one, two), ("diff", "--stat")):
+        lines = [line for line in dsvc(*words).out.splitlines() if not line.startswith("command: ")]
+        assert max(map(len, lines)) <= 100 and any("..." in line for line in lines), words
+    assert len(dsvc("runs", "list").out.splitlines()[0]) <= 100
+    assert "f" * 255 in dsvc("runs", "show", two, "--json").out
+
+
 def test_reproducing(dsvc, project: Path) -> None:
     steady = train(dsvc, f"echo w > $DSVC_RUN/model/w; {METRICS}", "pets@v1")
     result = dsvc("runs", "reproduce", steady)
