@@ -100,10 +100,15 @@ def _home(refs: Refs, record: Mapping[str, Any]) -> str:
 
 
 def enter_left(repository: Repository) -> Iterator[Entered]:
-    """Enter the runs that nobody looks after any more: as killed, unless they were over. Give each, entered or not."""
+    """Enter the runs that nobody looks after any more: as killed, unless they were over. Give each, entered or not.
+
+    A folder that was left before anything came into it is taken away.
+    """
     runs = runs_folder(repository)
     for folder, note in run_folders(runs) if runs is not None else ():
-        if note.stage != "recorded" and folder.hold():
+        if note is None:
+            folder.remove_empty()
+        elif note.stage != "recorded" and folder.hold():
             try:
                 yield from _enter_left(repository, folder)
             finally:
@@ -114,7 +119,7 @@ def going_on(repository: Repository, dataset: str) -> Iterator[Note]:
     """The notes of the runs of a dataset that are going on."""
     runs = runs_folder(repository)
     for folder, note in run_folders(runs) if runs is not None else ():
-        if note.stage != "recorded" and note.record["dataset"] == dataset:
+        if note is not None and note.stage != "recorded" and note.record["dataset"] == dataset:
             if folder.hold():
                 folder.release()
             else:
