@@ -218,7 +218,7 @@ def test_a_command_that_never_stops_printing_does_not_fill_the_disk(
     whole = runs(pets.repository) / entry.id / "log.txt"
     log = files(pets, entry)["log.txt"]
     assert whole.read_bytes() == log
-    growing = process.Log(whole.with_name("growing"))
+    growing = process.Log(whole.with_name("growing"), None)
     for _ in range(50):
         growing.write(b"y\n" * 10_000)
     growing.file.close()
