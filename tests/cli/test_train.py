@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -154,6 +155,8 @@ def test_the_code_is_another_one_now(dsvc, project: Path, monkeypatch: pytest.Mo
         settings = ("-c", "user.name=Ada", "-c", "user.email=a@x", "-c", "commit.gpgsign=false")
         return subprocess.run(["git", *settings, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
+    outside = train(dsvc, "true")
+    assert dsvc("runs", "reproduce", outside).err == ""
     git("init", "-q")
     (project / "train.sh").write_text("true\n")
     git("add", "train.sh")
@@ -172,6 +175,13 @@ def test_the_code_is_another_one_now(dsvc, project: Path, monkeypatch: pytest.Mo
         f"note: the code is at Git's commit {git('rev-parse', 'HEAD')[:12]} now; it was at {first[:12]}\n"
         "note: the code had changes then that are in no commit of Git\n"
     )
+    now = git("rev-parse", "HEAD")[:12]
+    told = f"note: the code is at Git's commit {now} now; Git knew none then\n"
+    assert dsvc("runs", "reproduce", outside).err == told
+    (project / ".git").rename(project / "git")
+    told = f"note: Git knows no commit of the code now; it was at {first[:12]}\n"
+    assert dsvc("runs", "reproduce", clean["id"]).err == told
+    (project / "git").rename(project / ".git")
     (project / "train.sh").unlink()
     assert document(dsvc, "runs", "show", train(dsvc, "true"))["git"]["dirty"] is True
     assert git("status", "--porcelain").splitlines() == ["D train.sh", "?? images/", "?? pets.json"]
@@ -306,6 +316,17 @@ def test_data_that_stays_and_notes(dsvc, project: Path) -> None:
     lines = [f"its data stays in .dsvc/runs/{id}/data", "note: model/x is a link to a folder; not kept"]
     assert out.splitlines()[-3:] == [*lines, f"next: dsvc runs show {id}"]
     assert (project / ".dsvc" / "runs" / id / "data" / "images" / "a.jpg").is_file()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk(dsvc, project: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    def full(_: Path) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("dsvc.formats.container._create", full)
+    result = dsvc("train", "v1", "--", "true", code=3)
+    assert result.err.endswith("\nhint: free some room there, or take less of it: --where EXPR\n")
+    assert document(dsvc, "runs", "list")["runs"][0]["status"] == "failed"
 
 
 def test_media_that_is_not_here(dsvc, project: Path) -> None:
