@@ -131,7 +131,8 @@ def compare(session: Session, old: str, new: str, as_json: bool) -> None:
     """Compare two runs: their data, commands, metrics and files.
 
     \b
-    JSON: {"from", "to": ID, "data": {"same": whether it is, "stat": as in `dsvc diff --stat --json`},
+    JSON: {"from", "to": ID, "data": {"same": whether it is, taken by the same format and where,
+           "stat": as in `dsvc diff --stat --json`},
            "command", "format", "where", "git": {"old", "new"},
            "metrics": [{"name", "old", "new": NUMBER or null, "delta"}...],
            "files": [{"name", "verb": "same", "changed", "added" or "removed", "old", "new": HASH or null}...]}
@@ -146,11 +147,14 @@ def compare(session: Session, old: str, new: str, as_json: bool) -> None:
     metrics, files = compare_metrics(before, after), compare_files(before, after)
     sides = {name: {"old": before.record[name], "new": after.record[name]} for name in _SIDES}
     if as_json:
-        head = {"from": before.entry.id, "to": after.entry.id, "data": {"same": not stat, "stat": stat_json(stat)}}
+        is_same = not stat and not _taken_otherwise(sides)
+        head = {"from": before.entry.id, "to": after.entry.id, "data": {"same": is_same, "stat": stat_json(stat)}}
         print_json({**head, **sides, "metrics": metrics_json(metrics), "files": pairs_json(files)})
         return
     out(f"run {before.entry.id} -> {after.entry.id}")
-    out("data: " + ("the same" if not stat else f"{_version(before)} -> {_version(after)}"))
+    otherwise = " and ".join(_taken_otherwise(sides))
+    same = f"the same but for {otherwise}" if otherwise else "the same"
+    out("data: " + (same if not stat else f"{_version(before)} -> {_version(after)}"))
     for line in stat_lines(stat):
         out(f"  {line}")
     _tell_sides(sides)
@@ -159,6 +163,11 @@ def compare(session: Session, old: str, new: str, as_json: bool) -> None:
 
 
 _SIDES = ("command", "format", "where", "git")
+
+
+def _taken_otherwise(sides: dict[str, dict[str, Any]]) -> list[str]:
+    """In what the data was taken otherwise, were it of the same version."""
+    return [name for name in ("format", "where") if sides[name]["old"] != sides[name]["new"]]
 
 
 def _version(run: KeptRun) -> str:

@@ -116,6 +116,11 @@ def test_comparing_two_versions(dsvc, project: Path) -> None:
     told = dsvc("runs", "compare", two, three).out
     assert "data: pets@auto-" not in told and "format: clarifai-json -> coco\nwhere: all -> key = 'a.jpg'\n" in told
     assert "command: differs\n  - sh -c " in told
+    four = train(dsvc, script, "pets@v1", "--where", "key = 'a.jpg'")
+    assert "data: the same but for where\ncommand: the same\nwhere: all -> " in dsvc("runs", "compare", one, four).out
+    found = document(dsvc, "runs", "compare", one, four)
+    assert found["data"]["same"] is False and not found["data"]["stat"]["inputs"]["removed"]
+    assert "data: the same\n" in dsvc("runs", "compare", four, four).out
 
 
 def test_names_that_are_very_long_are_cut(dsvc, project: Path) -> None:
