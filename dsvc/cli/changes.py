@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dsvc.cli.records import annotation_words, media_facts, numbers_text, plain, value_text
-from dsvc.cli.render import shown, table
+from dsvc.cli.render import short, shown, table
 
 if TYPE_CHECKING:
     from dsvc.core.diffing.change import Change
@@ -239,7 +239,7 @@ def _concept_table(stat: Stat) -> Iterator[str]:
     head = ("by concept", *(name.replace("_", " ") for name in columns))
     cells = [
         (
-            f"  {NO_CONCEPT if name is None else shown(name)}",
+            f"  {NO_CONCEPT if name is None else short(name)}",
             *(f"{counts[column]:,}" if counts[column] else "-" for column in columns),
         )
         for name, counts in rows

@@ -9,6 +9,7 @@ import click
 
 from dsvc.cli.arguments import TEXT
 from dsvc.cli.author import signed
+from dsvc.cli.deleted import tell_ways_back
 from dsvc.cli.distant import fit, require_reading
 from dsvc.cli.progress import progress
 from dsvc.cli.render import dry_run_option, json_option, out, out_notes, plural, print_json
@@ -221,4 +222,4 @@ def delete(session: Session, id: str, dry_run: bool) -> None:
     with_them = f", with {plural(len(gone), 'auto-generated version')}" if gone else ""
     out(f"{'would delete' if dry_run else 'deleted'} evaluation {entry.id} of {dataset.name}{with_them}")
     if not dry_run:
-        out("dsvc undo brings it back")
+        tell_ways_back(dataset, entry.id)

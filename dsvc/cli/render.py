@@ -59,10 +59,10 @@ def shown(text: str) -> str:
     return display(text)
 
 
-def short(text: str) -> str:
+def short(text: str, places: int = _NAME) -> str:
     """A name in a table as one safe line, cut where it is so long that the other columns would go out of sight."""
     line = shown(text)
-    return line if len(line) <= _NAME else f"{line[: _NAME - 3]}..."
+    return line if len(line) <= places else f"{line[: places - 3]}..."
 
 
 def word(text: str) -> str:

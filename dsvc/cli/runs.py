@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsvc.cli.arguments import PATH, TEXT
+from dsvc.cli.deleted import tell_ways_back
 from dsvc.cli.distant import fit
 from dsvc.cli.exit import Exit
-from dsvc.cli.render import dry_run_option, json_option, note, out, plural, print_json, shown, size, table, write
+from dsvc.cli.render import dry_run_option, json_option, note, out, plural, print_json, shown, size, write
 from dsvc.cli.runtext import (
     command_text,
     file_pairs,
@@ -23,6 +24,8 @@ from dsvc.cli.runtext import (
     run_json,
     run_lines,
     run_row,
+    run_table,
+    running_row,
 )
 from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import DamagedError, NotFoundError, RefusedError
@@ -49,6 +52,9 @@ def runs_command() -> None:
 def list_runs(session: Session, as_json: bool) -> None:
     """List the runs of the dataset, the oldest first: id, when, version, status, metrics, how long it took.
 
+    The version that a run made itself is called auto here, one that another run made auto and that one's id; the whole
+    name says `dsvc runs show`.
+
     \b
     JSON: {"dataset", "runs": [{as in `dsvc runs show --json`}...], "running": [{"id", "version", "command",
            "began"}...]}
@@ -64,11 +70,11 @@ def list_runs(session: Session, as_json: bool) -> None:
         print_json({"dataset": dataset.name, "runs": [run_json(run) for run in runs], "running": running})
         return
     rows = [run_row(run) for run in runs]
-    rows += [(one["id"], one["began"], shown(one["version"]), "running", "", "", "") for one in running]
+    rows += [running_row(one["id"], one["version"], one["began"]) for one in running]
     if not rows:
         out("no runs yet" + fit("; next: dsvc train -- COMMAND"))
         return
-    for line in table(rows):
+    for line in run_table(rows):
         out(line)
 
 
@@ -125,7 +131,8 @@ def compare(session: Session, old: str, new: str, as_json: bool) -> None:
     """Compare two runs: their data, commands, metrics and files.
 
     \b
-    JSON: {"from", "to": ID, "data": {"same": whether it is, "stat": as in `dsvc diff --stat --json`},
+    JSON: {"from", "to": ID, "data": {"same": whether it is, taken by the same format and where,
+           "stat": as in `dsvc diff --stat --json`},
            "command", "format", "where", "git": {"old", "new"},
            "metrics": [{"name", "old", "new": NUMBER or null, "delta"}...],
            "files": [{"name", "verb": "same", "changed", "added" or "removed", "old", "new": HASH or null}...]}
@@ -140,11 +147,14 @@ def compare(session: Session, old: str, new: str, as_json: bool) -> None:
     metrics, files = compare_metrics(before, after), compare_files(before, after)
     sides = {name: {"old": before.record[name], "new": after.record[name]} for name in _SIDES}
     if as_json:
-        head = {"from": before.entry.id, "to": after.entry.id, "data": {"same": not stat, "stat": stat_json(stat)}}
+        is_same = not stat and not _taken_otherwise(sides)
+        head = {"from": before.entry.id, "to": after.entry.id, "data": {"same": is_same, "stat": stat_json(stat)}}
         print_json({**head, **sides, "metrics": metrics_json(metrics), "files": pairs_json(files)})
         return
     out(f"run {before.entry.id} -> {after.entry.id}")
-    out("data: " + ("the same" if not stat else f"{_version(before)} -> {_version(after)}"))
+    otherwise = " and ".join(_taken_otherwise(sides))
+    same = f"the same but for {otherwise}" if otherwise else "the same"
+    out("data: " + (same if not stat else f"{_version(before)} -> {_version(after)}"))
     for line in stat_lines(stat):
         out(f"  {line}")
     _tell_sides(sides)
@@ -153,6 +163,11 @@ def compare(session: Session, old: str, new: str, as_json: bool) -> None:
 
 
 _SIDES = ("command", "format", "where", "git")
+
+
+def _taken_otherwise(sides: dict[str, dict[str, Any]]) -> list[str]:
+    """In what the data was taken otherwise, were it of the same version."""
+    return [name for name in ("format", "where") if sides[name]["old"] != sides[name]["new"]]
 
 
 def _version(run: KeptRun) -> str:
@@ -279,7 +294,7 @@ def delete(session: Session, id: str, dry_run: bool) -> None:
         return
     if not is_clear:
         note(f"note: its folder could not be taken away: .dsvc/runs/{run.entry.id}")
-    out("dsvc undo brings it back")
+    tell_ways_back(run.dataset, run.entry.id)
 
 
 def _drop_folder(folder: RunFolder, dry_run: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dsvc.cli.render import author_json, holdings, iso, plural, shown, size, subject, table, when, word
+from dsvc.cli.render import author_json, holdings, iso, plural, short, shown, size, subject, table, when, word
+from dsvc.core.names import RESERVED
 
 if TYPE_CHECKING:
     from dsvc.core.training.comparing import KeptRun, Pair
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 METRICS_SHOWN = 3
 FILES_SHOWN = 50
 _DIGITS = 12
+_MINUTE = len("2024-05-01 12:00")
+_LINE = 100  # places that a row of the table takes, where what is before the message leaves room for it
+_MESSAGE = 12  # places that it gets in any case
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "same": " "}
 
 
@@ -28,7 +32,7 @@ def number_text(value: float) -> str:
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
     """The first metrics in a line."""
-    words = [f"{shown(name)} {number_text(value)}" for name, value in list(metrics.items())[:METRICS_SHOWN]]
+    words = [f"{short(name, 24)} {number_text(value)}" for name, value in list(metrics.items())[:METRICS_SHOWN]]
     return ", ".join(words) + (", ..." if len(metrics) > METRICS_SHOWN else "")
 
 
@@ -96,10 +100,30 @@ def _delta(pair: Pair) -> float | None:
 
 def run_row(run: KeptRun) -> tuple[str, ...]:
     """A run as a row: id, when, version, status, metrics, seconds, message."""
-    record, time = run.record, when(run.entry.time)
+    record, time = run.record, when(run.entry.time)[:_MINUTE]
     metrics = metrics_text(record["metrics"])
-    cells = (run.entry.id, time, shown(record["version"]), shown(record["status"]), metrics)
-    return (*cells, seconds_text(record["seconds"]), shown(subject(record["message"])))
+    cells = (run.entry.id, time, version_text(record["version"], run.entry.id), shown(record["status"]), metrics)
+    return (*cells, seconds_text(record["seconds"]), subject(record["message"]))
+
+
+def running_row(id: str, version: str, began: str) -> tuple[str, ...]:
+    """A run that goes on as a row."""
+    return (id, shown(began.replace("T", " ")[:_MINUTE]), version_text(version, id), "running", "", "", "")
+
+
+def run_table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Rows of runs as lines; the messages, in the last column, are cut to what room is left."""
+    others = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    room = max(_MESSAGE, _LINE - sum(places + 2 for places in others if places))
+    yield from table([(*cells, short(message, room)) for *cells, message in rows])
+
+
+def version_text(version: str, id: str) -> str:
+    """The version of the run of an id: `auto` for the one that it made itself, `auto ID` for that of another run."""
+    if not version.startswith(RESERVED):
+        return short(version, 24)
+    made = version.rpartition("-")[2]
+    return "auto" if made == id else shown(f"auto {made}")
 
 
 def run_lines(run: KeptRun) -> Iterator[str]:
@@ -133,13 +157,13 @@ def _changes(git: Mapping[str, Any]) -> str:
 
 def _metric_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"{plural(len(metrics), 'metric')}{':' if metrics else ''}"
-    for line in table([(shown(name), number_text(value)) for name, value in metrics.items()]) if metrics else ():
+    for line in table([(short(name), number_text(value)) for name, value in metrics.items()]) if metrics else ():
         yield f"  {line}"
 
 
 def _file_lines(files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield f"{plural(len(files), 'file')}{':' if files else ''}"
-    rows = [(shown(file["name"]), size(file["size"] or 0), file["hash"][:_DIGITS]) for file in files[:FILES_SHOWN]]
+    rows = [(short(file["name"]), size(file["size"] or 0), file["hash"][:_DIGITS]) for file in files[:FILES_SHOWN]]
     for line in table(rows, right=(1,)) if rows else ():
         yield f"  {line}"
     if len(files) > FILES_SHOWN:
@@ -153,7 +177,7 @@ def metric_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
         delta = _delta(pair)
         change = "same" if pair.verb == "same" else "" if delta is None else f"{delta:+.6g}"
         numbers = [number_text(value) if value is not None else "-" for value in (pair.old, pair.new)]
-        rows.append((shown(pair.name), *numbers, change))
+        rows.append((short(pair.name), *numbers, change))
     yield from table(rows, right=(1, 2, 3)) if pairs else ("no metrics",)
 
 
@@ -162,7 +186,7 @@ def file_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
     differ = [pair for pair in pairs if pair.verb != "same"]
     for pair in differ[:FILES_SHOWN]:
         hashes = " -> ".join(value[:_DIGITS] for value in (pair.old, pair.new) if value is not None)
-        yield f"{_SIGNS[pair.verb]} {shown(pair.name)}  {hashes}"
+        yield f"{_SIGNS[pair.verb]} {short(pair.name)}  {hashes}"
     if len(differ) > FILES_SHOWN:
         yield f"... and {plural(len(differ) - FILES_SHOWN, 'more file')}; all are in --json"
     same = len(pairs) - len(differ)

@@ -138,7 +138,8 @@ def _row(dataset: Dataset, named: NamedVersion) -> tuple[str, ...]:
 
 def _auto_row(named: NamedVersion, uses: Uses) -> tuple[str, ...]:
     version = named.version
-    return (shown(named.name), version.commit.short(), when(version.time), version.origin, _users(named, uses))
+    # The time is in the name.
+    return (shown(named.name), version.commit.short(), version.origin, _users(named, uses))
 
 
 def _users(named: NamedVersion, uses: Uses) -> str:

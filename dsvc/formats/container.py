@@ -272,7 +272,11 @@ def _refusing(path: Path) -> Iterator[None]:
 
 def _refusal(path: Path, error: OSError) -> RefusedError:
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
-    return RefusedError(f"cannot export to {path}: {reason}", "choose another place for the export")
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = (
+        "free some room there, or take less of it: --where EXPR" if is_full else "choose another place for the export"
+    )
+    return RefusedError(f"cannot export to {path}: {reason}", hint)
 
 
 def _lstat(path: Path) -> os.stat_result | None:

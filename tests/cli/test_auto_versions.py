@@ -43,9 +43,9 @@ def rows(out: str) -> list[list[str]]:
 
 
 LISTED = [
-    [f"{MADE}aaaa1111", WHEN, "training", " run aaaa1111"],
-    [f"{MADE}cccc0000", WHEN, "eval_ground_truth", "evaluation eeee3333"],
-    [f"{MADE}eeee3333", WHEN, "eval_predictions", " evaluation eeee3333"],
+    [f"{MADE}aaaa1111", "training", " run aaaa1111"],
+    [f"{MADE}cccc0000", "eval_ground_truth", "evaluation eeee3333"],
+    [f"{MADE}eeee3333", "eval_predictions", " evaluation eeee3333"],
 ]
 
 
@@ -55,6 +55,7 @@ def test_they_are_listed_apart(studied: Path, dsvc: Run) -> None:
     assert lines[1:] == ["and 3 auto-generated versions: dsvc version list --auto"]
     listed = [[cell.strip() for cell in row] for row in rows(dsvc("version", "list", "--auto").out)]
     assert listed == [[cell.strip() for cell in row] for row in LISTED]
+    assert max(map(len, dsvc("version", "list", "--auto").out.splitlines())) <= 100
     document = json.loads(dsvc("version", "list", "--auto", "--json").out)
     assert (document["dataset"], document["auto_generated"]) == ("pets", 3)
     assert {row["name"].removeprefix(MADE): row["origin"] for row in document["versions"]} == ORIGINS
@@ -216,6 +217,27 @@ def test_they_are_read_straight_from_a_remote(shared: Path, dsvc: Run) -> None:
     assert listed.out.splitlines()[-1] == "and 3 auto-generated versions: dsvc -R origin version list --auto"
     assert dsvc("-R", shared, "version", "list", "--auto").out == dsvc("version", "list", "--auto").out
     assert "data of run aaaa1111" in dsvc("-R", "origin", "version", "show", "v1").out
+
+
+def test_what_is_deleted_here_comes_back_from_a_remote(shared: Path, dsvc: Run) -> None:
+    for kind, id in (("runs", "aaaa1111"), ("evaluate", "eeee3333")):
+        told = dsvc(kind, "delete", id).out.splitlines()
+        way = f"dsvc push --delete pets@{id}"
+        back = f"so does a fetch while a remote has it; to delete it there, too: {way}"
+        assert told[-2:] == ["dsvc undo brings it back", back]
+        dsvc("fetch")
+        assert id in dsvc(kind, "list").out
+        dsvc(kind, "delete", id)
+        dsvc(*way.split()[1:])
+        dsvc("fetch")
+        assert id not in dsvc(kind, "list").out
+
+
+def test_a_remote_that_only_gives_is_not_deleted_at(studied: Path, dsvc: Run) -> None:
+    dsvc("remote", "add", "web", "https://example.org/data")
+    assert dsvc("runs", "delete", "aaaa1111").out.endswith("\ndsvc undo brings it back\n")
+    dsvc("remote", "add", "other", "../store")
+    assert dsvc("evaluate", "delete", "eeee3333").out.endswith(": dsvc push other --delete pets@eeee3333\n")
 
 
 def test_one_is_deleted_at_a_remote(shared: Path, dsvc: Run) -> None:

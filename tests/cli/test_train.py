@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,6 +28,7 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> None:
 def matches(pattern: str, text: str) -> bool:
     """Whether a text is as a pattern says; `{ID}`, `{AUTO}`, `{S}` and `{WHEN}` stand for what differs."""
     parts = {"ID": "[0-9a-f]{8}", "AUTO": AUTO, "S": r"\d+\.\d s", "WHEN": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}"}
+    parts["MINUTE"] = r"\d{4}-\d\d-\d\d \d\d:\d\d"
     expression = re.escape(pattern)
     for name, part in parts.items():
         expression = expression.replace(re.escape("{" + name + "}"), part)
@@ -56,7 +58,7 @@ next: dsvc runs show {ID}
 """
     assert matches(text, result.out) and result.err == ""
     first = document(dsvc, "runs", "list")["runs"][0]["id"]
-    row = "{ID}  {WHEN}  {AUTO}  done  acc 0.5, loss 1e-09  {S}  first try\n"
+    row = "{ID}  {MINUTE}  auto  done  acc 0.5, loss 1e-09  {S}  first try\n"
     assert matches(row, dsvc("runs", "list").out)
     text = r"""run {ID} of pets@{AUTO} is done
 Ada, {WHEN}, after {S}
@@ -78,6 +80,23 @@ data: 2 inputs, 2 annotations, 2 concepts; laid out as coco
     assert dsvc("status").out.endswith("nothing staged\n")
 
 
+def test_the_list_is_no_wider_than_it_must_be(dsvc, project: Path) -> None:
+    made = train(
+        dsvc, 'echo "{\\"accuracy\\": 0.8571, \\"loss\\": 0.3333}" > $DSVC_RUN/metrics.json', "-m", "long " * 40
+    )
+    name = document(dsvc, "runs", "show", made)["version"]
+    train(dsvc, "true", f"pets@{name}", "-m", "the same data")
+    first, second = dsvc("runs", "list").out.splitlines()
+    assert "  auto           done  accuracy 0.8571, loss 0.3333  " in first and first.endswith("...")
+    assert len(first) == 100 and f"  auto {made}  done  " in second and second.endswith("  the same data")
+    assert f"pets@{name} is done" in dsvc("runs", "show", "last").out
+
+
+def test_a_run_that_goes_on_is_listed(dsvc, project: Path) -> None:
+    out = dsvc("train", "--", sys.executable, "-m", "dsvc.cli.main", "runs", "list").out
+    assert re.search(r"^[0-9a-f]{8}  \d{4}-\d\d-\d\d \d\d:\d\d  auto  running$", out, re.M), out
+
+
 def test_comparing_two_versions(dsvc, project: Path) -> None:
     script = "ls $DSVC_DATA/images > $DSVC_RUN/model/seen; n=$(ls $DSVC_DATA/images | wc -l)"
     script += '; echo "{\\"n\\": $n}" > $DSVC_RUN/metrics.json; echo x > $DSVC_RUN/model/x'
@@ -97,6 +116,23 @@ def test_comparing_two_versions(dsvc, project: Path) -> None:
     told = dsvc("runs", "compare", two, three).out
     assert "data: pets@auto-" not in told and "format: clarifai-json -> coco\nwhere: all -> key = 'a.jpg'\n" in told
     assert "command: differs\n  - sh -c " in told
+    four = train(dsvc, script, "pets@v1", "--where", "key = 'a.jpg'")
+    assert "data: the same but for where\ncommand: the same\nwhere: all -> " in dsvc("runs", "compare", one, four).out
+    found = document(dsvc, "runs", "compare", one, four)
+    assert found["data"]["same"] is False and not found["data"]["stat"]["inputs"]["removed"]
+    assert "data: the same\n" in dsvc("runs", "compare", four, four).out
+
+
+def test_names_that_are_very_long_are_cut(dsvc, project: Path) -> None:
+    script = f'echo {{\\"{"m" * 300}\\": 1}} > $DSVC_RUN/metrics.json; date +%N > $DSVC_RUN/model/{"f" * 255}'
+    one = train(dsvc, script, "pets@v1")
+    dsvc("annotate", "a.jpg", "--concept", "c" * 1000)
+    two = train(dsvc, script, "pets")
+    for words in (("runs", "show", two), ("runs", "compare", one, two), ("diff", "--stat")):
+        lines = [line for line in dsvc(*words).out.splitlines() if not line.startswith("command: ")]
+        assert max(map(len, lines)) <= 100 and any("..." in line for line in lines), words
+    assert len(dsvc("runs", "list").out.splitlines()[0]) <= 100
+    assert "f" * 255 in dsvc("runs", "show", two, "--json").out
 
 
 def test_reproducing(dsvc, project: Path) -> None:
@@ -124,6 +160,8 @@ def test_the_code_is_another_one_now(dsvc, project: Path, monkeypatch: pytest.Mo
         settings = ("-c", "user.name=Ada", "-c", "user.email=a@x", "-c", "commit.gpgsign=false")
         return subprocess.run(["git", *settings, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
+    outside = train(dsvc, "true")
+    assert dsvc("runs", "reproduce", outside).err == ""
     git("init", "-q")
     (project / "train.sh").write_text("true\n")
     git("add", "train.sh")
@@ -142,6 +180,13 @@ def test_the_code_is_another_one_now(dsvc, project: Path, monkeypatch: pytest.Mo
         f"note: the code is at Git's commit {git('rev-parse', 'HEAD')[:12]} now; it was at {first[:12]}\n"
         "note: the code had changes then that are in no commit of Git\n"
     )
+    now = git("rev-parse", "HEAD")[:12]
+    told = f"note: the code is at Git's commit {now} now; Git knew none then\n"
+    assert dsvc("runs", "reproduce", outside).err == told
+    (project / ".git").rename(project / "git")
+    told = f"note: Git knows no commit of the code now; it was at {first[:12]}\n"
+    assert dsvc("runs", "reproduce", clean["id"]).err == told
+    (project / "git").rename(project / ".git")
     (project / "train.sh").unlink()
     assert document(dsvc, "runs", "show", train(dsvc, "true"))["git"]["dirty"] is True
     assert git("status", "--porcelain").splitlines() == ["D train.sh", "?? images/", "?? pets.json"]
@@ -276,6 +321,17 @@ def test_data_that_stays_and_notes(dsvc, project: Path) -> None:
     lines = [f"its data stays in .dsvc/runs/{id}/data", "note: model/x is a link to a folder; not kept"]
     assert out.splitlines()[-3:] == [*lines, f"next: dsvc runs show {id}"]
     assert (project / ".dsvc" / "runs" / id / "data" / "images" / "a.jpg").is_file()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk(dsvc, project: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    def full(_: Path) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("dsvc.formats.container._create", full)
+    result = dsvc("train", "v1", "--", "true", code=3)
+    assert result.err.endswith("\nhint: free some room there, or take less of it: --where EXPR\n")
+    assert document(dsvc, "runs", "list")["runs"][0]["status"] == "failed"
 
 
 def test_media_that_is_not_here(dsvc, project: Path) -> None:

@@ -71,8 +71,11 @@ def _code_notes(then: Mapping[str, object] | None, folder: Path) -> list[str]:
     now = found[0] if found is not None else None
     before = then["commit"] if then is not None else None
     notes = []
-    if now != before:
-        notes.append(f"the code is at Git's commit {_short(now)} now; it was at {_short(before)}")
+    if now is None and before is not None:
+        notes.append(f"Git knows no commit of the code now; it was at {_short(before)}")
+    elif now is not None and now != before:
+        then_at = f"it was at {_short(before)}" if before is not None else "Git knew none then"
+        notes.append(f"the code is at Git's commit {_short(now)} now; {then_at}")
     if then is not None and then["dirty"]:
         notes.append("the code had changes then that are in no commit of Git")
     if found is not None and found[1]:
@@ -81,4 +84,4 @@ def _code_notes(then: Mapping[str, object] | None, folder: Path) -> list[str]:
 
 
 def _short(commit: object) -> str:
-    return str(commit)[:12] if commit is not None else "none"
+    return str(commit)[:12]

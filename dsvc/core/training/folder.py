@@ -83,22 +83,31 @@ class RunFolder:
         with refusing(runs):
             runs.mkdir(exist_ok=True)
         while True:
-            path = runs / new_id()
-            with refusing(path):
+            made = cls(runs / new_id())
+            with refusing(made.path):
                 try:
-                    path.mkdir()
+                    made.path.mkdir()
                 except FileExistsError:
                     continue
-                (path / "model").mkdir()
-            made = cls(path)
             try:
-                with refusing(path / _LOCK):
-                    made._handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-                    take_lock(made._handle, path / _LOCK)
+                with refusing(made.path / _LOCK):
+                    if made._settle():
+                        return made
             except BaseException:
                 made.remove()
                 raise
-            return made
+
+    def _settle(self) -> bool:
+        """Hold a folder that was just made; whether it is there still. Until it is held, it looks like one that was
+        left behind, and another process may take it away."""
+        with contextlib.suppress(FileNotFoundError):
+            self._handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            take_lock(self._handle, self.path / _LOCK)
+            if os.path.samestat(os.fstat(self._handle), (self.path / _LOCK).stat()):
+                self.model.mkdir()
+                return True
+        self.release()
+        return False
 
     # ---- the lock
 
@@ -146,6 +155,24 @@ class RunFolder:
         for path in (self.data, *self.path.glob(".dsvc-export-*.tmp")):
             _remove(path)
 
+    def remove_empty(self) -> None:
+        """Take the folder away where nobody holds it, and nothing came into it yet."""
+        if self._is_empty() and self.hold():
+            with contextlib.suppress(OSError):  # something came into it
+                if self.model.exists():
+                    self.model.rmdir()
+                if os.listdir(self.path) == [_LOCK]:  # noqa: PTH208
+                    (self.path / _LOCK).unlink()
+                    self.path.rmdir()
+            self.release()
+
+    def _is_empty(self) -> bool:
+        try:
+            found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in os.scandir(self.path)}
+            return found.items() <= {"model": True, _LOCK: False}.items() and not any(self.model.glob("*"))
+        except OSError:
+            return False
+
     def remove(self) -> bool:
         """Take the folder away; whether it is gone."""
         self.release()
@@ -168,13 +195,12 @@ def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def run_folders(runs: Path) -> Iterator[tuple[RunFolder, Note]]:
-    """The run folders that have a note, by id."""
+def run_folders(runs: Path) -> Iterator[tuple[RunFolder, Note | None]]:
+    """The run folders, by id, with their notes; None where there is none that can be read."""
     try:
         names = sorted(name for name in os.listdir(runs) if _ID.fullmatch(name))  # noqa: PTH208
     except OSError:
         return
     for name in names:
         folder = RunFolder(runs / name)
-        if (note := folder.read()) is not None:
-            yield folder, note
+        yield folder, folder.read()

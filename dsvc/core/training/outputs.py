@@ -122,8 +122,8 @@ def _metrics(file: Path | bytes | None, notes: list[str]) -> dict[str, int | flo
             data = stream.read(METRICS_BYTES + 1)
         if len(data) > METRICS_BYTES:
             raise ValueError(f"it has more than {METRICS_BYTES:,} bytes")
-        values = json.loads(data.decode("utf-8-sig"))
-        if not isinstance(values, dict):
+        values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_Object)
+        if not isinstance(values, _Object):
             raise ValueError("it holds no object of names and numbers")
         for name, value in _flat("", values, 0):
             _take(found, name, value, notes)
@@ -133,11 +133,15 @@ def _metrics(file: Path | bytes | None, notes: list[str]) -> dict[str, int | flo
     return found
 
 
-def _flat(lead: str, values: dict[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
+class _Object(list[tuple[str, Any]]):
+    """An object of JSON: its names and values, those too whose name is there before."""
+
+
+def _flat(lead: str, values: _Object, depth: int) -> Iterator[tuple[str, Any]]:
     if depth > _NESTING:
         raise RecursionError
-    for name, value in values.items():
-        if isinstance(value, dict):
+    for name, value in values:
+        if isinstance(value, _Object):
             yield from _flat(f"{lead}{name}.", value, depth + 1)
         else:
             yield f"{lead}{name}", value
@@ -145,20 +149,22 @@ def _flat(lead: str, values: dict[str, Any], depth: int) -> Iterator[tuple[str, 
 
 def _take(found: dict[str, int | float], name: str, value: Any, notes: list[str]) -> None:
     wrong = None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not name:
+        wrong = "a value without a name"
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
         wrong = f"is {_kind(value)}, and no number"
     elif isinstance(value, float) and not math.isfinite(value):
         wrong = "is NaN or infinite, and no finite number"
     elif isinstance(value, int) and value.bit_length() > 1023:
         wrong = "is too large a number"
     elif name in found:
-        wrong = "is there twice"
+        wrong = "is there a second time"
     elif any("\ud800" <= char <= "\udfff" for char in name):
         wrong = "is a name that is not Unicode"
     elif len(found) == METRICS:
         wrong = f"is one too many: {METRICS:,} are kept"
     if wrong:
-        notes.append(f"metrics.json: {display(name[:100])} {wrong}; left out")
+        notes.append(f"metrics.json: {f'{display(name[:100])} ' if name else ''}{wrong}; left out")
     else:
         found[name] = value
 

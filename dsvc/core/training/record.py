@@ -13,9 +13,10 @@ from dsvc.core.names import RESERVED
 from dsvc.core.training.folder import RUNS, Note, Process, RunFolder, run_folders
 from dsvc.core.training.form import run_record
 from dsvc.core.training.outputs import gather
-from dsvc.core.training.process import is_running
+from dsvc.core.training.process import LEFT_OUT, is_running
 from dsvc.errors import DsvcError, RefusedError
 from dsvc.model.view import DATASET, RUN, TRAINING, VERSION, VersionRef
+from dsvc.store.files import replace_file
 from dsvc.store.ids import Kind, ObjectId
 
 if TYPE_CHECKING:
@@ -69,9 +70,16 @@ def enter(repository: Repository, folder: RunFolder, note: Note, log: BinaryIO |
             return dataset
 
         dataset = transaction.run(change)
-    with contextlib.suppress(DsvcError):  # the command may have taken its folder away
+    with contextlib.suppress(DsvcError, OSError):  # the command may have taken its folder away
         folder.write(note._replace(stage="recorded"))
+        _shorten_log(folder, outputs.files.get("log.txt"))
     return find_entry(repository.dataset(dataset), RUN, folder.id)
+
+
+def _shorten_log(folder: RunFolder, kept: Path | bytes | None) -> None:
+    """Leave of a log no more on disk than is kept with the run."""
+    if isinstance(kept, bytes) and kept.startswith(LEFT_OUT) and folder.log.stat().st_size > len(kept):
+        replace_file(folder.log, kept)
 
 
 def is_made_by(record: Mapping[str, Any]) -> bool:
@@ -100,10 +108,15 @@ def _home(refs: Refs, record: Mapping[str, Any]) -> str:
 
 
 def enter_left(repository: Repository) -> Iterator[Entered]:
-    """Enter the runs that nobody looks after any more: as killed, unless they were over. Give each, entered or not."""
+    """Enter the runs that nobody looks after any more: as killed, unless they were over. Give each, entered or not.
+
+    A folder that was left before anything came into it is taken away.
+    """
     runs = runs_folder(repository)
     for folder, note in run_folders(runs) if runs is not None else ():
-        if note.stage != "recorded" and folder.hold():
+        if note is None:
+            folder.remove_empty()
+        elif note.stage != "recorded" and folder.hold():
             try:
                 yield from _enter_left(repository, folder)
             finally:
@@ -114,7 +127,7 @@ def going_on(repository: Repository, dataset: str) -> Iterator[Note]:
     """The notes of the runs of a dataset that are going on."""
     runs = runs_folder(repository)
     for folder, note in run_folders(runs) if runs is not None else ():
-        if note.stage != "recorded" and note.record["dataset"] == dataset:
+        if note is not None and note.stage != "recorded" and note.record["dataset"] == dataset:
             if folder.hold():
                 folder.release()
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +64,42 @@ def test_a_run_that_goes_on_is_left_alone(pets: Dataset) -> None:
 def test_one_that_broke_off_before_its_version(pets: Dataset) -> None:
     folder = left_behind(pets, version="auto-generated-20240101T000000Z-12345678", commit="")
     assert list(enter_left(pets.repository)) == [] and not folder.path.exists()
+
+
+def test_a_folder_that_nothing_came_into_is_taken_away(pets: Dataset) -> None:
+    going_on = RunFolder.make(runs(pets.repository))
+    left, filled, bare = (RunFolder.make(runs(pets.repository)) for _ in range(3))
+    for folder in (left, filled, bare):
+        folder.release()
+    (filled.model / "part").write_text("half")
+    (bare.path / "lock").unlink()
+    bare.model.rmdir()
+    linked = RunFolder(runs(pets.repository) / "0123abcd")
+    linked.path.mkdir()
+    (linked.path / "model").symlink_to(filled.model)
+    assert list(enter_left(pets.repository)) == []
+    assert [folder.path.exists() for folder in (left, bare)] == [False, False]
+    assert [folder.path.exists() for folder in (going_on, filled, linked)] == [True, True, True]
+    going_on.release()
+    assert list(enter_left(pets.repository)) == [] and not going_on.path.exists()
+
+
+def test_a_folder_that_is_taken_away_while_it_is_made_is_made_anew(
+    pets: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dsvc.core.training import folder as module
+
+    take, others = module.take_lock, []
+
+    def slowly(handle: int, path: Path) -> None:
+        if not others:
+            others.append(path.parent)
+            RunFolder(path.parent).remove_empty()  # as another process that comes first would
+        take(handle, path)
+
+    monkeypatch.setattr(module, "take_lock", slowly)
+    made = RunFolder.make(runs(pets.repository))
+    assert made.path not in others and made.model.is_dir() and not others[0].exists()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "{", '{"stage": "running", "record": {"dataset": 1}}', "[" * 100_000])

@@ -192,8 +192,21 @@ def test_of_a_long_log_the_end_is_kept(pets: Dataset, monkeypatch: pytest.Monkey
     log = files(pets, entry)["log.txt"]
     lines = b"".join(b"line %d, which is rather long\n" % n for n in (7, 8, 9))
     assert log == process.LEFT_OUT + lines
-    whole = (runs(pets.repository) / entry.id / "log.txt").read_bytes()
-    assert whole.count(b"\n") == 9
+    assert (runs(pets.repository) / entry.id / "log.txt").read_bytes() == log
+
+
+def test_a_short_log_stays_as_it_is_and_of_a_long_one_left_behind_the_end(
+    pets: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = run(pets, "echo short; touch -d 2001-01-01 $DSVC_RUN/log.txt")
+    assert (runs(pets.repository) / entry.id / "log.txt").stat().st_mtime < 1_000_000_000
+    folder = runs(pets.repository) / entry.id
+    pets.repository.undo()
+    (folder / "log.txt").write_bytes(b"a line\n" * 50)
+    (folder / "run.json").write_text((folder / "run.json").read_text().replace('"recorded"', '"running"'))
+    monkeypatch.setattr(process, "LOG_BYTES", 100)
+    assert [left.id for left in enter_left(pets.repository)] == [entry.id]
+    assert (folder / "log.txt").read_bytes() == process.LEFT_OUT + b"a line\n" * 14
 
 
 def test_a_command_that_never_stops_printing_does_not_fill_the_disk(
@@ -203,8 +216,13 @@ def test_a_command_that_never_stops_printing_does_not_fill_the_disk(
     monkeypatch.setattr(process, "LOG_LIMIT", 200_000)
     entry = run(pets, "yes | head -c 1000000; echo the end")
     whole = runs(pets.repository) / entry.id / "log.txt"
-    assert whole.stat().st_size < 270_000 and whole.read_bytes().startswith(process.LEFT_OUT)
     log = files(pets, entry)["log.txt"]
+    assert whole.read_bytes() == log
+    growing = process.Log(whole.with_name("growing"), None)
+    for _ in range(50):
+        growing.write(b"y\n" * 10_000)
+    growing.file.close()
+    assert whole.with_name("growing").stat().st_size < 220_000
     assert log.startswith(process.LEFT_OUT + b"y\ny\n") and log.endswith(b"y\nthe end\n") and len(log) < 1100
 
 
