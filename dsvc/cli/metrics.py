@@ -14,6 +14,7 @@ from dsvc.cli.session import Session, pass_session, shared_options
 from dsvc.errors import UsageError
 
 if TYPE_CHECKING:
+    from dsvc.core.dataset import Dataset
     from dsvc.core.metrics.comparing import Comparison, Differences
     from dsvc.core.metrics.metrics import Metrics, Range
     from dsvc.core.state import State
@@ -63,7 +64,7 @@ def metrics_command(
     if duplicates:
         _list_duplicates(state, as_json)
     elif other is None:
-        _tell(state, revision, by, as_json)
+        _tell(dataset, state, revision, by, as_json)
     else:
         _compare((state, dataset.at(other)), (revision or "", other), by, as_json)
 
@@ -73,7 +74,7 @@ def _count(state: State, by: str | None) -> Metrics:
         return state.metrics(by, report)
 
 
-def _tell(state: State, revision: str | None, by: str | None, as_json: bool) -> None:
+def _tell(dataset: Dataset, state: State, revision: str | None, by: str | None, as_json: bool) -> None:
     metrics = _count(state, by)
     if as_json:
         head = {"dataset": state.revision.dataset, "revision": revision, **_commit(state)}
@@ -81,7 +82,7 @@ def _tell(state: State, revision: str | None, by: str | None, as_json: bool) -> 
         return
     from dsvc.cli.metrics_text import group_lines, metrics_lines
 
-    out(_head(state))
+    out(_head(state) if revision is not None else _draft_head(dataset, state))
     if state.snapshot.conflicts:
         clashing = plural(state.snapshot.conflicts, "record")
         out(f"{clashing} with open conflicts, which count as absent" + fit("; see: dsvc conflicts"))
@@ -93,12 +94,20 @@ def _commit(state: State) -> dict[str, str | None]:
     return {"commit": state.commit.hex() if state.commit is not None else None}
 
 
+def _draft_head(dataset: Dataset, state: State) -> str:
+    """What was counted where no revision was named: `pets, at 3fa9c1, with staged changes`."""
+    where = state.revision
+    name = f"{where.dataset}@{where.version}" if where.version else where.dataset
+    at = f"at {dataset.head.short()}" if dataset.head else "no commits yet"
+    return f"{name}, {at}{', with staged changes' if dataset.has_draft() else ''}"
+
+
 def _head(state: State) -> str:
     """What was counted: `pets@v1, commit 3fa9c1`."""
     where = state.revision
     name = f"{where.dataset}@{where.version}" if where.version else where.dataset
     if state.commit is None:
-        return f"{name}, the draft"
+        return f"{name}, no commits yet"
     return f"{name}, commit {state.commit.short()}"
 
 

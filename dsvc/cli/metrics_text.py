@@ -95,7 +95,7 @@ def _oddities(metrics: Metrics, revision: str) -> Iterator[str]:
     counts, balance = metrics.counts, metrics.balance
     at = f" {word(revision)}" if revision else ""
     if counts["duplicate_inputs"]:
-        text = f"{plural(counts['duplicate_inputs'], 'input')} with bytes that another one has too"
+        text = f"{plural(counts['duplicate_inputs'], 'duplicate')}: inputs whose bytes an earlier one has"
         yield text + fit(f"; see: dsvc metrics{at} --duplicates")
     unused = sum(not found["positive_labels"] for found in metrics.concepts.values())
     if unused:

@@ -48,10 +48,18 @@ def commit_of(dsvc, revision: str) -> str:
 def test_text(dsvc, project: Path) -> None:
     commit = commit_of(dsvc, "v1")
     assert dsvc("metrics", "v1").out == V1.replace("COMMIT", commit[:12])
-    assert dsvc("metrics").out.splitlines()[0] == "pets, the draft"
+    assert dsvc("metrics").out.splitlines()[0] == f"pets, at {commit[:12]}"
     assert dsvc("metrics").out.splitlines()[1:] == dsvc("metrics", "v1").out.splitlines()[1:]
     empty = dsvc("create", "nothing") and dsvc("metrics")
-    assert empty.out == "nothing, the draft\ninputs       0\nannotations  0\n"
+    assert empty.out == "nothing, no commits yet\ninputs       0\nannotations  0\n"
+
+
+def test_what_was_counted_without_a_revision(dsvc, project: Path) -> None:
+    commit = commit_of(dsvc, "v1")[:12]
+    dsvc("rm", "a.jpg")
+    assert dsvc("metrics").out.splitlines()[0] == f"pets, at {commit}, with staged changes"
+    assert dsvc("show").out.splitlines()[0] == f"dataset pets, at {commit}, with staged changes"
+    assert dsvc("metrics", "v1").out.splitlines()[0] == f"pets@v1, commit {commit}"
 
 
 def test_a_name_that_is_very_long_is_cut(dsvc, project: Path) -> None:
@@ -80,7 +88,7 @@ def test_what_is_odd(dsvc, second: str) -> None:
         "  dog   2   50.0 %  ########################\n"
         "  bird  0    0.0 %\n"
         "together in inputs: cat + dog 2\n"
-        "note: 1 input with bytes that another one has too; see: dsvc metrics v2 --duplicates\n"
+        "note: 1 duplicate: inputs whose bytes an earlier one has; see: dsvc metrics v2 --duplicates\n"
         "note: 1 concept without a positive label\n"
         "note: 1 box beyond the picture\n"
         "note: 1 box without width or height\n"
