@@ -118,7 +118,8 @@ def own_source(repository: Repository, remote: Remote) -> Source:
 
     def lack(key: str) -> RefusedError:
         message = f"the media of input {key!r} is neither here nor at {remote.name}; nothing was pushed"
-        return RefusedError(message, "fetch it from where it is: dsvc fetch REMOTE --media HEAD")
+        hint = "fetch it from where it is: dsvc fetch REMOTE --media HEAD; a run's file: dsvc runs extract ID -o FOLDER"
+        return RefusedError(message, hint)
 
     return Source(repository.store, lambda error: OwnDamageError(error.message, error.hint), lack, is_near=True)
 
