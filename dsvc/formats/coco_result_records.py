@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -139,7 +139,7 @@ def _read_segmentation(name: str, value: Any) -> Runs | list[list[float]] | str:
         is_list = isinstance(counts, list) and all(type(run) is int and abs(run) <= LIMIT for run in counts)
         if not is_list and not isinstance(counts, str):
             return "segmentation has no counts that are text or a list of whole numbers"
-        return Runs((size[0], size[1]), counts)  # type: ignore[arg-type]
+        return Runs((size[0], size[1]), cast("list[int] | str", counts))
     if not isinstance(value, list):
         return f"segmentation is {_shown(value)}, which is neither a run-length mask nor a list of polygons"
     rings: list[list[float]] = []

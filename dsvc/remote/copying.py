@@ -43,7 +43,9 @@ class _Step(NamedTuple):
 
 def _is_of_another_tree(step: _Step) -> bool:
     """Whether a node's last key shows that it belongs to annotations rather than inputs, or the other way round."""
-    return None not in (step.tree, step.promised) and (0 in step.promised.key) != (step.tree == ANNOTATIONS)  # type: ignore[union-attr]
+    if step.tree is None or step.promised is None:
+        return False
+    return (0 in step.promised.key) != (step.tree == ANNOTATIONS)
 
 
 class Copier:

@@ -91,9 +91,12 @@ def evaluate(
     if kind is not None and kind not in KINDS:
         raise UsageError(f"nothing of the type {kind!r} is evaluated", f"there is: {', '.join(KINDS)}")
     asked = ask(dataset, predictions, run, made_on, kind, numbers)
-    if revision is None and asked.run is None:
+    if revision is not None:
+        state = dataset.at(revision)
+    elif asked.run is not None:
+        state = state_of_run(dataset, asked.run)
+    else:
         raise UsageError("no ground truth is named", "dsvc evaluate REV PREDICTIONS")
-    state = dataset.at(revision) if revision is not None else state_of_run(dataset, asked.run)  # type: ignore[arg-type]
     truth = find_truth(state, where, progress)
     settings = _Settings(kind, predicted, iou, score, message)
     who = dataset._author(author)
@@ -231,7 +234,10 @@ def _told(asked: Asked) -> str:
     """What predictions are called."""
     if asked.file is not None:
         return _file_name(asked.file)
-    return f"run {asked.run.id}" if asked.run is not None else called(asked.state.revision)  # type: ignore[union-attr]
+    if asked.run is not None:
+        return f"run {asked.run.id}"
+    assert asked.state is not None  # one of the three is
+    return called(asked.state.revision)
 
 
 def _file_name(file: Path) -> str:

@@ -94,8 +94,8 @@ def _find(dataset: Dataset, text: str | Path) -> Path | State:
     if isinstance(text, Path):
         return path
     # These say no of what can be no path, where those of Path raise.
-    is_folder = os.path.isdir(path)  # noqa: PTH112
-    is_file = os.path.exists(path) and not is_folder  # noqa: PTH110
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - see above
+    is_file = os.path.exists(path) and not is_folder  # noqa: PTH110 - see above
     try:
         state = dataset.at(text)
     except DsvcError as error:

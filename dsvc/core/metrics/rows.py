@@ -16,7 +16,7 @@ from dsvc.store import codec
 
 Entry = tuple[bytes, bytes]
 Number = float | int | None
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 # The largest whole number that is counted with.
 MOST = 1 << 62
 # Characters of a value of metadata that tell it from others.
@@ -140,7 +140,7 @@ def _slow_annotation(key: bytes, value: bytes) -> AnnotationRow:
 
 
 def _converted(fields: dict[str, Any], kind: type[T]) -> T:
-    wanted = {field.name: field.name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    wanted = {field.name: field.name for field in msgspec.structs.fields(kind)}
     return msgspec.convert({name: _bounded(value) for name, value in fields.items() if name in wanted}, kind)
 
 

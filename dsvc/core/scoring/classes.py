@@ -90,7 +90,7 @@ def score_classes(
 
 def _require_sklearn() -> None:
     try:
-        import sklearn.metrics  # noqa: F401
+        import sklearn.metrics  # noqa: F401 - whether it can be loaded at all
     except ImportError:
         raise RefusedError("scoring classes needs scikit-learn", "pip install 'dsvc[sklearn]'") from None
 

@@ -132,7 +132,7 @@ class _Places:
 
     def __init__(self, folder: Path) -> None:
         self._keys = frozenset(
-            os.path.relpath(os.path.join(base, name), folder).replace(os.sep, "/")  # noqa: PTH118
+            os.path.relpath(os.path.join(base, name), folder).replace(os.sep, "/")  # noqa: PTH118 - names of os.walk, of many files
             for base, _, names in os.walk(folder)
             for name in names
         )

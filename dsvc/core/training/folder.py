@@ -161,7 +161,7 @@ class RunFolder:
             with contextlib.suppress(OSError):  # something came into it
                 if self.model.exists():
                     self.model.rmdir()
-                if os.listdir(self.path) == [_LOCK]:  # noqa: PTH208
+                if [path.name for path in self.path.iterdir()] == [_LOCK]:
                     (self.path / _LOCK).unlink()
                     self.path.rmdir()
             self.release()
@@ -198,7 +198,7 @@ def _remove(path: Path) -> None:
 def run_folders(runs: Path) -> Iterator[tuple[RunFolder, Note | None]]:
     """The run folders, by id, with their notes; None where there is none that can be read."""
     try:
-        names = sorted(name for name in os.listdir(runs) if _ID.fullmatch(name))  # noqa: PTH208
+        names = sorted(path.name for path in runs.iterdir() if _ID.fullmatch(path.name))
     except OSError:
         return
     for name in names:
